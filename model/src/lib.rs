@@ -1,1 +1,28 @@
-//! To be built.
+//! The vocabulary of Peerway: names, identities, catalog rows, config entries, intentions and peerings.
+//!
+//! This room knows no wire format, no clock and no I/O. Everything else is built on these types, and
+//! everything here is plain data with validation. Start with [`name`] and [`key`], then [`spiffe`].
+
+pub mod authority;
+pub mod config;
+pub mod health;
+pub mod instance;
+pub mod intention;
+pub mod invalid;
+pub mod key;
+pub mod name;
+pub mod peering;
+pub mod secret;
+pub mod sni;
+pub mod spiffe;
+
+pub use authority::{CaKey, CaRoot, CaRoots, Leaf};
+pub use config::{ConfigEntry, ConfigKey, ConfigKind};
+pub use health::{Check, CheckStatus};
+pub use instance::{Instance, Node, PeerMeta, Proxy, ServiceAddress, ServiceKind, Upstream, Weights};
+pub use invalid::Invalid;
+pub use key::{CheckKey, InstanceKey, NodeKey, Origin, PeeringKey, ServiceKey, Tenancy};
+pub use name::{CheckId, Datacenter, InstanceId, Namespace, NodeName, Partition, PeerName, ServiceName};
+pub use peering::{Peering, PeeringRole, PeeringSecrets, PeeringState, TrustBundle};
+pub use secret::Secret;
+pub use spiffe::{SpiffeId, TrustDomain};

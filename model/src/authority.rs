@@ -1,0 +1,85 @@
+//! The cluster's certificate authority as rows, and what it issues.
+
+use crate::name::Datacenter;
+use crate::secret::Secret;
+use crate::spiffe::{SpiffeId, TrustDomain};
+use std::fmt;
+
+/// One root certificate of this cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CaRoot {
+    /// Hex of the certificate's SHA-256, in pairs with colons.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Serial number.
+    pub serial: u64,
+    /// Subject key identifier, hex pairs with colons.
+    pub key_id: String,
+    /// PEM, ending in a newline.
+    pub pem: String,
+    /// Valid from, unix milliseconds.
+    pub not_before: u64,
+    /// Valid until, unix milliseconds.
+    pub not_after: u64,
+    /// Whether it signs leaves now; exactly one root of a cluster does.
+    pub active: bool,
+}
+
+/// Who this cluster is and which roots it trusts: a single row, written when the cluster first starts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CaRoots {
+    /// UUID of the cluster.
+    pub cluster_id: String,
+    /// `<cluster id>.consul`; never changes.
+    pub trust_domain: TrustDomain,
+    /// Name of the cluster; never changes.
+    pub datacenter: Datacenter,
+    /// All roots that workloads must still trust; one is active.
+    pub roots: Vec<CaRoot>,
+}
+
+impl CaRoots {
+    /// The root that signs now.
+    pub fn active(&self) -> Option<&CaRoot> {
+        self.roots.iter().find(|root| root.active)
+    }
+}
+
+/// The private key of a root. Stored apart from the root so that nothing that reads roots can see it.
+#[derive(Clone)]
+pub struct CaKey {
+    /// [`CaRoot::id`] of the root.
+    pub root_id: String,
+    /// PKCS#8 PEM.
+    pub pem: Secret,
+}
+
+impl fmt::Debug for CaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CaKey({})", self.root_id)
+    }
+}
+
+/// A leaf certificate with its key, as issued.
+#[derive(Clone)]
+pub struct Leaf {
+    /// The only URI SAN of the certificate.
+    pub identity: SpiffeId,
+    /// PEM of the certificate and of any intermediates.
+    pub chain_pem: String,
+    /// PKCS#8 PEM.
+    pub key_pem: Secret,
+    /// Hex pairs with colons.
+    pub serial: String,
+    /// Unix milliseconds.
+    pub not_before: u64,
+    /// Unix milliseconds.
+    pub not_after: u64,
+}
+
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Leaf({}, {})", self.identity, self.serial)
+    }
+}

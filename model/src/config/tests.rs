@@ -1,0 +1,100 @@
+//! Validation of config entries: the error names the field.
+
+use super::*;
+use crate::name::{Namespace, Partition, PeerName, ServiceName};
+
+fn source(name: &str, peer: Option<&str>) -> Source {
+    Source {
+        name: if name == "*" {
+            Pattern::Any
+        } else {
+            Pattern::Exact(ServiceName::new(name).unwrap())
+        },
+        namespace: Pattern::Exact(Namespace::default()),
+        partition: Partition::default(),
+        peer: peer.map(|peer| PeerName::new(peer).unwrap()),
+        action: Action::Allow,
+        description: String::new(),
+    }
+}
+
+fn intentions(sources: Vec<Source>) -> ServiceIntentions {
+    ServiceIntentions {
+        name: Pattern::Exact(ServiceName::new("api").unwrap()),
+        namespace: Pattern::Exact(Namespace::default()),
+        partition: Partition::default(),
+        sources,
+        meta: Meta::new(),
+    }
+}
+
+fn refusal(entry: ConfigEntry) -> String {
+    entry.validate().unwrap_err().to_string()
+}
+
+#[test]
+fn precedence_follows_the_table() {
+    let exact = intentions(vec![]);
+    let any = ServiceIntentions {
+        name: Pattern::Any,
+        ..exact.clone()
+    };
+    let any_namespace = ServiceIntentions {
+        namespace: Pattern::Any,
+        ..any.clone()
+    };
+    let wild = Source {
+        namespace: Pattern::Any,
+        ..source("*", None)
+    };
+    let sources = [source("web", None), source("*", None), wild];
+    let table: Vec<Vec<u8>> = [exact, any, any_namespace]
+        .iter()
+        .map(|entry| sources.iter().map(|source| entry.precedence(source)).collect())
+        .collect();
+    assert_eq!(table, [[9, 8, 7], [6, 5, 4], [3, 2, 1]]);
+}
+
+#[test]
+fn the_same_name_in_two_peers_is_two_sources() {
+    let entry = intentions(vec![
+        source("web", Some("east")),
+        source("web", Some("north")),
+        source("web", None),
+    ]);
+    ConfigEntry::ServiceIntentions(entry).validate().unwrap();
+}
+
+#[test]
+fn refusals_carry_the_path() {
+    let twice = intentions(vec![source("web", Some("east")), source("web", Some("east"))]);
+    assert!(refusal(ConfigEntry::ServiceIntentions(twice)).starts_with("Sources[1].Name: "));
+    assert!(refusal(ConfigEntry::ServiceIntentions(intentions(vec![]))).starts_with("Sources: "));
+    let no_consumer = ExportedServices {
+        partition: Partition::default(),
+        services: vec![ExportedService {
+            name: Pattern::Any,
+            namespace: Pattern::Exact(Namespace::default()),
+            consumers: vec![],
+        }],
+        meta: Meta::new(),
+    };
+    assert!(refusal(ConfigEntry::ExportedServices(no_consumer)).starts_with("Services[0].Consumers: "));
+    let meta = Meta::from([("consul-x".to_owned(), String::new())]);
+    assert!(
+        refusal(ConfigEntry::Mesh(Mesh {
+            meta,
+            ..Mesh::default()
+        }))
+        .starts_with("Meta: ")
+    );
+}
+
+#[test]
+fn an_unknown_kind_lists_the_offered_ones() {
+    let error = ConfigKind::parse("exported-service").unwrap_err().to_string();
+    assert!(
+        error.contains("exported-services") && error.contains("\"exported-service\""),
+        "{error}"
+    );
+}

@@ -1,0 +1,148 @@
+//! Peerings: the record, its secrets and what the peer gave us to verify its workloads.
+
+use crate::key::PeeringKey;
+use crate::name::Partition;
+use crate::secret::Secret;
+use crate::spiffe::TrustDomain;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Which side of the introduction this cluster was; fixed for the life of a peering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeeringRole {
+    /// Made the token and is dialled.
+    Acceptor,
+    /// Used the token and dials.
+    Dialer,
+}
+
+/// The state of a peering (wire facts, section 6.7). `Active` and `Failing` are computed on read from the running
+/// stream and never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeeringState {
+    /// Waiting for the other side.
+    Pending,
+    /// Secrets are exchanged, the stream is about to open.
+    Establishing,
+    /// A stream is connected.
+    Active,
+    /// No stream is connected and the last one ended with an error.
+    Failing,
+    /// Deleted here; the peer is being told and imported rows are being removed.
+    Deleting,
+    /// Deleted by the peer; stays until an operator deletes it here.
+    Terminated,
+}
+
+impl PeeringState {
+    /// All states.
+    pub const ALL: [PeeringState; 6] = [
+        PeeringState::Pending,
+        PeeringState::Establishing,
+        PeeringState::Active,
+        PeeringState::Failing,
+        PeeringState::Deleting,
+        PeeringState::Terminated,
+    ];
+
+    /// Consul's text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PeeringState::Pending => "PENDING",
+            PeeringState::Establishing => "ESTABLISHING",
+            PeeringState::Active => "ACTIVE",
+            PeeringState::Failing => "FAILING",
+            PeeringState::Deleting => "DELETING",
+            PeeringState::Terminated => "TERMINATED",
+        }
+    }
+
+    /// The state of this text.
+    pub fn parse(text: &str) -> Option<Self> {
+        PeeringState::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// What the other side said about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct RemoteInfo {
+    /// Its partition; empty from a Consul community cluster.
+    pub partition: String,
+    /// Its datacenter.
+    pub datacenter: String,
+}
+
+/// The record of a peering.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Peering {
+    /// Local partition and name.
+    pub key: PeeringKey,
+    /// UUID of this record; on an acceptor it is the `PeerID` of the token.
+    pub id: String,
+    /// Acceptor or dialer.
+    pub role: PeeringRole,
+    /// One of the states that are stored.
+    pub state: PeeringState,
+    /// Free-form pairs by the operator.
+    pub meta: BTreeMap<String, String>,
+    /// On a dialer: the acceptor's UUID, from the token.
+    pub remote_id: Option<String>,
+    /// PEMs that verify the peer's servers: the token's, later the trust bundle's.
+    pub ca_pems: Vec<String>,
+    /// On a dialer: SNI and DNS SAN of the acceptor's servers.
+    pub server_name: Option<String>,
+    /// On a dialer: addresses from the token, later from the stream. `host:port`.
+    pub server_addresses: Vec<String>,
+    /// On a dialer: addresses by an operator; used instead of the others when not empty.
+    pub manual_addresses: Vec<String>,
+    /// On an acceptor: addresses that the operator put into the token.
+    pub external_addresses: Vec<String>,
+    /// What the other side said about itself.
+    pub remote: RemoteInfo,
+    /// When it was deleted, unix milliseconds.
+    pub deleted_at: Option<u64>,
+}
+
+impl Peering {
+    /// Whether imports and streams are still wanted.
+    pub fn is_live(&self) -> bool {
+        !matches!(self.state, PeeringState::Deleting | PeeringState::Terminated)
+    }
+}
+
+/// The secrets of a peering (wire facts, section 2.5). A dialer has an active one only.
+#[derive(Clone, Default)]
+pub struct PeeringSecrets {
+    /// One-time secret inside an unused token.
+    pub establishment: Option<Secret>,
+    /// Exchanged but not used by a stream yet.
+    pub pending_stream: Option<Secret>,
+    /// Used by the running stream.
+    pub active_stream: Option<Secret>,
+}
+
+impl fmt::Debug for PeeringSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = |secret: &Option<Secret>| secret.is_some();
+        write!(
+            f,
+            "PeeringSecrets(establishment: {}, pending: {}, active: {})",
+            held(&self.establishment),
+            held(&self.pending_stream),
+            held(&self.active_stream)
+        )
+    }
+}
+
+/// What a peer gave us to verify its workloads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TrustBundle {
+    /// The peering that it came over.
+    pub peering: PeeringKey,
+    /// The peer's trust domain.
+    pub trust_domain: TrustDomain,
+    /// The partition that its services live in, as its SPIFFE IDs spell it.
+    pub exported_partition: Partition,
+    /// One root a text.
+    pub root_pems: Vec<String>,
+}
