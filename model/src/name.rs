@@ -28,6 +28,11 @@ macro_rules! name {
                 Ok(Self(Arc::from(text)))
             }
 
+            /// A value before every valid one, for ranges over ordered maps. It is not a valid name itself.
+            pub fn lowest() -> Self {
+                Self(Arc::from(""))
+            }
+
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0

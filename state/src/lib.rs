@@ -1,1 +1,22 @@
-//! To be built.
+//! Ground truth: tables of rows, transactions, and the one function that applies them.
+//!
+//! Pure and synchronous. [`apply`] takes a [`Snapshot`] and a [`Transaction`] and gives the next Snapshot, the
+//! [`ChangeSet`] (what readers may care about) and the row changes (what a storage must keep). Everything that ever
+//! changes state goes through it: local writes, a peer's data, a restart.
+
+mod apply;
+mod change;
+mod read;
+mod row;
+mod snapshot;
+mod transaction;
+
+pub use apply::{Applied, apply, load};
+pub use change::{ChangeSet, Topic};
+pub use read::{InstanceHealth, gateways, health_of};
+pub use row::{Row, RowChange, RowKey, StoredRow};
+pub use snapshot::{Revision, Snapshot, Versioned};
+pub use transaction::{Expect, Op, Refused, Transaction};
+
+#[cfg(test)]
+mod tests;

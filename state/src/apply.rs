@@ -1,0 +1,479 @@
+//! The one door: a snapshot and a transaction in, the next snapshot out.
+
+use crate::change::{ChangeSet, Topic};
+use crate::row::{Row, RowChange, RowKey, StoredRow};
+use crate::snapshot::{Revision, Snapshot, Versioned};
+use crate::transaction::{Expect, Op, Refused, Transaction};
+use imbl::{OrdMap, OrdSet};
+use peerway_model::{CheckKey, Instance, InstanceKey, NodeKey, Origin, PeeringKey};
+use std::sync::Arc;
+
+/// What a transaction led to.
+#[derive(Debug)]
+pub struct Applied {
+    /// What readers may care about; empty when nothing changed.
+    pub changes: ChangeSet,
+    /// What a storage must keep, in order.
+    pub rows: Vec<RowChange>,
+}
+
+/// Applies `transaction` to `snapshot` as `revision`, all or nothing. A transaction that changes nothing leaves
+/// the snapshot's revision as it is and returns no row changes.
+///
+/// # Errors
+/// [`Refused`], with `snapshot` unchanged.
+pub fn apply(
+    snapshot: &mut Snapshot,
+    transaction: &Transaction,
+    revision: Revision,
+) -> Result<Applied, Refused> {
+    for expect in &transaction.expects {
+        check(snapshot, expect)?;
+    }
+    let mut work = Work {
+        next: snapshot.clone(),
+        revision,
+        changes: ChangeSet::default(),
+        rows: Vec::new(),
+    };
+    for op in &transaction.ops {
+        match op {
+            Op::Put(row) => work.put(row)?,
+            Op::Delete(key) => work.delete(key),
+            Op::ForgetImports(peering) => work.forget_imports(peering),
+        }
+    }
+    if !work.rows.is_empty() {
+        work.next.revision = revision;
+        *snapshot = work.next;
+    }
+    Ok(Applied {
+        changes: work.changes,
+        rows: work.rows,
+    })
+}
+
+/// A snapshot of `rows` as a storage kept them, at `revision`. Rows may come in any order.
+///
+/// # Errors
+/// [`Refused::Dangling`] when rows are missing: the storage has lost something.
+pub fn load(rows: impl IntoIterator<Item = StoredRow>, revision: Revision) -> Result<Snapshot, Refused> {
+    let mut rows: Vec<StoredRow> = rows.into_iter().collect();
+    rows.sort_by_cached_key(|stored| stored.row.key());
+    let mut work = Work {
+        next: Snapshot::default(),
+        revision,
+        changes: ChangeSet::default(),
+        rows: Vec::new(),
+    };
+    for stored in rows {
+        work.needs(&stored.row)?;
+        work.insert(&stored.row, stored.create_index, stored.modify_index);
+    }
+    work.next.revision = revision;
+    Ok(work.next)
+}
+
+fn check(snapshot: &Snapshot, expect: &Expect) -> Result<(), Refused> {
+    let (key, holds) = match expect {
+        Expect::Modified(key, index) => (key, modify_index(snapshot, key) == Some(*index)),
+        Expect::Absent(key) => (key, modify_index(snapshot, key).is_none()),
+        Expect::Present(key) => (key, modify_index(snapshot, key).is_some()),
+    };
+    if holds {
+        Ok(())
+    } else {
+        Err(Refused::Conflict {
+            key: Box::new(key.clone()),
+            found: modify_index(snapshot, key),
+        })
+    }
+}
+
+fn modify_index(snapshot: &Snapshot, key: &RowKey) -> Option<u64> {
+    match key {
+        RowKey::Roots => snapshot.roots.as_ref().map(|row| row.modify_index),
+        RowKey::CaKey(id) => snapshot.ca_keys.get(id).map(|row| row.modify_index),
+        RowKey::Config(key) => snapshot.configs.get(key).map(|row| row.modify_index),
+        RowKey::Peering(key) => snapshot.peerings.get(key).map(|row| row.modify_index),
+        RowKey::Secrets(key) => snapshot.secrets.get(key).map(|row| row.modify_index),
+        RowKey::Bundle(key) => snapshot.bundles.get(key).map(|row| row.modify_index),
+        RowKey::Node(key) => snapshot.nodes.get(key).map(|row| row.modify_index),
+        RowKey::Instance(key) => snapshot.instances.get(key).map(|row| row.modify_index),
+        RowKey::Check(key) => snapshot.checks.get(key).map(|row| row.modify_index),
+    }
+}
+
+/// A transaction being applied to a copy.
+struct Work {
+    next: Snapshot,
+    revision: Revision,
+    changes: ChangeSet,
+    rows: Vec<RowChange>,
+}
+
+impl Work {
+    fn put(&mut self, row: &Row) -> Result<(), Refused> {
+        self.needs(row)?;
+        if let Row::Config(entry) = row {
+            entry.validate().map_err(Refused::Invalid)?;
+        }
+        if self.is_same(row) {
+            return Ok(());
+        }
+        let created = created_index(&self.next, &row.key()).unwrap_or(self.revision);
+        self.insert(row, created, self.revision);
+        self.rows.push(RowChange::Put(StoredRow {
+            row: row.clone(),
+            create_index: created,
+            modify_index: self.revision,
+        }));
+        Ok(())
+    }
+
+    /// Refuses rows without what they hang on, and imported rows without a live peering.
+    fn needs(&self, row: &Row) -> Result<(), Refused> {
+        let dangling = |needs: RowKey| {
+            Err(Refused::Dangling {
+                key: Box::new(row.key()),
+                needs: Box::new(needs),
+            })
+        };
+        match row {
+            Row::Secrets(key, _) if !self.next.peerings.contains_key(key) => {
+                dangling(RowKey::Peering(key.clone()))
+            }
+            Row::Bundle(bundle) if !self.next.peerings.contains_key(&bundle.peering) => {
+                dangling(RowKey::Peering(bundle.peering.clone()))
+            }
+            Row::Node(node) => self.peering_is_there(&node.key),
+            Row::Instance(instance) if !self.next.nodes.contains_key(&instance.key.node) => {
+                dangling(RowKey::Node(instance.key.node.clone()))
+            }
+            Row::Check(check) => {
+                let node = &check.key.node;
+                if !self.next.nodes.contains_key(node) {
+                    return dangling(RowKey::Node(node.clone()));
+                }
+                match &check.instance {
+                    Some(id) => {
+                        let key = InstanceKey {
+                            node: node.clone(),
+                            id: id.clone(),
+                        };
+                        if self.next.instances.contains_key(&key) {
+                            Ok(())
+                        } else {
+                            dangling(RowKey::Instance(key))
+                        }
+                    }
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn peering_is_there(&self, node: &NodeKey) -> Result<(), Refused> {
+        let Origin::Peer(peer) = &node.origin else {
+            return Ok(());
+        };
+        let key = PeeringKey {
+            partition: node.partition.clone(),
+            name: peer.clone(),
+        };
+        match self.next.peerings.get(&key) {
+            Some(_) => Ok(()),
+            None => Err(Refused::PeeringGone {
+                peer: peer.to_string(),
+            }),
+        }
+    }
+
+    fn is_same(&self, row: &Row) -> bool {
+        fn same<K: Ord + Clone, T: PartialEq>(map: &OrdMap<K, Versioned<T>>, key: &K, row: &Arc<T>) -> bool {
+            map.get(key).is_some_and(|held| held.row == *row)
+        }
+        match row {
+            Row::Roots(roots) => self.next.roots.as_ref().is_some_and(|held| held.row == *roots),
+            Row::CaKey(_) | Row::Secrets(..) => false,
+            Row::Config(entry) => same(&self.next.configs, &entry.key(), entry),
+            Row::Peering(peering) => same(&self.next.peerings, &peering.key, peering),
+            Row::Bundle(bundle) => same(&self.next.bundles, &bundle.peering, bundle),
+            Row::Node(node) => same(&self.next.nodes, &node.key, node),
+            Row::Instance(instance) => same(&self.next.instances, &instance.key, instance),
+            Row::Check(check) => same(&self.next.checks, &check.key, check),
+        }
+    }
+
+    fn insert(&mut self, row: &Row, create_index: u64, modify_index: u64) {
+        fn versioned<T>(row: &Arc<T>, create_index: u64, modify_index: u64) -> Versioned<T> {
+            Versioned {
+                row: row.clone(),
+                create_index,
+                modify_index,
+            }
+        }
+        let (created, modified) = (create_index, modify_index);
+        match row {
+            Row::Roots(roots) => {
+                self.next.roots = Some(versioned(roots, created, modified));
+                self.changes.touch(Topic::Roots);
+            }
+            Row::CaKey(key) => {
+                self.next
+                    .ca_keys
+                    .insert(key.root_id.clone(), versioned(key, created, modified));
+            }
+            Row::Config(entry) => {
+                let key = entry.key();
+                self.touch_config(&key);
+                self.next.configs.insert(key, versioned(entry, created, modified));
+            }
+            Row::Peering(peering) => {
+                self.touch_peering(&peering.key);
+                self.next
+                    .peerings
+                    .insert(peering.key.clone(), versioned(peering, created, modified));
+            }
+            Row::Secrets(key, secrets) => {
+                self.changes.touch(Topic::Secrets(key.clone()));
+                self.next
+                    .secrets
+                    .insert(key.clone(), versioned(secrets, created, modified));
+            }
+            Row::Bundle(bundle) => {
+                self.touch_bundle(&bundle.peering);
+                self.next
+                    .bundles
+                    .insert(bundle.peering.clone(), versioned(bundle, created, modified));
+            }
+            Row::Node(node) => {
+                self.next
+                    .nodes
+                    .insert(node.key.clone(), versioned(node, created, modified));
+                self.touch_node(&node.key);
+            }
+            Row::Instance(instance) => {
+                self.unindex(&instance.key);
+                self.next
+                    .instances
+                    .insert(instance.key.clone(), versioned(instance, created, modified));
+                self.index(instance);
+            }
+            Row::Check(check) => {
+                let before = self
+                    .next
+                    .checks
+                    .insert(check.key.clone(), versioned(check, created, modified));
+                if let Some(before) = before {
+                    self.touch_checked(&before.key, before.instance.as_ref());
+                }
+                self.touch_checked(&check.key, check.instance.as_ref());
+            }
+        }
+    }
+
+    fn delete(&mut self, key: &RowKey) {
+        if modify_index(&self.next, key).is_none() {
+            return;
+        }
+        match key {
+            RowKey::Roots => {
+                self.next.roots = None;
+                self.changes.touch(Topic::Roots);
+            }
+            RowKey::CaKey(id) => {
+                self.next.ca_keys.remove(id);
+            }
+            RowKey::Config(config) => {
+                self.next.configs.remove(config);
+                self.touch_config(config);
+            }
+            RowKey::Peering(peering) => {
+                self.forget_imports(peering);
+                self.delete(&RowKey::Secrets(peering.clone()));
+                self.next.peerings.remove(peering);
+                self.touch_peering(peering);
+            }
+            RowKey::Secrets(peering) => {
+                self.next.secrets.remove(peering);
+                self.changes.touch(Topic::Secrets(peering.clone()));
+            }
+            RowKey::Bundle(peering) => {
+                self.next.bundles.remove(peering);
+                self.touch_bundle(peering);
+            }
+            RowKey::Node(node) => {
+                let instances: Vec<_> = self.next.instances_on(node).map(|row| row.key.clone()).collect();
+                for instance in instances {
+                    self.delete(&RowKey::Instance(instance));
+                }
+                let checks: Vec<_> = self.next.checks_on(node).map(|row| row.key.clone()).collect();
+                for check in checks {
+                    self.delete(&RowKey::Check(check));
+                }
+                self.next.nodes.remove(node);
+                self.changes
+                    .touch(Topic::Nodes(node.origin.clone(), node.partition.clone()));
+            }
+            RowKey::Instance(instance) => {
+                let checks: Vec<CheckKey> = self
+                    .next
+                    .checks_on(&instance.node)
+                    .filter(|check| check.instance.as_ref() == Some(&instance.id))
+                    .map(|check| check.key.clone())
+                    .collect();
+                for check in checks {
+                    self.delete(&RowKey::Check(check));
+                }
+                self.unindex(instance);
+                self.next.instances.remove(instance);
+            }
+            RowKey::Check(check) => {
+                if let Some(before) = self.next.checks.remove(check) {
+                    self.touch_checked(check, before.instance.as_ref());
+                }
+            }
+        }
+        self.rows.push(RowChange::Delete(key.clone()));
+    }
+
+    fn forget_imports(&mut self, peering: &PeeringKey) {
+        let origin = Origin::Peer(peering.name.clone());
+        let nodes: Vec<NodeKey> = self
+            .next
+            .nodes(&origin, &peering.partition)
+            .map(|node| node.key.clone())
+            .collect();
+        for node in nodes {
+            self.delete(&RowKey::Node(node));
+        }
+        self.delete(&RowKey::Bundle(peering.clone()));
+    }
+
+    fn index(&mut self, instance: &Instance) {
+        let service = instance.service_key();
+        if !self.next.by_service.contains_key(&service) {
+            self.changes.touch(Topic::ServiceNames(
+                service.origin.clone(),
+                service.partition.clone(),
+            ));
+        }
+        add(&mut self.next.by_service, service, &instance.key);
+        if let Some(destination) = instance.destination_key() {
+            add(&mut self.next.by_destination, destination, &instance.key);
+        }
+        if instance.key.node.origin.is_local() {
+            let kind = (instance.kind, instance.key.node.partition.clone());
+            add(&mut self.next.by_kind, kind, &instance.key);
+        }
+        self.touch_instance(instance);
+    }
+
+    fn unindex(&mut self, key: &InstanceKey) {
+        let Some(before) = self.next.instances.get(key).map(|held| held.row.clone()) else {
+            return;
+        };
+        let service = before.service_key();
+        remove(&mut self.next.by_service, &service, key);
+        if !self.next.by_service.contains_key(&service) {
+            self.changes.touch(Topic::ServiceNames(
+                service.origin.clone(),
+                service.partition.clone(),
+            ));
+        }
+        if let Some(destination) = before.destination_key() {
+            remove(&mut self.next.by_destination, &destination, key);
+        }
+        remove(
+            &mut self.next.by_kind,
+            &(before.kind, key.node.partition.clone()),
+            key,
+        );
+        self.touch_instance(&before);
+    }
+
+    fn touch_instance(&mut self, instance: &Instance) {
+        self.changes.touch(Topic::Instance(instance.key.clone()));
+        self.changes.touch(Topic::Service(instance.service_key()));
+        if let Some(destination) = instance.destination_key() {
+            self.changes.touch(Topic::ProxiesOf(destination));
+        }
+        if instance.key.node.origin.is_local() {
+            self.changes
+                .touch(Topic::Kind(instance.kind, instance.key.node.partition.clone()));
+        }
+    }
+
+    fn touch_node(&mut self, node: &NodeKey) {
+        self.changes
+            .touch(Topic::Nodes(node.origin.clone(), node.partition.clone()));
+        let instances: Vec<_> = self.next.instances_on(node).map(|row| row.row.clone()).collect();
+        for instance in instances {
+            self.touch_instance(&instance);
+        }
+    }
+
+    fn touch_checked(&mut self, check: &CheckKey, instance: Option<&peerway_model::InstanceId>) {
+        match instance {
+            Some(id) => {
+                let key = InstanceKey {
+                    node: check.node.clone(),
+                    id: id.clone(),
+                };
+                if let Some(instance) = self.next.instances.get(&key).map(|held| held.row.clone()) {
+                    self.touch_instance(&instance);
+                }
+            }
+            None => self.touch_node(&check.node),
+        }
+    }
+
+    fn touch_config(&mut self, key: &peerway_model::ConfigKey) {
+        self.changes.touch(Topic::Config(key.clone()));
+        self.changes.touch(Topic::ConfigKind(key.kind));
+    }
+
+    fn touch_peering(&mut self, key: &PeeringKey) {
+        self.changes.touch(Topic::Peering(key.clone()));
+        self.changes.touch(Topic::Peerings);
+    }
+
+    fn touch_bundle(&mut self, key: &PeeringKey) {
+        self.changes.touch(Topic::Bundle(key.clone()));
+        self.changes.touch(Topic::Bundles);
+    }
+}
+
+fn created_index(snapshot: &Snapshot, key: &RowKey) -> Option<u64> {
+    match key {
+        RowKey::Roots => snapshot.roots.as_ref().map(|row| row.create_index),
+        RowKey::CaKey(id) => snapshot.ca_keys.get(id).map(|row| row.create_index),
+        RowKey::Config(key) => snapshot.configs.get(key).map(|row| row.create_index),
+        RowKey::Peering(key) => snapshot.peerings.get(key).map(|row| row.create_index),
+        RowKey::Secrets(key) => snapshot.secrets.get(key).map(|row| row.create_index),
+        RowKey::Bundle(key) => snapshot.bundles.get(key).map(|row| row.create_index),
+        RowKey::Node(key) => snapshot.nodes.get(key).map(|row| row.create_index),
+        RowKey::Instance(key) => snapshot.instances.get(key).map(|row| row.create_index),
+        RowKey::Check(key) => snapshot.checks.get(key).map(|row| row.create_index),
+    }
+}
+
+fn add<K: Ord + Clone>(index: &mut OrdMap<K, OrdSet<InstanceKey>>, at: K, key: &InstanceKey) {
+    let mut keys = index.get(&at).cloned().unwrap_or_default();
+    keys.insert(key.clone());
+    index.insert(at, keys);
+}
+
+fn remove<K: Ord + Clone>(index: &mut OrdMap<K, OrdSet<InstanceKey>>, at: &K, key: &InstanceKey) {
+    let Some(mut keys) = index.get(at).cloned() else {
+        return;
+    };
+    keys.remove(key);
+    if keys.is_empty() {
+        index.remove(at);
+    } else {
+        index.insert(at.clone(), keys);
+    }
+}
