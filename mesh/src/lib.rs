@@ -1,1 +1,12 @@
-//! To be built.
+//! From a Snapshot to what each proxy must know.
+//!
+//! A proxy's [`View`] is a list of [`Fragment`]s, shared by every proxy that needs the same. While a fragment or a
+//! proxy's shape is built, the topics that it read are recorded; a change rebuilds only what read something that
+//! changed, and an equal result keeps the old `Arc` and stops the wave. Pure: no I/O, no clock, no wire types.
+
+pub mod fragment;
+
+pub use fragment::{
+    Authorization, Caller, CallerPattern, Chain, Cluster, Direction, Discovery, DownstreamTls, Endpoint,
+    Endpoints, Fragment, FragmentKind, LEAF_SECRET, Listener, UpstreamTls, Validation, View,
+};

@@ -119,7 +119,8 @@ fn commit_group(
     let mut changes = ChangeSet::default();
     let mut answers = Vec::with_capacity(group.len());
     for request in group {
-        let result = match apply(&mut next, &request.transaction, next_revision(&next)) {
+        let revision = next.revision() + 1;
+        let result = match apply(&mut next, &request.transaction, revision) {
             Ok(applied) => {
                 let changed = !applied.rows.is_empty();
                 rows.extend(applied.rows);
@@ -155,8 +156,4 @@ fn commit_group(
         let _ = answer.send(result);
     }
     Ok(())
-}
-
-fn next_revision(snapshot: &Snapshot) -> Revision {
-    snapshot.revision() + 1
 }

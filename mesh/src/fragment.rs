@@ -1,0 +1,213 @@
+//! The pieces that views are made of: plain data, comparable and hashable, in Peerway's words.
+
+use peerway_model::config::{Action, Pattern};
+use peerway_model::name::{Namespace, Partition, ServiceName};
+use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
+use std::sync::Arc;
+
+/// The name of the secret that holds a proxy's own leaf. The same for every proxy, so that clusters and listeners
+/// that refer to it can be shared; each proxy gets its own content.
+pub const LEAF_SECRET: &str = "leaf";
+
+/// Everything that one proxy must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Whose leaf the secret [`LEAF_SECRET`] holds.
+    pub identity: SpiffeId,
+    /// Sorted by kind and name; no two have the same.
+    pub fragments: Vec<Arc<Fragment>>,
+}
+
+/// What a fragment becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FragmentKind {
+    /// A validation context, delivered as a secret.
+    Validation,
+    /// An Envoy cluster.
+    Cluster,
+    /// The endpoints of an Envoy cluster.
+    Endpoints,
+    /// A listener.
+    Listener,
+}
+
+/// One piece of a view; becomes one Envoy resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Fragment {
+    /// A validation context, delivered as a secret.
+    Validation(Validation),
+    /// An Envoy cluster.
+    Cluster(Cluster),
+    /// The endpoints of an Envoy cluster.
+    Endpoints(Endpoints),
+    /// A listener.
+    Listener(Listener),
+}
+
+impl Fragment {
+    /// What it becomes.
+    pub fn kind(&self) -> FragmentKind {
+        match self {
+            Fragment::Validation(_) => FragmentKind::Validation,
+            Fragment::Cluster(_) => FragmentKind::Cluster,
+            Fragment::Endpoints(_) => FragmentKind::Endpoints,
+            Fragment::Listener(_) => FragmentKind::Listener,
+        }
+    }
+
+    /// The name of the resource.
+    pub fn name(&self) -> &str {
+        match self {
+            Fragment::Validation(validation) => &validation.name,
+            Fragment::Cluster(cluster) => &cluster.name,
+            Fragment::Endpoints(endpoints) => &endpoints.cluster,
+            Fragment::Listener(listener) => &listener.name,
+        }
+    }
+}
+
+/// Which roots may vouch for which trust domain. A certificate is verified only against the roots of its own
+/// trust domain (xDS facts, section 3.2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Validation {
+    /// The name of the secret.
+    pub name: String,
+    /// Trust domains, sorted and distinct, each with its roots (PEM, each ending in a newline, at least one).
+    pub domains: Vec<(TrustDomain, Vec<String>)>,
+}
+
+/// An Envoy cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cluster {
+    /// Unique in a view (xDS facts, section 1.3).
+    pub name: String,
+    /// Milliseconds.
+    pub connect_timeout_ms: u64,
+    /// How its endpoints are found.
+    pub discovery: Discovery,
+    /// mTLS towards the endpoints; `None` passes bytes through.
+    pub tls: Option<UpstreamTls>,
+    /// Outlier detection: the most endpoints that may be ejected, in percent; `None` switches it off.
+    pub max_ejection_percent: Option<u32>,
+    /// Whether connections are probed when idle, for those that leave the cluster.
+    pub keepalive: bool,
+}
+
+/// How the endpoints of an Envoy cluster are found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Discovery {
+    /// One fixed IP address.
+    Static(ServiceAddress),
+    /// By the [`Endpoints`] of the same name.
+    Eds,
+    /// One host name, resolved by Envoy.
+    Dns(ServiceAddress),
+}
+
+/// mTLS as a client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UpstreamTls {
+    /// Presented as SNI, verbatim.
+    pub sni: String,
+    /// Exact URI SANs of which the server must have one. Never empty.
+    pub identities: Vec<String>,
+    /// The name of the [`Validation`].
+    pub validation: String,
+}
+
+/// Where the connections of an Envoy cluster may go. Empty is meaningful: nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoints {
+    /// The name of the Envoy cluster.
+    pub cluster: String,
+    /// Sorted and distinct; addresses are IP addresses.
+    pub members: Vec<Endpoint>,
+}
+
+/// One place to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// IP address and port.
+    pub address: ServiceAddress,
+    /// Whether traffic may go there.
+    pub healthy: bool,
+    /// 1 to 128.
+    pub weight: u32,
+}
+
+/// Which way the traffic of a listener goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// To the application behind the sidecar.
+    Inbound,
+    /// From the application.
+    Outbound,
+    /// Through a gateway.
+    Unspecified,
+}
+
+/// A listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Listener {
+    /// `<base>:<address>:<port>` (xDS facts, section 1.4).
+    pub name: String,
+    /// IP address and port.
+    pub address: ServiceAddress,
+    /// Which way the traffic goes.
+    pub direction: Direction,
+    /// In order. Chains with server names need the TLS inspector, which is then added.
+    pub chains: Vec<Chain>,
+}
+
+/// What a listener does with a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Chain {
+    /// SNIs that choose this chain, sorted and distinct; empty chooses it for every connection.
+    pub server_names: Vec<String>,
+    /// mTLS as a server; `None` passes bytes through.
+    pub tls: Option<DownstreamTls>,
+    /// Who may connect; `None` only where no identity is known (outbound and passthrough chains).
+    pub authorization: Option<Authorization>,
+    /// Prefix of the statistics.
+    pub stat_prefix: String,
+    /// The Envoy cluster that bytes go to.
+    pub cluster: String,
+}
+
+/// mTLS as a server; a client certificate is always required.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DownstreamTls {
+    /// The name of the [`Validation`].
+    pub validation: String,
+}
+
+/// Who may connect, as one set of callers and what happens to them; everyone else gets the other action.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Authorization {
+    /// What happens to the listed callers.
+    pub action: Action,
+    /// Listed callers; empty means nobody is listed.
+    pub callers: Vec<Caller>,
+}
+
+/// Callers minus some of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller {
+    /// Who is meant.
+    pub include: CallerPattern,
+    /// Who of them is not.
+    pub except: Vec<CallerPattern>,
+}
+
+/// A family of service identities. The datacenter is never looked at (xDS facts, section 3.4).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallerPattern {
+    /// Of the caller's cluster.
+    pub trust_domain: TrustDomain,
+    /// Of the caller.
+    pub partition: Partition,
+    /// Of the caller.
+    pub namespace: Pattern<Namespace>,
+    /// The caller.
+    pub service: Pattern<ServiceName>,
+}
