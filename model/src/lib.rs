@@ -5,6 +5,7 @@
 
 pub mod authority;
 pub mod config;
+pub mod failure;
 pub mod health;
 pub mod instance;
 pub mod intention;
@@ -18,11 +19,12 @@ pub mod spiffe;
 
 pub use authority::{CaKey, CaRoot, CaRoots, Leaf};
 pub use config::{ConfigEntry, ConfigKey, ConfigKind};
+pub use failure::{Failure, FailureKind};
 pub use health::{Check, CheckStatus};
 pub use instance::{Instance, Node, PeerMeta, Proxy, ServiceAddress, ServiceKind, Upstream, Weights};
 pub use invalid::Invalid;
 pub use key::{CheckKey, InstanceKey, NodeKey, Origin, PeeringKey, ServiceKey, Tenancy};
 pub use name::{CheckId, Datacenter, InstanceId, Namespace, NodeName, Partition, PeerName, ServiceName};
-pub use peering::{Peering, PeeringRole, PeeringSecrets, PeeringState, TrustBundle};
+pub use peering::{Peering, PeeringRole, PeeringSecrets, PeeringState, StreamStatus, TrustBundle};
 pub use secret::Secret;
 pub use spiffe::{SpiffeId, TrustDomain};

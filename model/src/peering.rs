@@ -146,3 +146,25 @@ pub struct TrustBundle {
     /// One root a text.
     pub root_pems: Vec<String>,
 }
+
+/// What is known of a peering's stream right now. Times are unix milliseconds; `None` means never since the start of
+/// this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamStatus {
+    /// The stored state, or `Active` or `Failing` as the stream is.
+    pub state: PeeringState,
+    /// Names of the services in the last list received.
+    pub imported: Vec<String>,
+    /// Names of the services in the last list sent.
+    pub exported: Vec<String>,
+    /// When the last heartbeat came.
+    pub last_heartbeat: Option<u64>,
+    /// When anything last came.
+    pub last_receive: Option<u64>,
+    /// When anything was last sent.
+    pub last_send: Option<u64>,
+    /// When received data was last applied.
+    pub last_applied: Option<u64>,
+    /// Why the last stream ended, or why an item was refused.
+    pub last_error: Option<String>,
+}

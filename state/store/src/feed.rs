@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// How many commits a feed may lag behind before it is told to reload instead.
-pub const FEED_COMMITS: usize = 1024;
+pub(crate) const FEED_COMMITS: usize = 1024;
 
 /// What is shared between the writer and all readers.
 pub(crate) struct Published {
