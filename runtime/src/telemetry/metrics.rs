@@ -202,6 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn other_labels_give_a_handle_that_takes_them() {
+        counter_vec("peerway_runtime_test_labels_total", "Test.", &["kind"])
+            .with_label_values(&["a"])
+            .inc();
+        let other = counter_vec("peerway_runtime_test_labels_total", "Test.", &["kind", "way"]);
+        other.with_label_values(&["a", "b"]).inc();
+        assert_eq!(other.with_label_values(&["a", "b"]).get(), 1);
+        assert!(!metrics_text().contains("peerway_runtime_test_labels_total{kind=\"a\",way"));
+    }
+
+    #[test]
     fn a_name_registered_elsewhere_is_left_alone() {
         let theirs = IntCounter::new("peerway_runtime_test_elsewhere_total", "Test.").unwrap();
         default_registry().register(Box::new(theirs.clone())).unwrap();
