@@ -361,6 +361,7 @@ fn depth_is_bounded_the_same_in_every_form() {
     assert!(parse(&format!("a = {}", "[".repeat(1_000_000))).is_err());
     // Depth is given back when a bracket closes.
     ok(&"a { b = [{}] }\n".repeat(1_000));
+    ok(&"a b c { d e {} }\n".repeat(1_000));
 }
 
 /// Prints a value as HCL. `style` decides between the ways in which the same thing can be written.
