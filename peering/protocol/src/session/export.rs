@@ -1,0 +1,124 @@
+//! The exporting half: subscriptions and answers come in, what changed goes out.
+
+use super::{Effect, Session, Side, same};
+use crate::export::{Exports, withdrawal};
+use crate::freshness::{MAX_REASON_BYTES, Nack, cut};
+use crate::message::{Code, Content, Message, OPERATION_UPSERT, Refusal, Request, Response};
+use crate::resource::{Resource, ResourceType};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+impl Session {
+    /// Says what the peer should know from now on. Sends what differs from what was sent, for the types that the
+    /// peer subscribed to; the list comes after the services, so that a new name is never listed before its
+    /// instances. Does nothing once the stream is terminating.
+    pub fn set_exports(&mut self, exports: Exports, now: Duration) -> Vec<Effect> {
+        if !self.running() {
+            return Vec::new();
+        }
+        self.exports = Some(exports);
+        let mut effects = Vec::new();
+        for kind in ResourceType::ALL {
+            self.send_changes(kind, now, &mut effects);
+        }
+        effects
+    }
+
+    /// Classifies a request (wire facts, section 3.5).
+    pub(super) fn on_request(&mut self, request: Request, now: Duration) -> Vec<Effect> {
+        let Some(kind) = ResourceType::parse(&request.url) else {
+            return self.violation(format!(
+                "subscription to the unknown resource type {:?}",
+                cut(&request.url, MAX_REASON_BYTES)
+            ));
+        };
+        if self.subscribed.contains(&kind) {
+            match request.error {
+                None => self.freshness.last_ack = Some(now),
+                Some((_, reason)) => {
+                    self.freshness.last_nack = Some(Nack {
+                        at: now,
+                        resource: kind.as_str().to_owned(),
+                        reason: cut(&reason, MAX_REASON_BYTES).to_owned(),
+                    });
+                }
+            }
+            return Vec::new();
+        }
+        if !request.nonce.is_empty() {
+            return self.violation(format!(
+                "the first request for {} must not have a nonce",
+                kind.as_str()
+            ));
+        }
+        if request.error.is_some() {
+            return self.violation(format!(
+                "the first request for {} must not be a NACK",
+                kind.as_str()
+            ));
+        }
+        if let Side::Dialer { peer_id } = &self.side
+            && !request.peer_id.is_empty()
+            && request.peer_id != *peer_id
+        {
+            return self.violation("the acceptor subscribed for another PeerID than was dialled".to_owned());
+        }
+        self.subscribed.insert(kind);
+        self.freshness.last_ack = Some(now);
+        let mut effects = Vec::new();
+        self.send_changes(kind, now, &mut effects);
+        effects
+    }
+
+    fn violation(&mut self, message: String) -> Vec<Effect> {
+        self.fail(Refusal::new(Code::InvalidArgument, message))
+    }
+
+    fn send_changes(&mut self, kind: ResourceType, now: Duration, effects: &mut Vec<Effect>) {
+        let Some(exports) = &self.exports else {
+            return;
+        };
+        let towards_acceptor = matches!(self.side, Side::Dialer { .. });
+        if !self.subscribed.contains(&kind) || (kind == ResourceType::ServerAddresses && towards_acceptor) {
+            return;
+        }
+        let wanted = exports.of(kind);
+        let ids: BTreeSet<&str> = wanted.iter().map(Resource::id).collect();
+        let gone: Vec<(ResourceType, String)> = self
+            .sent
+            .keys()
+            .filter(|(own, id)| *own == kind && !ids.contains(id.as_str()))
+            .cloned()
+            .collect();
+        for resource in wanted {
+            let key = (kind, resource.id().to_owned());
+            if self.sent.get(&key).is_some_and(|sent| same(sent, &resource)) {
+                continue;
+            }
+            self.sent.insert(key, resource.clone());
+            effects.push(self.respond(resource, now));
+        }
+        // Removals last. An entry that is no longer exported is forgotten, so exporting it again sends it again.
+        for key in gone {
+            if let Some(empty) = self.sent.remove(&key).as_ref().and_then(withdrawal) {
+                effects.push(self.respond(empty, now));
+            }
+        }
+    }
+
+    fn respond(&mut self, resource: Resource, now: Duration) -> Effect {
+        if let Resource::ExportedServiceList(names) = &resource {
+            self.freshness.exported = names.clone();
+        }
+        self.freshness.last_sent = Some(now);
+        self.last_nonce += 1;
+        let message = Message::Response(Response {
+            nonce: format!("{:08x}", self.last_nonce),
+            url: resource.kind().url().to_owned(),
+            id: resource.id().to_owned(),
+            operation: OPERATION_UPSERT,
+            content: Content::Resource(resource),
+        });
+        self.send(message)
+    }
+}

@@ -1,0 +1,445 @@
+use super::*;
+use crate::message::{Content, OPERATION_UPSERT, Response};
+use crate::offer::OfferedInstance;
+use crate::resource::OfferedBundle;
+use peerway_model::Secret;
+use peerway_model::peering::RemoteInfo;
+
+const ID: &str = "6b2fbc1e-0000-4000-8000-000000000001";
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn open() -> Open {
+    Open {
+        peer_id: ID.to_owned(),
+        stream_secret: Secret::new("s"),
+        remote: RemoteInfo::default(),
+    }
+}
+
+fn dialer() -> Session {
+    Session::dialer(open(), at(0)).0
+}
+
+fn acceptor() -> Session {
+    Session::acceptor(at(0)).0
+}
+
+fn request(kind: ResourceType, nonce: &str, error: Option<&str>) -> Message {
+    Message::Request(Request {
+        peer_id: String::new(),
+        nonce: nonce.to_owned(),
+        url: kind.url().to_owned(),
+        error: error.map(|text| (3, text.to_owned())),
+    })
+}
+
+fn subscribe_all(session: &mut Session) -> Vec<String> {
+    let mut sent = Vec::new();
+    for kind in ResourceType::ALL {
+        sent.extend(told(session.on_message(request(kind, "", None), at(1))));
+    }
+    sent
+}
+
+/// Effects in short: `nonce id count` for responses, `ack`/`nack` for answers.
+fn told(effects: Vec<Effect>) -> Vec<String> {
+    effects
+        .into_iter()
+        .map(|effect| match effect {
+            Effect::Send(Message::Open(open)) => format!("open {}", open.peer_id),
+            Effect::Send(Message::Request(request)) => {
+                let kind = ResourceType::parse(&request.url).map_or("unknown", ResourceType::as_str);
+                match (request.nonce.as_str(), request.error) {
+                    ("", None) => format!("subscribe {kind} {}", request.peer_id),
+                    (nonce, None) => format!("ack {kind} {nonce}"),
+                    (nonce, Some((code, text))) => format!("nack {kind} {nonce} {code} {text}"),
+                }
+            }
+            Effect::Send(Message::Response(response)) => {
+                let count = match response.content {
+                    Content::Resource(Resource::ExportedService { instances, .. }) => instances.len(),
+                    Content::Resource(Resource::ExportedServiceList(names)) => names.len(),
+                    Content::Resource(Resource::ServerAddresses(addresses)) => addresses.len(),
+                    Content::Resource(Resource::TrustBundle(bundle)) => bundle.root_pems.len(),
+                    other => panic!("{other:?}"),
+                };
+                format!("{} {} {count}", response.nonce, response.id)
+            }
+            Effect::Send(message) => format!("{message:?}"),
+            Effect::Import { resource, .. } => format!("import {}", resource.id()),
+            Effect::Ended(End::Graceful) => "ended".to_owned(),
+            Effect::Ended(End::Failed(refusal)) => format!("failed {:?} {refusal}", refusal.code),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}
+
+fn exports(services: &[(&str, usize)], list: &[&str]) -> Exports {
+    Exports {
+        services: services
+            .iter()
+            .map(|(name, count)| {
+                let instances = vec![OfferedInstance::default(); *count];
+                ((*name).to_owned(), instances.into())
+            })
+            .collect(),
+        list: list.iter().map(|name| (*name).to_owned()).collect(),
+        bundle: Some(Arc::new(OfferedBundle {
+            root_pems: vec!["r".to_owned()],
+            ..OfferedBundle::default()
+        })),
+        addresses: Arc::from(["h:1".to_owned()]),
+    }
+}
+
+fn response(kind: ResourceType, content: Content) -> Response {
+    Response {
+        nonce: "n1".to_owned(),
+        url: kind.url().to_owned(),
+        id: "web".to_owned(),
+        operation: OPERATION_UPSERT,
+        content,
+    }
+}
+
+fn web() -> Content {
+    Content::Resource(Resource::ExportedService {
+        name: "web".to_owned(),
+        instances: Arc::from([]),
+    })
+}
+
+#[test]
+fn each_side_opens_in_its_own_way() {
+    let (_, effects) = Session::dialer(open(), at(0));
+    assert_eq!(
+        told(effects),
+        [
+            format!("open {ID}"),
+            format!("subscribe exported service {ID}"),
+            format!("subscribe exported service list {ID}"),
+            format!("subscribe trust bundle {ID}"),
+            format!("subscribe server addresses {ID}"),
+        ]
+    );
+    let (_, effects) = Session::acceptor(at(0));
+    assert_eq!(
+        told(effects),
+        [
+            "subscribe exported service ",
+            "subscribe exported service list ",
+            "subscribe trust bundle "
+        ]
+    );
+}
+
+#[test]
+fn a_subscription_unlocks_its_type_and_an_empty_list_is_sent() {
+    let mut session = acceptor();
+    assert!(session.set_exports(exports(&[], &[]), at(0)).is_empty());
+    assert_eq!(
+        subscribe_all(&mut session),
+        [
+            "00000001 exported-service-list 0",
+            "00000002 roots 1",
+            "00000003 server-addrs 1"
+        ]
+    );
+    // A repeated subscription is an ACK.
+    assert!(
+        session
+            .on_message(request(ResourceType::TrustBundle, "", None), at(1))
+            .is_empty()
+    );
+}
+
+#[test]
+fn nothing_is_sent_before_the_driver_said_what() {
+    let mut session = acceptor();
+    assert!(subscribe_all(&mut session).is_empty());
+    assert_eq!(
+        session.set_exports(exports(&[("web", 1)], &["web"]), at(2)).len(),
+        5
+    );
+}
+
+#[test]
+fn addresses_go_to_dialers_only_and_never_empty() {
+    let mut session = dialer();
+    session.set_exports(exports(&[], &[]), at(0));
+    assert_eq!(
+        subscribe_all(&mut session),
+        ["00000001 exported-service-list 0", "00000002 roots 1"]
+    );
+    let mut session = acceptor();
+    subscribe_all(&mut session);
+    let empty = Exports {
+        addresses: Arc::from([]),
+        ..exports(&[], &[])
+    };
+    assert_eq!(
+        told(session.set_exports(empty, at(1))),
+        ["00000001 exported-service-list 0", "00000002 roots 1"]
+    );
+}
+
+#[test]
+fn only_changes_are_sent_and_removals_follow_their_rules() {
+    let mut session = dialer();
+    subscribe_all(&mut session);
+    let first = exports(&[("web", 2), ("web-sidecar-proxy", 1)], &["web"]);
+    assert_eq!(
+        told(session.set_exports(first.clone(), at(2))),
+        [
+            "00000001 web 2",
+            "00000002 web-sidecar-proxy 1",
+            "00000003 exported-service-list 1",
+            "00000004 roots 1"
+        ]
+    );
+    assert!(session.set_exports(first.clone(), at(3)).is_empty());
+    // Equal content behind other pointers is no change either.
+    assert!(
+        session
+            .set_exports(exports(&[("web", 2), ("web-sidecar-proxy", 1)], &["web"]), at(3))
+            .is_empty()
+    );
+    assert_eq!(session.freshness().last_sent, Some(at(2)));
+    // A NACK is recorded, not retried.
+    session.on_message(
+        request(ResourceType::ExportedService, "00000001", Some("no")),
+        at(4),
+    );
+    let nack = session.freshness().last_nack.clone().unwrap();
+    assert_eq!((nack.at, nack.reason.as_str()), (at(4), "no"));
+    assert!(session.set_exports(first.clone(), at(5)).is_empty());
+    // Leaving the mesh set is told by an empty service, leaving the export only by the list.
+    assert_eq!(
+        told(session.set_exports(exports(&[], &[]), at(6))),
+        ["00000005 web-sidecar-proxy 0", "00000006 exported-service-list 0"]
+    );
+    assert_eq!(
+        told(session.set_exports(first, at(7))),
+        [
+            "00000007 web 2",
+            "00000008 web-sidecar-proxy 1",
+            "00000009 exported-service-list 1"
+        ]
+    );
+    assert_eq!(session.freshness().exported.as_ref(), ["web"]);
+}
+
+#[test]
+fn a_service_that_left_the_mesh_while_no_stream_was_up_is_taken_back() {
+    let mut session = acceptor();
+    subscribe_all(&mut session);
+    let sent = told(session.set_exports(exports(&[("web", 1)], &["db", "web"]), at(2)));
+    assert_eq!(
+        sent[..4],
+        [
+            "00000001 db 0",
+            "00000002 db-sidecar-proxy 0",
+            "00000003 web 1",
+            "00000004 web-sidecar-proxy 0"
+        ]
+    );
+}
+
+#[test]
+fn requests_are_classified() {
+    use ResourceType::TrustBundle;
+    for (message, says) in [
+        (
+            request(TrustBundle, "1", None),
+            "failed InvalidArgument the first request for trust bundle must not have a nonce",
+        ),
+        (
+            request(TrustBundle, "", Some("x")),
+            "failed InvalidArgument the first request for trust bundle must not be a NACK",
+        ),
+        (
+            Message::Request(Request {
+                peer_id: String::new(),
+                nonce: String::new(),
+                url: "x".to_owned(),
+                error: None,
+            }),
+            "failed InvalidArgument subscription to the unknown resource type \"x\"",
+        ),
+    ] {
+        for mut session in [acceptor(), dialer()] {
+            assert_eq!(told(session.on_message(message.clone(), at(1))), [says]);
+            assert_eq!(session.next_tick(), None);
+            assert!(session.on_message(Message::Heartbeat, at(2)).is_empty());
+            assert!(session.on_end().is_empty());
+        }
+    }
+    let other = |peer_id: &str| {
+        Message::Request(Request {
+            peer_id: peer_id.to_owned(),
+            nonce: String::new(),
+            url: TrustBundle.url().to_owned(),
+            error: None,
+        })
+    };
+    assert!(acceptor().on_message(other("x"), at(1)).is_empty());
+    assert!(dialer().on_message(other(ID), at(1)).is_empty());
+    assert_eq!(dialer().on_message(other("x"), at(1)).len(), 1);
+}
+
+#[test]
+fn every_response_is_answered() {
+    let kind = ResourceType::ExportedService;
+    let whole = response(kind, web());
+    let table = [
+        (
+            Response {
+                nonce: String::new(),
+                ..whole.clone()
+            },
+            "nack exported service  3 exported service \"web\" came without a nonce",
+        ),
+        (
+            Response {
+                url: "u".to_owned(),
+                ..whole.clone()
+            },
+            "nack unknown n1 3 unknown resource type \"u\"",
+        ),
+        (
+            Response {
+                operation: 0,
+                ..whole.clone()
+            },
+            "nack exported service n1 3 exported service \"web\" came with the unsupported operation 0",
+        ),
+        (
+            response(kind, Content::Absent),
+            "nack exported service n1 3 exported service \"web\" came without content",
+        ),
+        (
+            response(kind, Content::Unreadable("x".to_owned())),
+            "nack exported service n1 13 exported service \"web\" refused: x",
+        ),
+        (
+            response(ResourceType::TrustBundle, web()),
+            "nack trust bundle n1 13 trust bundle \"web\" refused: it holds exported service",
+        ),
+    ];
+    for (message, says) in table {
+        assert_eq!(
+            told(dialer().on_message(Message::Response(message), at(1))),
+            [says]
+        );
+    }
+    let addresses = Content::Resource(Resource::ServerAddresses(Arc::from([])));
+    let message = Message::Response(response(ResourceType::ServerAddresses, addresses));
+    assert_eq!(
+        told(dialer().on_message(message.clone(), at(1))),
+        ["import server-addrs"]
+    );
+    assert!(told(acceptor().on_message(message, at(1)))[0].starts_with("nack server addresses"));
+
+    let mut session = dialer();
+    let import = |session: &mut Session, now| {
+        let mut effects = session.on_message(Message::Response(whole.clone()), at(now));
+        let Some(Effect::Import { ticket, .. }) = effects.pop() else {
+            panic!("no import");
+        };
+        ticket
+    };
+    let ticket = import(&mut session, 3);
+    let refusal = Refusal::new(Code::Internal, "disk full");
+    assert_eq!(
+        told(session.on_applied(ticket, Err(refusal), at(4))),
+        ["nack exported service n1 13 disk full"]
+    );
+    assert_eq!(session.freshness().last_applied, None);
+    assert_eq!(
+        session.freshness().refused["exported service \"web\""],
+        "disk full"
+    );
+    let ticket = import(&mut session, 5);
+    assert_eq!(
+        told(session.on_applied(ticket, Ok(()), at(6))),
+        ["ack exported service n1"]
+    );
+    assert!(session.freshness().refused.is_empty());
+    assert_eq!(session.freshness().age(at(8)), Some(at(2)));
+}
+
+#[test]
+fn heartbeats_are_sent_and_only_heartbeats_keep_the_stream() {
+    let mut session = dialer();
+    assert_eq!(session.next_tick(), Some(at(15)));
+    assert!(session.on_tick(at(14)).is_empty());
+    assert_eq!(told(session.on_tick(at(15))), ["Heartbeat"]);
+    assert_eq!(session.next_tick(), Some(at(30)));
+    assert!(session.on_message(Message::Heartbeat, at(20)).is_empty());
+    session.on_message(request(ResourceType::TrustBundle, "", None), at(130));
+    assert_eq!(told(session.on_tick(at(139))), ["Heartbeat"]);
+    assert_eq!(session.next_tick(), Some(at(140)));
+    assert_eq!(
+        told(session.on_tick(at(140))),
+        ["failed Unknown heartbeat timeout: the peer sent none for 120 s"]
+    );
+    assert!(session.on_tick(at(141)).is_empty());
+}
+
+#[test]
+fn termination_drains_and_dialers_half_close() {
+    let mut session = dialer();
+    assert_eq!(
+        told(session.on_message(Message::Terminated, at(1))),
+        ["MarkTerminated", "HalfClose"]
+    );
+    assert!(session.on_message(Message::Terminated, at(1)).is_empty());
+    assert!(session.set_exports(exports(&[], &[]), at(1)).is_empty());
+    assert_eq!(told(session.on_end()), ["ended"]);
+
+    let mut session = dialer();
+    assert_eq!(told(session.terminate(at(1))), ["Terminated", "HalfClose"]);
+    assert!(
+        session
+            .on_message(
+                Message::Response(response(ResourceType::ExportedService, web())),
+                at(2)
+            )
+            .is_empty()
+    );
+    assert_eq!(told(session.on_end()), ["ended"]);
+
+    let mut session = acceptor();
+    assert_eq!(
+        told(session.on_message(Message::Terminated, at(1))),
+        ["MarkTerminated"]
+    );
+    assert_eq!(session.next_tick(), Some(at(11)));
+    assert!(session.on_tick(at(10)).is_empty());
+    assert_eq!(told(session.on_tick(at(11))), ["ended"]);
+
+    let mut session = acceptor();
+    assert_eq!(told(session.terminate(at(1))), ["Terminated"]);
+    assert!(session.terminate(at(1)).is_empty());
+    // Applied after the end came: nobody is left to hear the answer.
+    let mut late = acceptor();
+    let mut effects = late.on_message(
+        Message::Response(response(ResourceType::ExportedService, web())),
+        at(1),
+    );
+    late.terminate(at(1));
+    let Some(Effect::Import { ticket, .. }) = effects.pop() else {
+        panic!("no import");
+    };
+    assert!(late.on_applied(ticket, Ok(()), at(2)).is_empty());
+
+    assert_eq!(
+        told(dialer().on_end()),
+        ["failed Unknown the stream ended without the peering being deleted"]
+    );
+    assert!(dialer().on_message(Message::Empty, at(1)).is_empty());
+    assert!(dialer().on_message(Message::Open(open()), at(1)).is_empty());
+}
