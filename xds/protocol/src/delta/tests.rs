@@ -319,6 +319,29 @@ fn endpoints_that_go_while_a_cluster_waits_for_them_are_answered_at_once() {
 }
 
 #[test]
+fn an_older_answer_does_not_hide_that_a_cluster_waits() {
+    // The answer for c@1 was written before the client took cluster c@2, which now waits for endpoints.
+    play(
+        "> hold cluster:c@1 endpoints:c@1
+          > cluster
+          < cluster c@1
+          > endpoints +b +c
+          < endpoints c@1 -b
+          > cluster ack
+          > hold cluster:c@2 endpoints:b@1
+          < cluster c@2
+          > endpoints ack
+          < endpoints b@1 -c
+          > endpoints nack
+          < endpoints -c
+          > endpoints ack
+          < endpoints b@1
+          > endpoints ack
+          > cluster ack",
+    );
+}
+
+#[test]
 fn literal_wildcard_beside_names() {
     play(
         "> hold cluster:a@1 cluster:b@1
