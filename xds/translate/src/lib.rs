@@ -1,1 +1,44 @@
-//! To be built.
+//! From fragments to Envoy's words: the only room that builds Envoy messages.
+//!
+//! Pure and without memory. [`translate`] gives the same [`Resource`] for the same fragment and [`Dialect`],
+//! encoded and ready to be framed, so that a caller can keep one for all proxies that need it. No field that
+//! Envoy calls deprecated is ever set.
+//!
+//! - `resource`: what comes out, and its version.
+//! - `dialect`: which Envoys are spoken to.
+//! - `cluster`, `endpoints`, `listener`, `secret`: one fragment kind each.
+//! - `tls`, `authorization`, `source`, `packed`: the parts that several of them share.
+
+mod authorization;
+mod cluster;
+mod dialect;
+mod endpoints;
+mod listener;
+mod packed;
+mod resource;
+mod secret;
+mod source;
+mod tls;
+
+pub use dialect::{Dialect, OLDEST, TooOld};
+pub use resource::{Resource, ResourceKind, TRANSLATION};
+pub use secret::leaf_secret;
+
+use peerway_mesh::Fragment;
+
+/// The Envoy resource that `fragment` becomes. Never fails: a fragment has nothing that cannot be said.
+pub fn translate(fragment: &Fragment, dialect: Dialect) -> Resource {
+    let kind = ResourceKind::of(fragment.kind());
+    let version = resource::version(fragment, dialect);
+    let name = fragment.name().to_owned();
+    match fragment {
+        Fragment::Validation(validation) => {
+            Resource::encode(kind, name, version, secret::validation(validation))
+        }
+        Fragment::Cluster(cluster) => Resource::encode(kind, name, version, cluster::cluster(cluster)),
+        Fragment::Endpoints(endpoints) => {
+            Resource::encode(kind, name, version, endpoints::endpoints(endpoints))
+        }
+        Fragment::Listener(listener) => Resource::encode(kind, name, version, listener::listener(listener)),
+    }
+}

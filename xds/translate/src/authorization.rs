@@ -1,0 +1,126 @@
+//! Who may connect, as Envoy's network RBAC filter.
+
+mod pattern;
+
+use crate::tls;
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::config::rbac::v3::permission::Rule;
+use envoy_types::pb::envoy::config::rbac::v3::principal::{Identifier, Set};
+use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, Rbac as Rules, rbac};
+use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac;
+use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3::Config as MtlsAuthenticated;
+use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use envoy_types::util::pack_any;
+use peerway_mesh::{Authorization, Caller};
+use peerway_model::TrustDomain;
+use peerway_model::config::Action;
+use std::collections::BTreeMap;
+
+/// Prefix of the filter's statistics (xDS facts, section 1.4).
+const STAT_PREFIX: &str = "connect_authz";
+/// The only policy: one entry in a map has one order.
+const POLICY: &str = "callers";
+
+/// The filter. It always has rules: one without rules enforces nothing, one with an empty list of callers gives
+/// everyone the other action.
+pub(crate) fn filter(authorization: &Authorization) -> Rbac {
+    let (action, principals) = match authorization.action {
+        Action::Allow => (rbac::Action::Allow, allowed(&authorization.callers)),
+        Action::Deny => (
+            rbac::Action::Deny,
+            authorization.callers.iter().map(caller).collect(),
+        ),
+    };
+    let mut rules = Rules {
+        action: i32::from(action),
+        ..Rules::default()
+    };
+    if !principals.is_empty() {
+        let permissions = vec![Permission {
+            rule: Some(Rule::Any(true)),
+        }];
+        rules.policies.insert(
+            POLICY.to_owned(),
+            Policy {
+                permissions,
+                principals,
+                ..Policy::default()
+            },
+        );
+    }
+    Rbac {
+        rules: Some(rules),
+        stat_prefix: STAT_PREFIX.to_owned(),
+        ..Rbac::default()
+    }
+}
+
+/// Callers that may pass: those listed, as long as their certificate names no other trust domain.
+///
+/// Envoy verifies a certificate against the roots of the trust domain of its *first* URI SAN, but a principal
+/// matches *any* of its SANs. Without the second half a hostile peer could sign a certificate with its own name
+/// first and one of ours after it, and be taken for us.
+fn allowed(callers: &[Caller]) -> Vec<Principal> {
+    let mut domains: BTreeMap<&TrustDomain, Vec<Principal>> = BTreeMap::new();
+    for listed in callers {
+        domains
+            .entry(&listed.include.trust_domain)
+            .or_default()
+            .push(caller(listed));
+    }
+    domains
+        .into_iter()
+        .map(|(domain, callers)| all([any(callers), not(uri(pattern::outside(domain)))]))
+        .collect()
+}
+
+/// The callers of a pattern but for the exceptions.
+fn caller(caller: &Caller) -> Principal {
+    let include = uri(pattern::caller(&caller.include));
+    if caller.except.is_empty() {
+        return include;
+    }
+    all(std::iter::once(include).chain(
+        caller
+            .except
+            .iter()
+            .map(|except| not(uri(pattern::caller(except)))),
+    ))
+}
+
+/// A verified client certificate with a URI SAN that matches the whole of `regex` (RE2 syntax).
+fn uri(regex: String) -> Principal {
+    let pattern = MatchPattern::SafeRegex(RegexMatcher {
+        regex,
+        ..RegexMatcher::default()
+    });
+    let config = MtlsAuthenticated {
+        san_matcher: Some(tls::uri(pattern)),
+        ..MtlsAuthenticated::default()
+    };
+    principal(Identifier::Custom(TypedExtensionConfig {
+        name: "envoy.rbac.principals.mtls_authenticated".to_owned(),
+        typed_config: Some(pack_any(config)),
+    }))
+}
+
+fn any(ids: Vec<Principal>) -> Principal {
+    principal(Identifier::OrIds(Set { ids }))
+}
+
+fn all(ids: impl IntoIterator<Item = Principal>) -> Principal {
+    principal(Identifier::AndIds(Set {
+        ids: ids.into_iter().collect(),
+    }))
+}
+
+fn not(id: Principal) -> Principal {
+    principal(Identifier::NotId(Box::new(id)))
+}
+
+fn principal(identifier: Identifier) -> Principal {
+    Principal {
+        identifier: Some(identifier),
+    }
+}

@@ -1,0 +1,229 @@
+//! What the patterns match, by a matcher for the little of RE2 that they use.
+
+use super::*;
+use peerway_model::SpiffeId;
+use peerway_model::name::{Datacenter, Namespace, Partition, ServiceName};
+use proptest::prelude::*;
+
+/// Matches the whole of `text` against `regex`: literals, escapes, negated classes with `+`, `\C*`, and groups
+/// with alternatives and `?`. Panics on anything else, so that nothing new goes untested.
+fn matches(regex: &str, text: &[u8]) -> bool {
+    let inner = regex
+        .strip_prefix('^')
+        .and_then(|r| r.strip_suffix('$'))
+        .expect("anchored");
+    let mut ends = Vec::new();
+    run(inner.as_bytes(), text, &mut |rest| ends.push(rest.len()));
+    ends.contains(&0)
+}
+
+/// Calls `end` with what is left of `text` for each way to match `regex`.
+fn run(regex: &[u8], text: &[u8], end: &mut dyn FnMut(&[u8])) {
+    match regex {
+        [] => end(text),
+        [b'(', b'?', b':', ..] => {
+            let close = closing(regex);
+            let optional = regex.get(close + 1) == Some(&b'?');
+            let rest = &regex[close + 1 + usize::from(optional)..];
+            let mut seen = Vec::new();
+            for branch in branches(&regex[3..close]) {
+                run(branch, text, &mut |left| seen.push(text.len() - left.len()));
+            }
+            if optional {
+                seen.push(0);
+            }
+            seen.sort_unstable();
+            seen.dedup();
+            for used in seen {
+                run(rest, &text[used..], end);
+            }
+        }
+        [b'\\', b'C', b'*', rest @ ..] => {
+            for used in 0..=text.len() {
+                run(rest, &text[used..], end);
+            }
+        }
+        [b'[', b'^', class @ ..] => {
+            let (member, after) = match class {
+                [b'\\', c, b']', after @ ..] | [c, b']', after @ ..] => (*c, after),
+                _ => panic!("unknown class"),
+            };
+            let many = after.first() == Some(&b'+');
+            let rest = &after[usize::from(many)..];
+            // A class matches a character, never a broken one.
+            let fits = |c: &u8| *c != member && c.is_ascii();
+            let most = text.iter().take_while(|c| fits(c)).count();
+            for used in 1..=(if many { most } else { most.min(1) }) {
+                run(rest, &text[used..], end);
+            }
+        }
+        [b'\\', c, rest @ ..] if c.is_ascii_punctuation() => literal(*c, rest, text, end),
+        [c, rest @ ..] if c.is_ascii_alphanumeric() || b"/:_".contains(c) => literal(*c, rest, text, end),
+        other => panic!("unknown syntax at {:?}", String::from_utf8_lossy(other)),
+    }
+}
+
+fn literal(c: u8, rest: &[u8], text: &[u8], end: &mut dyn FnMut(&[u8])) {
+    if let Some(left) = text.strip_prefix(&[c]) {
+        run(rest, left, end);
+    }
+}
+
+fn closing(regex: &[u8]) -> usize {
+    let mut depth = 0;
+    let mut skip = false;
+    for (at, c) in regex.iter().enumerate() {
+        match c {
+            _ if skip => skip = false,
+            b'\\' => skip = true,
+            b'(' => depth += 1,
+            b')' if depth == 1 => return at,
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    panic!("group without an end");
+}
+
+fn branches(regex: &[u8]) -> Vec<&[u8]> {
+    let (mut depth, mut from, mut skip, mut found) = (0, 0, false, Vec::new());
+    for (at, c) in regex.iter().enumerate() {
+        match c {
+            _ if skip => skip = false,
+            b'\\' => skip = true,
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b'|' if depth == 0 => {
+                found.push(&regex[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.push(&regex[from..]);
+    found
+}
+
+/// The meaning of a caller pattern, from its own words.
+fn meant(pattern: &CallerPattern, uri: &str) -> bool {
+    let Ok(SpiffeId::Service {
+        trust_domain,
+        partition,
+        namespace,
+        service,
+        ..
+    }) = SpiffeId::parse(uri)
+    else {
+        return false;
+    };
+    trust_domain == pattern.trust_domain
+        && partition == pattern.partition
+        && pattern.namespace.matches(&namespace)
+        && pattern.service.matches(&service)
+}
+
+/// Few names, most of them traps for a pattern that forgets to escape, so that generated callers often meet.
+fn name() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["a", "b", "a-b", "aXb", "a_b", "default", "ap", "ns"]).prop_map(str::to_owned)
+}
+
+fn domain() -> impl Strategy<Value = TrustDomain> {
+    prop::sample::select(vec!["t.consul", "txconsul", "t.consul.x", "t", "t-.consul"])
+        .prop_map(|text| TrustDomain::new(text).unwrap())
+}
+
+fn wild<T: std::fmt::Debug + Clone>(make: impl Fn(&str) -> T + 'static) -> impl Strategy<Value = Pattern<T>> {
+    prop::option::of(name())
+        .prop_map(move |text| text.map_or(Pattern::Any, |text| Pattern::Exact(make(&text))))
+}
+
+prop_compose! {
+    fn pattern()(
+        trust_domain in domain(),
+        partition in name(),
+        namespace in wild(|text| Namespace::new(text).unwrap()),
+        service in wild(|text| ServiceName::new(text).unwrap()),
+    ) -> CallerPattern {
+        CallerPattern { trust_domain, partition: Partition::new(&partition).unwrap(), namespace, service }
+    }
+}
+
+prop_compose! {
+    fn identity()(
+        trust_domain in domain(), partition in name(), namespace in name(), service in name(), dc in "[a-z]{1,3}",
+    ) -> SpiffeId {
+        SpiffeId::Service {
+            trust_domain,
+            partition: Partition::new(&partition).unwrap(),
+            namespace: Namespace::new(&namespace).unwrap(),
+            datacenter: Datacenter::new(&dc).unwrap(),
+            service: ServiceName::new(&service).unwrap(),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_pattern_matches_whom_it_means(pattern in pattern(), identity in identity(), own in any::<bool>()) {
+        let mut uri = identity.to_string();
+        if own {
+            // Otherwise two generated ones seldom agree.
+            uri = format!(
+                "spiffe://{}/ap/{}/ns/{}/dc/x/svc/{}",
+                pattern.trust_domain,
+                pattern.partition,
+                pattern.namespace.exact().map_or("q", |n| n.as_str()),
+                pattern.service.exact().map_or("q", |n| n.as_str()),
+            );
+        }
+        prop_assert_eq!(matches(&caller(&pattern), uri.as_bytes()), meant(&pattern, &uri), "{}", uri);
+    }
+
+    #[test]
+    fn near_misses_do_not_match(pattern in pattern(), identity in identity(), at in any::<prop::sample::Index>(), c in "[ -~]") {
+        let mut uri = identity.to_string();
+        let at = at.index(uri.len());
+        uri.replace_range(at..=at, &c);
+        if matches(&caller(&pattern), uri.as_bytes()) {
+            // A datacenter may be any segment, ours are stricter; everything else must be meant.
+            let segments: Vec<&str> = uri.split('/').collect();
+            let dc = segments.len() - 3;
+            let tame: Vec<&str> = segments.iter().enumerate().map(|(i, s)| if i == dc { "x" } else { *s }).collect();
+            let wild = pattern.namespace.is_any() || pattern.service.is_any();
+            prop_assert!(wild || meant(&pattern, &tame.join("/")), "{}", uri);
+        }
+    }
+
+    #[test]
+    fn outside_is_everything_that_does_not_begin_with_the_domain(
+        domain in domain(), other in domain(), cut in any::<prop::sample::Index>(),
+        tail in prop::collection::vec(any::<u8>(), 0..6),
+    ) {
+        let own = format!("spiffe://{domain}/");
+        let full = format!("spiffe://{other}/");
+        let mut text = full.as_bytes()[..=cut.index(full.len() - 1)].to_vec();
+        // Verified certificates begin with some trust domain; where it differs, it differs in an ASCII character.
+        let broken = text.len() < own.len() && tail.first().is_some_and(|c| !c.is_ascii());
+        text.extend(tail);
+        prop_assume!(!broken);
+        prop_assert_eq!(matches(&outside(&domain), &text), !text.starts_with(own.as_bytes()));
+    }
+}
+
+#[test]
+fn a_dot_is_a_dot() {
+    let pattern = CallerPattern {
+        trust_domain: TrustDomain::new("a.consul").unwrap(),
+        partition: Partition::default(),
+        namespace: Pattern::Exact(Namespace::default()),
+        service: Pattern::Exact(ServiceName::new("web-1").unwrap()),
+    };
+    assert_eq!(
+        caller(&pattern),
+        r"^spiffe://a\.consul(?:/ap/default)?/ns/default/dc/[^/]+/svc/web\-1$"
+    );
+    assert!(!matches(
+        &caller(&pattern),
+        b"spiffe://aXconsul/ns/default/dc/x/svc/web-1"
+    ));
+}

@@ -1,0 +1,76 @@
+//! Envoy clusters.
+
+use crate::packed::{millis, number};
+use crate::{endpoints, source, tls};
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{
+    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, DnsLookupFamily, EdsClusterConfig,
+};
+use envoy_types::pb::envoy::config::cluster::v3::{
+    Cluster as EnvoyCluster, OutlierDetection, UpstreamConnectionOptions,
+};
+use envoy_types::pb::envoy::config::core::v3::TcpKeepalive;
+use envoy_types::pb::envoy::r#type::v3::Percent;
+use peerway_mesh::{Cluster, Discovery};
+
+/// Idle time before the first probe of a connection that leaves the cluster, in seconds.
+const KEEPALIVE_TIME_SECONDS: u32 = 60;
+/// Time between two probes, in seconds.
+const KEEPALIVE_INTERVAL_SECONDS: u32 = 10;
+/// Probes without an answer after which a connection is given up.
+const KEEPALIVE_PROBES: u32 = 3;
+
+pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
+    let mut message = EnvoyCluster {
+        name: cluster.name.clone(),
+        connect_timeout: Some(millis(cluster.connect_timeout_ms)),
+        outlier_detection: cluster.max_ejection_percent.map(|percent| OutlierDetection {
+            max_ejection_percent: Some(number(percent)),
+            ..OutlierDetection::default()
+        }),
+        transport_socket: cluster.tls.as_ref().map(tls::upstream),
+        upstream_connection_options: cluster.keepalive.then(keepalive),
+        ..EnvoyCluster::default()
+    };
+    let discovery = match &cluster.discovery {
+        Discovery::Static(to) => {
+            message.load_assignment = Some(endpoints::single(&cluster.name, to));
+            DiscoveryType::Static
+        }
+        Discovery::Eds => {
+            message.eds_cluster_config = Some(EdsClusterConfig {
+                eds_config: Some(source::ads()),
+                ..EdsClusterConfig::default()
+            });
+            message.common_lb_config = Some(no_panic());
+            DiscoveryType::Eds
+        }
+        Discovery::Dns(to) => {
+            message.load_assignment = Some(endpoints::single(&cluster.name, to));
+            // Both families, raced: neither an IPv4-only nor an IPv6-only gateway is out of reach.
+            message.dns_lookup_family = i32::from(DnsLookupFamily::All);
+            DiscoveryType::LogicalDns
+        }
+    };
+    message.cluster_discovery_type = Some(ClusterDiscoveryType::Type(i32::from(discovery)));
+    message
+}
+
+/// Never sends to endpoints that are known to be bad, however few are left: their health is the verdict of checks
+/// and not a guess of this proxy.
+fn no_panic() -> CommonLbConfig {
+    CommonLbConfig {
+        healthy_panic_threshold: Some(Percent { value: 0.0 }),
+        ..CommonLbConfig::default()
+    }
+}
+
+fn keepalive() -> UpstreamConnectionOptions {
+    UpstreamConnectionOptions {
+        tcp_keepalive: Some(TcpKeepalive {
+            keepalive_probes: Some(number(KEEPALIVE_PROBES)),
+            keepalive_time: Some(number(KEEPALIVE_TIME_SECONDS)),
+            keepalive_interval: Some(number(KEEPALIVE_INTERVAL_SECONDS)),
+        }),
+        ..UpstreamConnectionOptions::default()
+    }
+}

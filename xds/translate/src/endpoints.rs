@@ -1,0 +1,62 @@
+//! Where the connections of an Envoy cluster may go.
+
+use crate::packed::{address, number};
+use envoy_types::pb::envoy::config::core::v3::HealthStatus;
+use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
+use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
+use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints};
+use peerway_mesh::{Endpoint, Endpoints};
+use peerway_model::ServiceAddress;
+
+/// The assignment. An empty one is still an answer: Envoy would otherwise wait for it.
+pub(crate) fn endpoints(endpoints: &Endpoints) -> ClusterLoadAssignment {
+    assignment(&endpoints.cluster, endpoints.members.iter().map(member).collect())
+}
+
+/// An assignment of one address that is part of the cluster.
+pub(crate) fn single(cluster: &str, to: &ServiceAddress) -> ClusterLoadAssignment {
+    assignment(
+        cluster,
+        vec![LbEndpoint {
+            host_identifier: Some(host(to)),
+            ..LbEndpoint::default()
+        }],
+    )
+}
+
+fn assignment(cluster: &str, members: Vec<LbEndpoint>) -> ClusterLoadAssignment {
+    let endpoints = if members.is_empty() {
+        Vec::new()
+    } else {
+        vec![LocalityLbEndpoints {
+            lb_endpoints: members,
+            ..LocalityLbEndpoints::default()
+        }]
+    };
+    ClusterLoadAssignment {
+        cluster_name: cluster.to_owned(),
+        endpoints,
+        ..ClusterLoadAssignment::default()
+    }
+}
+
+fn member(member: &Endpoint) -> LbEndpoint {
+    let health = if member.healthy {
+        HealthStatus::Healthy
+    } else {
+        HealthStatus::Unhealthy
+    };
+    LbEndpoint {
+        health_status: i32::from(health),
+        load_balancing_weight: Some(number(member.weight)),
+        host_identifier: Some(host(&member.address)),
+        ..LbEndpoint::default()
+    }
+}
+
+fn host(to: &ServiceAddress) -> HostIdentifier {
+    HostIdentifier::Endpoint(endpoint::Endpoint {
+        address: Some(address(to)),
+        ..endpoint::Endpoint::default()
+    })
+}

@@ -1,0 +1,90 @@
+//! Listeners.
+
+use crate::packed::{address, millis};
+use crate::{authorization, tls};
+use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use envoy_types::pb::envoy::config::listener::v3::{
+    Filter, FilterChain, FilterChainMatch, Listener as EnvoyListener, ListenerFilter, filter, listener_filter,
+};
+use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
+use envoy_types::util::pack_any;
+use peerway_mesh::{Chain, Direction, Listener};
+use prost::{Message, Name};
+
+/// How long a client may take for its TLS handshake, in milliseconds; Envoy would wait for ever.
+const HANDSHAKE_TIMEOUT_MS: u64 = 15_000;
+/// The name of the chain that takes every connection.
+const UNMATCHED: &str = "any";
+
+pub(crate) fn listener(listener: &Listener) -> EnvoyListener {
+    let direction = match listener.direction {
+        Direction::Inbound => TrafficDirection::Inbound,
+        Direction::Outbound => TrafficDirection::Outbound,
+        Direction::Unspecified => TrafficDirection::Unspecified,
+    };
+    let by_name = listener.chains.iter().any(|chain| !chain.server_names.is_empty());
+    EnvoyListener {
+        name: listener.name.clone(),
+        address: Some(address(&listener.address)),
+        filter_chains: listener.chains.iter().map(chain).collect(),
+        listener_filters: by_name.then(tls_inspector).into_iter().collect(),
+        traffic_direction: i32::from(direction),
+        ..EnvoyListener::default()
+    }
+}
+
+/// The one builder of TCP chains: who may pass always comes before where it goes.
+fn chain(chain: &Chain) -> FilterChain {
+    let mut filters = Vec::new();
+    if let Some(authorization) = &chain.authorization {
+        filters.push(filter(
+            "envoy.filters.network.rbac",
+            authorization::filter(authorization),
+        ));
+    }
+    filters.push(filter(
+        "envoy.filters.network.tcp_proxy",
+        TcpProxy {
+            stat_prefix: chain.stat_prefix.clone(),
+            cluster_specifier: Some(ClusterSpecifier::Cluster(chain.cluster.clone())),
+            ..TcpProxy::default()
+        },
+    ));
+    let named = !chain.server_names.is_empty();
+    FilterChain {
+        // Not the place in the list: Envoy drains the connections of a chain that was renamed, and a new neighbour
+        // is no reason for that. No two chains of a listener match the same name.
+        name: chain
+            .server_names
+            .first()
+            .map_or(UNMATCHED, String::as_str)
+            .to_owned(),
+        filter_chain_match: named.then(|| FilterChainMatch {
+            server_names: chain.server_names.clone(),
+            ..FilterChainMatch::default()
+        }),
+        filters,
+        transport_socket: chain.tls.as_ref().map(tls::downstream),
+        transport_socket_connect_timeout: chain.tls.as_ref().map(|_| millis(HANDSHAKE_TIMEOUT_MS)),
+        ..FilterChain::default()
+    }
+}
+
+fn filter<M: Message + Name>(name: &str, config: M) -> Filter {
+    Filter {
+        name: name.to_owned(),
+        config_type: Some(filter::ConfigType::TypedConfig(pack_any(config))),
+    }
+}
+
+fn tls_inspector() -> ListenerFilter {
+    ListenerFilter {
+        name: "envoy.filters.listener.tls_inspector".to_owned(),
+        config_type: Some(listener_filter::ConfigType::TypedConfig(pack_any(
+            TlsInspector::default(),
+        ))),
+        ..ListenerFilter::default()
+    }
+}

@@ -1,0 +1,75 @@
+//! mTLS contexts, and how a URI SAN is matched. Key material is never inside: it comes as secrets.
+
+use crate::{packed, source};
+use envoy_types::pb::envoy::config::core::v3::TransportSocket;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::{
+    CombinedCertificateValidationContext, ValidationContextType,
+};
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
+    CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SubjectAltNameMatcher,
+    TlsParameters, UpstreamTlsContext,
+};
+use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use envoy_types::pb::google::protobuf::BoolValue;
+use peerway_mesh::{DownstreamTls, LEAF_SECRET, UpstreamTls};
+
+/// mTLS as a client: the server must show one of the identities, vouched for by the validation's roots.
+pub(crate) fn upstream(tls: &UpstreamTls) -> TransportSocket {
+    let expected = CertificateValidationContext {
+        match_typed_subject_alt_names: tls
+            .identities
+            .iter()
+            .map(|identity| uri(MatchPattern::Exact(identity.clone())))
+            .collect(),
+        ..CertificateValidationContext::default()
+    };
+    let validation = ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
+        default_validation_context: Some(expected),
+        validation_context_sds_secret_config: Some(source::secret(&tls.validation)),
+        ..CombinedCertificateValidationContext::default()
+    });
+    packed::tls_socket(UpstreamTlsContext {
+        common_tls_context: Some(common(validation)),
+        sni: tls.sni.clone(),
+        ..UpstreamTlsContext::default()
+    })
+}
+
+/// mTLS as a server: any client that the validation's roots vouch for; who may go on is decided later.
+pub(crate) fn downstream(tls: &DownstreamTls) -> TransportSocket {
+    let validation = ValidationContextType::ValidationContextSdsSecretConfig(source::secret(&tls.validation));
+    packed::tls_socket(DownstreamTlsContext {
+        common_tls_context: Some(common(validation)),
+        require_client_certificate: Some(BoolValue { value: true }),
+        ..DownstreamTlsContext::default()
+    })
+}
+
+/// Matches a certificate that has a URI SAN like `pattern`. Other kinds of names are not looked at: the text of a
+/// DNS name is up to whoever signs, and may look like a URI.
+pub(crate) fn uri(pattern: MatchPattern) -> SubjectAltNameMatcher {
+    SubjectAltNameMatcher {
+        san_type: i32::from(SanType::Uri),
+        matcher: Some(StringMatcher {
+            match_pattern: Some(pattern),
+            ..StringMatcher::default()
+        }),
+        ..SubjectAltNameMatcher::default()
+    }
+}
+
+fn common(validation: ValidationContextType) -> CommonTlsContext {
+    CommonTlsContext {
+        tls_params: Some(TlsParameters {
+            tls_minimum_protocol_version: i32::from(TlsProtocol::TlSv12),
+            tls_maximum_protocol_version: i32::from(TlsProtocol::TlSv13),
+            ..TlsParameters::default()
+        }),
+        tls_certificate_sds_secret_configs: vec![source::secret(LEAF_SECRET)],
+        validation_context_type: Some(validation),
+        ..CommonTlsContext::default()
+    }
+}

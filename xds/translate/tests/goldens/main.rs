@@ -1,0 +1,275 @@
+//! Each fragment kind as text, compared with the files in `tests/golden`. Run with `UPDATE_GOLDEN=1` to write them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on should fail"
+)]
+
+mod render;
+
+use peerway_mesh::{
+    Authorization, Caller, CallerPattern, Chain, Cluster, Direction, Discovery, DownstreamTls, Endpoint,
+    Endpoints, Fragment, Listener, UpstreamTls, Validation,
+};
+use peerway_model::config::{Action, Pattern};
+use peerway_model::name::{Namespace, Partition, ServiceName};
+use peerway_model::{Leaf, Secret, ServiceAddress, SpiffeId, TrustDomain};
+use peerway_xds_translate::{Dialect, Resource, leaf_secret, translate};
+use std::path::PathBuf;
+
+fn check(name: &str, resource: &Resource) {
+    let text = render::any(&resource.bytes);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(format!("{name}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        text, golden,
+        "differs from {name}.txt; if that is meant, run with UPDATE_GOLDEN=1"
+    );
+}
+
+fn golden(name: &str, fragment: Fragment) {
+    let resource = translate(&fragment, Dialect::From1_36);
+    assert_eq!(resource.name, fragment.name());
+    check(name, &resource);
+}
+
+fn at(address: &str, port: u16) -> ServiceAddress {
+    ServiceAddress {
+        address: address.to_owned(),
+        port,
+    }
+}
+
+fn domain(text: &str) -> TrustDomain {
+    TrustDomain::new(text).unwrap()
+}
+
+fn cluster(name: &str, discovery: Discovery) -> Cluster {
+    Cluster {
+        name: name.to_owned(),
+        connect_timeout_ms: 5_500,
+        discovery,
+        tls: None,
+        max_ejection_percent: None,
+        keepalive: false,
+    }
+}
+
+fn callers(domain: &TrustDomain, service: Option<&str>, except: Option<&str>) -> Caller {
+    let pattern = |service: Option<&str>| CallerPattern {
+        trust_domain: domain.clone(),
+        partition: Partition::default(),
+        namespace: Pattern::Exact(Namespace::default()),
+        service: service.map_or(Pattern::Any, |name| {
+            Pattern::Exact(ServiceName::new(name).unwrap())
+        }),
+    };
+    Caller {
+        include: pattern(service),
+        except: except.map(|name| pattern(Some(name))).into_iter().collect(),
+    }
+}
+
+fn public(authorization: Authorization) -> Fragment {
+    Fragment::Listener(Listener {
+        name: "public_listener:0.0.0.0:20000".to_owned(),
+        address: at("0.0.0.0", 20000),
+        direction: Direction::Inbound,
+        chains: vec![Chain {
+            server_names: Vec::new(),
+            tls: Some(DownstreamTls {
+                validation: "roots:web".to_owned(),
+            }),
+            authorization: Some(authorization),
+            stat_prefix: "public_listener".to_owned(),
+            cluster: "local_app".to_owned(),
+        }],
+    })
+}
+
+#[test]
+fn validation() {
+    let roots = |text: &str| vec![format!("{text} 1\n"), format!("{text} 2\n")];
+    golden(
+        "validation",
+        Fragment::Validation(Validation {
+            name: "roots:web".to_owned(),
+            domains: vec![(domain("a.consul"), roots("a")), (domain("b.consul"), roots("b"))],
+        }),
+    );
+}
+
+#[test]
+fn clusters() {
+    golden(
+        "cluster_static",
+        Fragment::Cluster(cluster("local_app", Discovery::Static(at("127.0.0.1", 8080)))),
+    );
+    let mut peered = cluster("db.default.west.external.b.consul", Discovery::Eds);
+    peered.tls = Some(UpstreamTls {
+        sni: "db.default.default.east.external.b.consul".to_owned(),
+        identities: vec![
+            "spiffe://b.consul/ns/default/dc/dc2/svc/db".to_owned(),
+            "spiffe://b.consul/gateway/mesh/dc/dc2".to_owned(),
+        ],
+        validation: "roots~west".to_owned(),
+    });
+    peered.max_ejection_percent = Some(100);
+    peered.keepalive = true;
+    golden("cluster_peered", Fragment::Cluster(peered));
+    golden(
+        "cluster_dns",
+        Fragment::Cluster(cluster("gateway", Discovery::Dns(at("gw.example.com", 443)))),
+    );
+}
+
+#[test]
+fn endpoints() {
+    let members = vec![
+        Endpoint {
+            address: at("10.0.0.1", 80),
+            healthy: true,
+            weight: 1,
+        },
+        Endpoint {
+            address: at("fd00::1", 81),
+            healthy: false,
+            weight: 128,
+        },
+    ];
+    golden(
+        "endpoints",
+        Fragment::Endpoints(Endpoints {
+            cluster: "db".to_owned(),
+            members,
+        }),
+    );
+    golden(
+        "endpoints_empty",
+        Fragment::Endpoints(Endpoints {
+            cluster: "db".to_owned(),
+            members: Vec::new(),
+        }),
+    );
+}
+
+#[test]
+fn listeners() {
+    let (ours, theirs) = (domain("a.c"), domain("b.c"));
+    golden(
+        "listener_allow_nobody",
+        public(Authorization {
+            action: Action::Allow,
+            callers: Vec::new(),
+        }),
+    );
+    golden(
+        "listener_allow",
+        public(Authorization {
+            action: Action::Allow,
+            callers: vec![
+                callers(&ours, Some("api"), None),
+                callers(&ours, None, Some("bad.one".replace('.', "-").as_str())),
+                callers(&theirs, Some("web"), None),
+            ],
+        }),
+    );
+    golden(
+        "listener_deny",
+        public(Authorization {
+            action: Action::Deny,
+            callers: vec![callers(&theirs, None, Some("good"))],
+        }),
+    );
+    let passthrough = |names: &[&str], cluster: &str| Chain {
+        server_names: names.iter().map(|name| (*name).to_owned()).collect(),
+        tls: None,
+        authorization: None,
+        stat_prefix: format!("mesh_gateway_local_peered.{cluster}"),
+        cluster: cluster.to_owned(),
+    };
+    golden(
+        "listener_gateway",
+        Fragment::Listener(Listener {
+            name: "default:10.0.0.9:8443".to_owned(),
+            address: at("10.0.0.9", 8443),
+            direction: Direction::Unspecified,
+            chains: vec![
+                passthrough(&["db.one", "db.two"], "exported~db"),
+                passthrough(&["web.one"], "exported~web"),
+            ],
+        }),
+    );
+    golden(
+        "listener_outbound",
+        Fragment::Listener(Listener {
+            name: "db?peer=west:127.0.0.1:9191".to_owned(),
+            address: at("127.0.0.1", 9191),
+            direction: Direction::Outbound,
+            chains: vec![passthrough(&[], "db.default.west.external.b.consul")],
+        }),
+    );
+}
+
+fn leaf(serial: &str, key: &str) -> Leaf {
+    Leaf {
+        identity: SpiffeId::parse("spiffe://a.consul/ns/default/dc/dc1/svc/web").unwrap(),
+        chain_pem: "certificate\n".to_owned(),
+        key_pem: Secret::new(key),
+        serial: serial.to_owned(),
+        not_before: 1,
+        not_after: 2,
+    }
+}
+
+#[test]
+fn leaf_as_a_secret() {
+    check("leaf", &leaf_secret(&leaf("01:02", "not a key\n")));
+}
+
+#[test]
+fn a_leafs_version_is_its_serial_number_and_nothing_prints_its_key() {
+    let first = leaf_secret(&leaf("01:02", "hidden"));
+    assert_eq!(first.version, leaf_secret(&leaf("01:02", "other")).version);
+    assert_ne!(first.version, leaf_secret(&leaf("01:03", "hidden")).version);
+    assert!(!format!("{first:?}").contains("hidden"));
+}
+
+#[test]
+fn versions_are_the_same_in_every_process_and_tell_fragments_apart() {
+    let version = |fragment: Fragment| translate(&fragment, Dialect::From1_36).version;
+    let empty = |name: &str| {
+        version(Fragment::Endpoints(Endpoints {
+            cluster: name.to_owned(),
+            members: Vec::new(),
+        }))
+    };
+    assert_eq!(empty("a"), empty("a"));
+    assert_ne!(empty("a"), empty("b"));
+    assert_ne!(
+        empty("a"),
+        version(Fragment::Cluster(cluster("a", Discovery::Eds)))
+    );
+    // Written down: a hash that changed from process to process would differ here.
+    let written =
+        std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/version.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/version.txt"),
+            empty("a"),
+        )
+        .unwrap();
+    } else {
+        assert_eq!(
+            written.unwrap(),
+            empty("a"),
+            "raise TRANSLATION only when bytes change; then UPDATE_GOLDEN=1"
+        );
+    }
+}

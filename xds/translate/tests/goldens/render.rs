@@ -1,0 +1,89 @@
+//! An encoded `Any` as text: the message's `Debug` without fields that are not set, with nested messages opened.
+
+use envoy_types::pb::envoy::config::{
+    cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
+};
+use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
+use envoy_types::pb::envoy::extensions::filters::network::{rbac::v3::Rbac, tcp_proxy::v3::TcpProxy};
+use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3::Config as MtlsAuthenticated;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
+    DownstreamTlsContext, Secret, SpiffeCertValidatorConfig, UpstreamTlsContext,
+};
+use envoy_types::pb::google::protobuf::Any;
+use prost::{Message, Name};
+use std::fmt::Debug;
+
+/// The message in the encoded `Any`.
+pub(crate) fn any(bytes: &[u8]) -> String {
+    let any = Any::decode(bytes).unwrap();
+    let mut text = format!("{}\n", any.type_url);
+    for line in opened(&message(&any)).lines() {
+        // One blank a level: principals are nested deeply.
+        let bare = line.trim_start();
+        text.extend(std::iter::repeat_n(' ', (line.len() - bare.len()) / 4));
+        text.push_str(bare);
+        text.push('\n');
+    }
+    text
+}
+
+fn message(any: &Any) -> String {
+    fn of<M: Message + Name + Default + Debug>(any: &Any) -> Option<String> {
+        (any.type_url == M::type_url()).then(|| format!("{:#?}", M::decode(any.value.as_slice()).unwrap()))
+    }
+    of::<Cluster>(any)
+        .or_else(|| of::<ClusterLoadAssignment>(any))
+        .or_else(|| of::<Listener>(any))
+        .or_else(|| of::<Secret>(any))
+        .or_else(|| of::<TlsInspector>(any))
+        .or_else(|| of::<Rbac>(any))
+        .or_else(|| of::<TcpProxy>(any))
+        .or_else(|| of::<MtlsAuthenticated>(any))
+        .or_else(|| of::<DownstreamTlsContext>(any))
+        .or_else(|| of::<UpstreamTlsContext>(any))
+        .or_else(|| of::<SpiffeCertValidatorConfig>(any))
+        .unwrap_or_else(|| panic!("unknown type {}", any.type_url))
+}
+
+/// Opens every nested `Any`, whose value `Debug` shows as a list of numbers.
+fn opened(text: &str) -> String {
+    let mut out = String::new();
+    let mut lines = text.lines();
+    let mut url = "";
+    while let Some(line) = lines.next() {
+        let trimmed = line.trim();
+        if let Some(rest) = trimmed.strip_prefix("type_url: ") {
+            url = rest.trim_matches(['"', ',']);
+        }
+        let value = match trimmed {
+            "value: []," if !url.is_empty() => Some(Vec::new()),
+            "value: [" => Some(
+                lines
+                    .by_ref()
+                    .map(str::trim)
+                    .take_while(|l| *l != "],")
+                    .map(|l| l.trim_end_matches(',').parse().unwrap())
+                    .collect(),
+            ),
+            _ => None,
+        };
+        if let Some(value) = value {
+            let indent = &line[..line.len() - trimmed.len()];
+            for nested in opened(&message(&Any {
+                type_url: std::mem::take(&mut url).to_owned(),
+                value,
+            }))
+            .lines()
+            {
+                out.push_str(&format!("{indent}{nested}\n"));
+            }
+        } else if ![": None,", ": [],", ": \"\",", ": {},", ": false,"]
+            .iter()
+            .any(|unset| line.ends_with(unset))
+        {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
