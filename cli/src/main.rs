@@ -1,2 +1,5 @@
-//! To be built.
-fn main() {}
+//! The one binary of Peerway.
+
+fn main() -> std::process::ExitCode {
+    peerway_cli::run(std::env::args().collect())
+}

@@ -1,0 +1,226 @@
+//! `peerway connect envoy`: run an Envoy for a registered proxy, or print its bootstrap.
+
+use super::bootstrap::Bootstrap;
+use crate::client::{Client, ClientFlags, segment};
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+/// The commands about proxies.
+#[derive(Subcommand)]
+pub enum ConnectCommand {
+    /// Run Envoy for a sidecar or a gateway, or print its bootstrap
+    Envoy(Envoy),
+}
+
+/// Kinds of gateways.
+#[derive(Clone, Copy, ValueEnum)]
+enum Gateway {
+    /// A mesh gateway
+    Mesh,
+}
+
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["sidecar_for", "gateway", "proxy_id"]).multiple(true))]
+pub struct Envoy {
+    #[command(flatten)]
+    client: ClientFlags,
+    /// Id of the service instance whose sidecar to run
+    #[arg(long, value_name = "ID", conflicts_with_all = ["gateway", "proxy_id"])]
+    sidecar_for: Option<String>,
+    /// Run a gateway of this kind
+    #[arg(long, value_enum)]
+    gateway: Option<Gateway>,
+    /// Id of the registered proxy or gateway to run
+    #[arg(long, value_name = "ID")]
+    proxy_id: Option<String>,
+    /// Address of the xDS server; what the HTTP API says unless given
+    #[arg(long, env = "CONSUL_GRPC_ADDR", value_name = "HOST:PORT")]
+    grpc_addr: Option<String>,
+    /// Where Envoy's admin interface listens
+    #[arg(long, default_value = "localhost:19000", value_name = "HOST:PORT")]
+    admin_bind: String,
+    /// Envoy's binary; looked for in PATH unless given
+    #[arg(long, default_value = "envoy", value_name = "FILE")]
+    envoy_binary: String,
+    /// Print the bootstrap as JSON and stop
+    #[arg(long)]
+    bootstrap: bool,
+    /// Arguments for Envoy, after '--'
+    #[arg(last = true)]
+    envoy_args: Vec<String>,
+}
+
+pub(super) fn run(command: ConnectCommand) -> Result<ExitCode> {
+    let ConnectCommand::Envoy(args) = command;
+    let bootstrap = describe(&args)?.to_json();
+    if args.bootstrap {
+        println!("{}", serde_json::to_string_pretty(&bootstrap)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut envoy = Command::new(&args.envoy_binary);
+    envoy.arg("--config-yaml").arg(bootstrap.to_string());
+    for (flag, value) in defaults() {
+        if !args
+            .envoy_args
+            .iter()
+            .any(|arg| arg == flag || arg.starts_with(&format!("{flag}=")))
+        {
+            envoy.arg(flag);
+            envoy.args(value);
+        }
+    }
+    envoy.args(&args.envoy_args);
+    // exec returns only when it failed.
+    let error = envoy.exec();
+    if error.kind() == std::io::ErrorKind::NotFound {
+        bail!(
+            "cannot find Envoy as {:?}: install it, or name it with -envoy-binary",
+            args.envoy_binary
+        );
+    }
+    Err(error).with_context(|| format!("cannot run {}", args.envoy_binary))
+}
+
+/// Flags that Envoy gets unless the operator gives them. Draining is short and at once so that a caller whose
+/// permission is taken away is cut off in bounded time.
+fn defaults() -> [(&'static str, Option<&'static str>); 4] {
+    [
+        ("--disable-hot-restart", None),
+        ("--drain-time-s", Some("5")),
+        ("--drain-strategy", Some("immediate")),
+        ("--log-level", Some("warning")),
+    ]
+}
+
+fn describe(args: &Envoy) -> Result<Bootstrap> {
+    let client = Client::from_flags(&args.client)?;
+    let about = client.get("/v1/agent/self")?.json()?;
+    let proxy_id = match (&args.sidecar_for, &args.proxy_id) {
+        (Some(service), _) => sidecar_of(&client, service, &args.client)?,
+        (None, Some(id)) => id.clone(),
+        (None, None) => only_gateway(&client, &args.client)?,
+    };
+    let path = format!(
+        "/v1/agent/service/{}{}",
+        segment(&proxy_id),
+        args.client.tenancy_query()
+    );
+    let answer = client.get(&path)?;
+    if answer.status == 404 {
+        bail!("no proxy with id {proxy_id:?} is registered, register it first");
+    }
+    let proxy = answer.json()?;
+    check_kind(&proxy, args.gateway)?;
+    let cluster = proxy["Proxy"]["DestinationServiceName"]
+        .as_str()
+        .or(proxy["Service"].as_str());
+    Ok(Bootstrap {
+        cluster: cluster.unwrap_or(&proxy_id).to_owned(),
+        proxy_id,
+        node_name: about["Config"]["NodeName"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        partition: args.client.partition.clone(),
+        namespace: args.client.namespace.clone(),
+        admin: resolve(&args.admin_bind).context("-admin-bind")?,
+        xds: xds_address(args, &about)?,
+    })
+}
+
+fn check_kind(proxy: &Value, gateway: Option<Gateway>) -> Result<()> {
+    let (kind, id) = (
+        proxy["Kind"].as_str().unwrap_or_default(),
+        proxy["ID"].as_str().unwrap_or_default(),
+    );
+    match (gateway, kind) {
+        (Some(Gateway::Mesh), "mesh-gateway") | (None, "mesh-gateway" | "connect-proxy") => Ok(()),
+        (Some(Gateway::Mesh), _) => bail!("{id:?} is not registered as a mesh gateway (kind {kind:?})"),
+        (None, _) => bail!("{id:?} is not a proxy (kind {kind:?}); for its sidecar use -sidecar-for {id}"),
+    }
+}
+
+fn services(client: &Client, flags: &ClientFlags) -> Result<Vec<Value>> {
+    let answer = client
+        .get(&format!("/v1/agent/services{}", flags.tenancy_query()))?
+        .json()?;
+    Ok(answer
+        .as_object()
+        .context("the list of services is not an object")?
+        .values()
+        .cloned()
+        .collect())
+}
+
+fn sidecar_of(client: &Client, service: &str, flags: &ClientFlags) -> Result<String> {
+    let all = services(client, flags)?;
+    let ids: Vec<&str> = all
+        .iter()
+        .filter(|one| one["Kind"] == "connect-proxy" && one["Proxy"]["DestinationServiceID"] == service)
+        .filter_map(|one| one["ID"].as_str())
+        .collect();
+    match ids.as_slice() {
+        [id] => Ok((*id).to_owned()),
+        [] => bail!(
+            "no sidecar is registered for service id {service:?}: register it with connect {{ sidecar_service {{}} }}"
+        ),
+        many => bail!(
+            "service id {service:?} has more than one sidecar, choose with -proxy-id: {}",
+            many.join(", ")
+        ),
+    }
+}
+
+fn only_gateway(client: &Client, flags: &ClientFlags) -> Result<String> {
+    let all = services(client, flags)?;
+    let ids: Vec<&str> = all
+        .iter()
+        .filter(|one| one["Kind"] == "mesh-gateway")
+        .filter_map(|one| one["ID"].as_str())
+        .collect();
+    match ids.as_slice() {
+        [id] => Ok((*id).to_owned()),
+        [] => bail!("no mesh gateway is registered, register one or name it with -proxy-id"),
+        many => bail!(
+            "more than one mesh gateway is registered, choose with -proxy-id: {}",
+            many.join(", ")
+        ),
+    }
+}
+
+fn xds_address(args: &Envoy, about: &Value) -> Result<SocketAddr> {
+    if let Some(addr) = &args.grpc_addr {
+        return resolve(addr.strip_prefix("http://").unwrap_or(addr)).context("-grpc-addr");
+    }
+    let port = about["xDS"]["Ports"]["Plaintext"]
+        .as_u64()
+        .and_then(|port| u16::try_from(port).ok());
+    let Some(port @ 1..) = port else {
+        bail!("the server offers no plaintext xDS port, set ports.grpc there or give -grpc-addr");
+    };
+    let http = args
+        .client
+        .http_addr
+        .strip_prefix("http://")
+        .unwrap_or(&args.client.http_addr);
+    let host = http.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host);
+    resolve(&format!("{host}:{port}"))
+}
+
+/// The first address of `host:port`, IPv4 before IPv6.
+fn resolve(text: &str) -> Result<SocketAddr> {
+    let all: Vec<SocketAddr> = text
+        .to_socket_addrs()
+        .with_context(|| format!("{text:?} is not host:port"))?
+        .collect();
+    let v4 = all
+        .iter()
+        .find(|addr| addr.is_ipv4() || addr.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST));
+    v4.or(all.first())
+        .copied()
+        .with_context(|| format!("{text:?} has no address"))
+}

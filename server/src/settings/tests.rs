@@ -1,0 +1,135 @@
+//! Files, flags, defaults, refusals, and the documentation's table.
+
+use super::*;
+
+fn load(text: &str) -> Result<Settings, SettingsError> {
+    Settings::load(&[("a.hcl".to_owned(), text.to_owned())], Overrides::default())
+}
+
+fn refusal(text: &str) -> String {
+    load(text).unwrap_err().to_string()
+}
+
+#[test]
+fn defaults_are_safe_on_loopback() {
+    let settings = load("data_dir = \"d\"").unwrap();
+    assert_eq!(settings.datacenter.as_str(), "dc1");
+    assert_eq!(settings.http, Some("127.0.0.1:8500".parse().unwrap()));
+    assert_eq!(settings.grpc, Some("127.0.0.1:8502".parse().unwrap()));
+    assert_eq!(settings.grpc_tls, Some("127.0.0.1:8503".parse().unwrap()));
+    assert_eq!(settings.advertise_addr_wan, IpAddr::from([127, 0, 0, 1]));
+    assert_eq!(settings.leaf_ttl, Duration::from_secs(72 * 3600));
+}
+
+#[test]
+fn later_files_and_flags_win() {
+    let files = [
+        (
+            "a.hcl".to_owned(),
+            "data_dir = \"a\"\nports { http = 1 grpc = 2 }\nservice { name = \"x\" }".to_owned(),
+        ),
+        (
+            "b.json".to_owned(),
+            r#"{"data_dir":"b","ports":{"http":3},"services":[{"name":"y"}]}"#.to_owned(),
+        ),
+    ];
+    let flags = Overrides {
+        http_port: Some(-1),
+        datacenter: Some("west".to_owned()),
+        ..Overrides::default()
+    };
+    let settings = Settings::load(&files, flags).unwrap();
+    assert_eq!(settings.data_dir, Some(PathBuf::from("b")));
+    assert_eq!(settings.datacenter.as_str(), "west");
+    assert_eq!(settings.http, None);
+    assert_eq!(settings.grpc.unwrap().port(), 2);
+    assert_eq!(settings.services.len(), 2);
+}
+
+#[test]
+fn refusals_name_file_path_and_cure() {
+    let cases = [
+        ("data_dir = \"d\"\nfoo = 1", "a.hcl: foo: unknown setting"),
+        (
+            "data_dir = \"d\"\nports { htp = 1 }",
+            "a.hcl: ports.htp: unknown setting",
+        ),
+        (
+            "data_dir = \"d\"\nports { http = 70000 }",
+            "a.hcl: ports.http: 70000 is not a port",
+        ),
+        ("data_dir = \"d\"\nports = 1", "a.hcl: ports: must be a block"),
+        ("data_dir = 1", "a.hcl: data_dir: must be a string"),
+        (
+            "data_dir = \"d\"\ndatacenter = \"DC1\"",
+            "a.hcl: datacenter: \"DC1\" is not a valid datacenter",
+        ),
+        ("data_dir = \"d\"\ndataCenter = \"a\"", "did you mean datacenter"),
+        (
+            "data_dir = \"d\"\nclient_addr = \"0.0.0.0\"",
+            "advertise_addr: is needed",
+        ),
+        (
+            "data_dir = \"d\"\nclient_addr = \"localhost\"",
+            "a.hcl: client_addr: \"localhost\" is not an IP address",
+        ),
+        ("data_dir = \"d\"\nserver = false", "a.hcl: server: only servers"),
+        (
+            "data_dir = \"d\"\nports { grpc_tls = -1 }",
+            "a.hcl: ports.grpc_tls: is off, but peerings need it",
+        ),
+        (
+            "data_dir = \"d\"\nconnect { ca_config { leaf_cert_ttl = \"10m\" } }",
+            "must be at least 1h",
+        ),
+        ("", "data_dir: is not set"),
+        ("data_dir = ", "a.hcl: line 1"),
+    ];
+    for (text, expected) in cases {
+        let error = refusal(text);
+        assert!(
+            error.contains(expected),
+            "{text:?} gave {error:?}, expected {expected:?}"
+        );
+    }
+}
+
+#[test]
+fn durations_are_gos() {
+    assert_eq!(read::duration("1h30m"), Some(Duration::from_secs(5400)));
+    assert_eq!(read::duration("500ms"), Some(Duration::from_millis(500)));
+    for bad in ["", "1", "h", "1x", "-1h", "99999999999h"] {
+        assert_eq!(read::duration(bad), None, "{bad}");
+    }
+}
+
+/// The rows `| `key` | default | ... |` of docs/configuration.md are exactly the table of settings.
+#[test]
+fn the_documentation_lists_every_setting_with_its_default() {
+    let page = include_str!("../../../docs/configuration.md");
+    let documented: Vec<(String, String)> = page
+        .lines()
+        .filter_map(|line| {
+            let mut cells = line.strip_prefix("| `")?.split(" | ");
+            let key = cells.next()?.strip_suffix('`')?;
+            Some((key.to_owned(), cells.next()?.trim().to_owned()))
+        })
+        .collect();
+    let known: Vec<(String, String)> = SETTINGS
+        .iter()
+        .map(|setting| (setting.key.to_owned(), setting.default.to_owned()))
+        .collect();
+    assert_eq!(documented, known);
+}
+
+/// The example file of the documentation loads.
+#[test]
+fn the_documentations_example_loads() {
+    let page = include_str!("../../../docs/configuration.md");
+    let example = page
+        .split("```hcl\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    load(example).unwrap();
+}
