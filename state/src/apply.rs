@@ -4,9 +4,14 @@ use crate::change::{ChangeSet, Topic};
 use crate::row::{Row, RowChange, RowKey, StoredRow};
 use crate::snapshot::{Revision, Snapshot, Versioned};
 use crate::transaction::{Expect, Op, Refused, Transaction};
-use imbl::{OrdMap, OrdSet};
-use peerway_model::{CheckKey, Instance, InstanceKey, NodeKey, Origin, PeeringKey};
+use imbl::OrdMap;
+use peerway_model::{CheckKey, NodeKey, Origin, PeeringKey, PeeringSecrets, Secret};
 use std::sync::Arc;
+
+mod index;
+mod needs;
+
+pub use needs::MAX_OPAQUE_DEPTH;
 
 /// What a transaction led to.
 #[derive(Debug)]
@@ -115,9 +120,7 @@ struct Work {
 impl Work {
     fn put(&mut self, row: &Row) -> Result<(), Refused> {
         self.needs(row)?;
-        if let Row::Config(entry) = row {
-            entry.validate().map_err(Refused::Invalid)?;
-        }
+        self.admits(row)?;
         if self.is_same(row) {
             return Ok(());
         }
@@ -131,72 +134,22 @@ impl Work {
         Ok(())
     }
 
-    /// Refuses rows without what they hang on, and imported rows without a live peering.
-    fn needs(&self, row: &Row) -> Result<(), Refused> {
-        let dangling = |needs: RowKey| {
-            Err(Refused::Dangling {
-                key: Box::new(row.key()),
-                needs: Box::new(needs),
-            })
-        };
-        match row {
-            Row::Secrets(key, _) if !self.next.peerings.contains_key(key) => {
-                dangling(RowKey::Peering(key.clone()))
-            }
-            Row::Bundle(bundle) if !self.next.peerings.contains_key(&bundle.peering) => {
-                dangling(RowKey::Peering(bundle.peering.clone()))
-            }
-            Row::Node(node) => self.peering_is_there(&node.key),
-            Row::Instance(instance) if !self.next.nodes.contains_key(&instance.key.node) => {
-                dangling(RowKey::Node(instance.key.node.clone()))
-            }
-            Row::Check(check) => {
-                let node = &check.key.node;
-                if !self.next.nodes.contains_key(node) {
-                    return dangling(RowKey::Node(node.clone()));
-                }
-                match &check.instance {
-                    Some(id) => {
-                        let key = InstanceKey {
-                            node: node.clone(),
-                            id: id.clone(),
-                        };
-                        if self.next.instances.contains_key(&key) {
-                            Ok(())
-                        } else {
-                            dangling(RowKey::Instance(key))
-                        }
-                    }
-                    None => Ok(()),
-                }
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn peering_is_there(&self, node: &NodeKey) -> Result<(), Refused> {
-        let Origin::Peer(peer) = &node.origin else {
-            return Ok(());
-        };
-        let key = PeeringKey {
-            partition: node.partition.clone(),
-            name: peer.clone(),
-        };
-        match self.next.peerings.get(&key) {
-            Some(_) => Ok(()),
-            None => Err(Refused::PeeringGone {
-                peer: peer.to_string(),
-            }),
-        }
-    }
-
     fn is_same(&self, row: &Row) -> bool {
         fn same<K: Ord + Clone, T: PartialEq>(map: &OrdMap<K, Versioned<T>>, key: &K, row: &Arc<T>) -> bool {
             map.get(key).is_some_and(|held| held.row == *row)
         }
         match row {
             Row::Roots(roots) => self.next.roots.as_ref().is_some_and(|held| held.row == *roots),
-            Row::CaKey(_) | Row::Secrets(..) => false,
+            Row::CaKey(key) => self
+                .next
+                .ca_keys
+                .get(&key.root_id)
+                .is_some_and(|held| same_secret(&held.pem, &key.pem)),
+            Row::Secrets(key, secrets) => self
+                .next
+                .secrets
+                .get(key)
+                .is_some_and(|held| same_secrets(held, secrets)),
             Row::Config(entry) => same(&self.next.configs, &entry.key(), entry),
             Row::Peering(peering) => same(&self.next.peerings, &peering.key, peering),
             Row::Bundle(bundle) => same(&self.next.bundles, &bundle.peering, bundle),
@@ -255,11 +208,11 @@ impl Work {
                 self.touch_node(&node.key);
             }
             Row::Instance(instance) => {
-                self.unindex(&instance.key);
-                self.next
+                let before = self
+                    .next
                     .instances
                     .insert(instance.key.clone(), versioned(instance, created, modified));
-                self.index(instance);
+                self.reindex(before.as_ref().map(|held| &*held.row), Some(instance));
             }
             Row::Check(check) => {
                 let before = self
@@ -327,8 +280,8 @@ impl Work {
                 for check in checks {
                     self.delete(&RowKey::Check(check));
                 }
-                self.unindex(instance);
-                self.next.instances.remove(instance);
+                let before = self.next.instances.remove(instance);
+                self.reindex(before.as_ref().map(|held| &*held.row), None);
             }
             RowKey::Check(check) => {
                 if let Some(before) = self.next.checks.remove(check) {
@@ -351,99 +304,6 @@ impl Work {
         }
         self.delete(&RowKey::Bundle(peering.clone()));
     }
-
-    fn index(&mut self, instance: &Instance) {
-        let service = instance.service_key();
-        if !self.next.by_service.contains_key(&service) {
-            self.changes.touch(Topic::ServiceNames(
-                service.origin.clone(),
-                service.partition.clone(),
-            ));
-        }
-        add(&mut self.next.by_service, service, &instance.key);
-        if let Some(destination) = instance.destination_key() {
-            add(&mut self.next.by_destination, destination, &instance.key);
-        }
-        if instance.key.node.origin.is_local() {
-            let kind = (instance.kind, instance.key.node.partition.clone());
-            add(&mut self.next.by_kind, kind, &instance.key);
-        }
-        self.touch_instance(instance);
-    }
-
-    fn unindex(&mut self, key: &InstanceKey) {
-        let Some(before) = self.next.instances.get(key).map(|held| held.row.clone()) else {
-            return;
-        };
-        let service = before.service_key();
-        remove(&mut self.next.by_service, &service, key);
-        if !self.next.by_service.contains_key(&service) {
-            self.changes.touch(Topic::ServiceNames(
-                service.origin.clone(),
-                service.partition.clone(),
-            ));
-        }
-        if let Some(destination) = before.destination_key() {
-            remove(&mut self.next.by_destination, &destination, key);
-        }
-        remove(
-            &mut self.next.by_kind,
-            &(before.kind, key.node.partition.clone()),
-            key,
-        );
-        self.touch_instance(&before);
-    }
-
-    fn touch_instance(&mut self, instance: &Instance) {
-        self.changes.touch(Topic::Instance(instance.key.clone()));
-        self.changes.touch(Topic::Service(instance.service_key()));
-        if let Some(destination) = instance.destination_key() {
-            self.changes.touch(Topic::ProxiesOf(destination));
-        }
-        if instance.key.node.origin.is_local() {
-            self.changes
-                .touch(Topic::Kind(instance.kind, instance.key.node.partition.clone()));
-        }
-    }
-
-    fn touch_node(&mut self, node: &NodeKey) {
-        self.changes
-            .touch(Topic::Nodes(node.origin.clone(), node.partition.clone()));
-        let instances: Vec<_> = self.next.instances_on(node).map(|row| row.row.clone()).collect();
-        for instance in instances {
-            self.touch_instance(&instance);
-        }
-    }
-
-    fn touch_checked(&mut self, check: &CheckKey, instance: Option<&peerway_model::InstanceId>) {
-        match instance {
-            Some(id) => {
-                let key = InstanceKey {
-                    node: check.node.clone(),
-                    id: id.clone(),
-                };
-                if let Some(instance) = self.next.instances.get(&key).map(|held| held.row.clone()) {
-                    self.touch_instance(&instance);
-                }
-            }
-            None => self.touch_node(&check.node),
-        }
-    }
-
-    fn touch_config(&mut self, key: &peerway_model::ConfigKey) {
-        self.changes.touch(Topic::Config(key.clone()));
-        self.changes.touch(Topic::ConfigKind(key.kind));
-    }
-
-    fn touch_peering(&mut self, key: &PeeringKey) {
-        self.changes.touch(Topic::Peering(key.clone()));
-        self.changes.touch(Topic::Peerings);
-    }
-
-    fn touch_bundle(&mut self, key: &PeeringKey) {
-        self.changes.touch(Topic::Bundle(key.clone()));
-        self.changes.touch(Topic::Bundles);
-    }
 }
 
 fn created_index(snapshot: &Snapshot, key: &RowKey) -> Option<u64> {
@@ -460,20 +320,18 @@ fn created_index(snapshot: &Snapshot, key: &RowKey) -> Option<u64> {
     }
 }
 
-fn add<K: Ord + Clone>(index: &mut OrdMap<K, OrdSet<InstanceKey>>, at: K, key: &InstanceKey) {
-    let mut keys = index.get(&at).cloned().unwrap_or_default();
-    keys.insert(key.clone());
-    index.insert(at, keys);
+/// Whether both are the same; in constant time, so that a put tells nobody how much of a secret was right.
+fn same_secret(held: &Secret, put: &Secret) -> bool {
+    held.matches(put.expose())
 }
 
-fn remove<K: Ord + Clone>(index: &mut OrdMap<K, OrdSet<InstanceKey>>, at: &K, key: &InstanceKey) {
-    let Some(mut keys) = index.get(at).cloned() else {
-        return;
+fn same_secrets(held: &PeeringSecrets, put: &PeeringSecrets) -> bool {
+    let same = |held: &Option<Secret>, put: &Option<Secret>| match (held, put) {
+        (Some(held), Some(put)) => same_secret(held, put),
+        (None, None) => true,
+        _ => false,
     };
-    keys.remove(key);
-    if keys.is_empty() {
-        index.remove(at);
-    } else {
-        index.insert(at.clone(), keys);
-    }
+    same(&held.establishment, &put.establishment)
+        & same(&held.pending_stream, &put.pending_stream)
+        & same(&held.active_stream, &put.active_stream)
 }

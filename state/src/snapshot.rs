@@ -1,7 +1,7 @@
 //! An immutable view of all rows at one revision.
 
 use imbl::{OrdMap, OrdSet};
-use peerway_model::name::Partition;
+use peerway_model::name::{Namespace, NodeName, Partition, ServiceName};
 use peerway_model::{
     CaKey, CaRoots, Check, CheckKey, ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Node,
     NodeKey, Origin, Peering, PeeringKey, PeeringSecrets, ServiceKey, ServiceKind, TrustBundle,
@@ -84,7 +84,16 @@ impl Snapshot {
 
     /// All entries of a kind, by key.
     pub fn configs(&self, kind: ConfigKind) -> impl Iterator<Item = &Versioned<ConfigEntry>> {
-        self.configs.values().filter(move |entry| entry.kind() == kind)
+        let first = ConfigKey {
+            kind,
+            partition: Partition::lowest(),
+            namespace: String::new(),
+            name: String::new(),
+        };
+        self.configs
+            .range(first..)
+            .take_while(move |(key, _)| key.kind == kind)
+            .map(|(_, entry)| entry)
     }
 
     /// A peering.
@@ -124,10 +133,16 @@ impl Snapshot {
 
     /// All nodes of an origin in a partition, by name.
     pub fn nodes(&self, origin: &Origin, partition: &Partition) -> impl Iterator<Item = &Versioned<Node>> {
+        let first = NodeKey {
+            origin: origin.clone(),
+            partition: partition.clone(),
+            name: NodeName::lowest(),
+        };
         let (origin, partition) = (origin.clone(), partition.clone());
         self.nodes
-            .values()
-            .filter(move |node| node.key.origin == origin && node.key.partition == partition)
+            .range(first..)
+            .map(|(_, node)| node)
+            .take_while(move |node| node.key.origin == origin && node.key.partition == partition)
     }
 
     /// An instance.
@@ -139,10 +154,7 @@ impl Snapshot {
     pub fn instances_on(&self, node: &NodeKey) -> impl Iterator<Item = &Versioned<Instance>> {
         let node = node.clone();
         self.instances
-            .range((
-                std::ops::Bound::Included(first_instance(&node)),
-                std::ops::Bound::Unbounded,
-            ))
+            .range(first_instance(&node)..)
             .map(|(_, instance)| instance)
             .take_while(move |instance| instance.key.node == node)
     }
@@ -168,20 +180,24 @@ impl Snapshot {
 
     /// The names of all services of an origin in a partition that have an instance, in order.
     pub fn service_names(&self, origin: &Origin, partition: &Partition) -> impl Iterator<Item = &ServiceKey> {
+        let first = ServiceKey {
+            origin: origin.clone(),
+            partition: partition.clone(),
+            namespace: Namespace::lowest(),
+            name: ServiceName::lowest(),
+        };
         let (origin, partition) = (origin.clone(), partition.clone());
         self.by_service
-            .keys()
-            .filter(move |key| key.origin == origin && key.partition == partition)
+            .range(first..)
+            .map(|(key, _)| key)
+            .take_while(move |key| key.origin == origin && key.partition == partition)
     }
 
     /// All checks on a node, by id.
     pub fn checks_on(&self, node: &NodeKey) -> impl Iterator<Item = &Versioned<Check>> {
         let node = node.clone();
         self.checks
-            .range((
-                std::ops::Bound::Included(first_check(&node)),
-                std::ops::Bound::Unbounded,
-            ))
+            .range(first_check(&node)..)
             .map(|(_, check)| check)
             .take_while(move |check| check.key.node == node)
     }

@@ -1,1 +1,8 @@
-//! To be written.
+//! What holds for every transaction and every history of them.
+
+mod cascades;
+mod fixtures;
+mod histories;
+mod observation;
+mod refusals;
+mod topics;

@@ -97,7 +97,8 @@ pub enum Refused {
         /// The local name of the peering.
         peer: String,
     },
-    /// A config entry is not valid.
+    /// A config entry is not valid, or free-form configuration is nested deeper than
+    /// [`MAX_OPAQUE_DEPTH`](crate::MAX_OPAQUE_DEPTH).
     #[error("{0}")]
     Invalid(peerway_model::Invalid),
 }
