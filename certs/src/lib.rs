@@ -1,1 +1,28 @@
-//! To be built.
+//! The cluster's certificate authority: who this cluster is, its roots, and the leaves of its workloads.
+//!
+//! [`Certs::start`] makes the cluster's identity and root on the very first start and finds them again on every
+//! later one. Afterwards [`Certs`] hands out leaves that are renewed in the background before they expire, and
+//! again when another root begins to sign. Identities come from callers that have authenticated them, never from a
+//! signing request.
+
+mod authority;
+mod establish;
+mod fingerprint;
+mod issuer;
+mod leaf;
+mod metrics;
+mod renewal;
+mod root;
+mod serial;
+mod settings;
+mod validity;
+
+pub use authority::{Authority, BuiltIn, Order};
+pub use establish::StartError;
+pub use issuer::{Certs, IDLE_KEPT, MAX_IDENTITIES, MAX_LEAVES_PER_TICK, RETRY, TICK};
+pub use root::{ROOT_LIFETIME, generate_root};
+pub use settings::{DEFAULT_LEAF_TTL, MAX_LEAF_TTL, MIN_LEAF_TTL, Settings};
+pub use validity::BACKDATE;
+
+#[cfg(test)]
+mod tests;

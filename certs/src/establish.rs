@@ -1,0 +1,84 @@
+//! The first start makes the cluster's identity and root; every later one finds them.
+
+use crate::root::generate_root;
+use peerway_model::{CaRoots, Datacenter, Failure, FailureKind, TrustDomain};
+use peerway_runtime::UnixMillis;
+use peerway_state::{Expect, Refused, Row, RowKey, Snapshot, Transaction};
+use peerway_store::{CommitError, Reader, Writer};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why the authority could not be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The store is that of a cluster with another name.
+    #[error(
+        "datacenter is {configured:?} in the configuration, but this store belongs to the cluster {stored:?}, and the name of a cluster never changes: set datacenter to {stored:?}, or give the new cluster a data_dir of its own"
+    )]
+    Datacenter {
+        /// What the configuration says.
+        configured: Datacenter,
+        /// What the store says.
+        stored: Datacenter,
+    },
+    /// The new root could not be written.
+    #[error("the cluster's root could not be written: {0}")]
+    Commit(#[from] CommitError),
+    /// The root could not be made, or the stored one cannot be used.
+    #[error("{0}")]
+    Authority(#[from] Failure),
+}
+
+/// Returns a snapshot that holds the cluster's roots; makes identity, root and key in one transaction when there
+/// are none. Another server over the same store may do the same at the same time: the first one wins.
+pub(crate) async fn establish(
+    writer: &Writer,
+    reader: &Reader,
+    now: UnixMillis,
+    datacenter: &Datacenter,
+) -> Result<Arc<Snapshot>, StartError> {
+    if reader.snapshot().roots().is_none() {
+        let transaction = first_roots(now, datacenter)?;
+        match writer.commit(transaction).await {
+            Ok(_) => {
+                tracing::info!(%datacenter, "made the identity and the root certificate of a new cluster")
+            }
+            Err(CommitError::Refused(Refused::Conflict { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let snapshot = reader.snapshot();
+    let stored = snapshot
+        .roots()
+        .map(|roots| roots.datacenter.clone())
+        .ok_or_else(|| {
+            Failure::new(
+                FailureKind::Internal,
+                "the roots of the cluster were written but cannot be read, start again",
+            )
+        })?;
+    if stored != *datacenter {
+        return Err(StartError::Datacenter {
+            configured: datacenter.clone(),
+            stored,
+        });
+    }
+    Ok(snapshot)
+}
+
+fn first_roots(now: UnixMillis, datacenter: &Datacenter) -> Result<Transaction, Failure> {
+    let cluster_id = uuid::Uuid::new_v4().to_string();
+    let trust_domain = TrustDomain::of_cluster(&cluster_id)
+        .map_err(|invalid| Failure::new(FailureKind::Internal, invalid.to_string()))?;
+    let (root, key) = generate_root(&trust_domain, now)?;
+    let roots = CaRoots {
+        cluster_id,
+        trust_domain,
+        datacenter: datacenter.clone(),
+        roots: vec![root],
+    };
+    Ok(Transaction::new()
+        .expect(Expect::Absent(RowKey::Roots))
+        .put(Row::Roots(Arc::new(roots)))
+        .put(Row::CaKey(Arc::new(key))))
+}
