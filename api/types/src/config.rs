@@ -1,0 +1,7 @@
+//! Config entries as JSON (xDS facts, section 6).
+
+mod read;
+mod write;
+
+pub use read::config_entry_from_json;
+pub use write::{ConfigIndexes, config_entry_to_json};

@@ -1,0 +1,313 @@
+//! From JSON to a validated config entry.
+
+use crate::fields::{Fields, says_something};
+use crate::opaque::config_from;
+use crate::proxy::mesh_gateway_from;
+use peerway_model::config::{
+    Action, ConfigEntry, ConfigKind, Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol,
+    ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
+};
+use peerway_model::name::Partition;
+use peerway_model::{Invalid, Namespace, PeerName, ServiceName, Tenancy};
+use serde_json::Value;
+
+/// What clients read and send back: computed by the server.
+const COMPUTED: [&str; 3] = ["CreateIndex", "ModifyIndex", "Hash"];
+
+/// Reads a config entry of any kind and validates it. `defaults` are the partition and namespace of an entry
+/// that names none.
+///
+/// # Errors
+/// What is wrong, missing, unknown or not offered yet, with its path.
+pub fn config_entry_from_json(value: &Value, defaults: &Tenancy) -> Result<ConfigEntry, Invalid> {
+    let mut fields = Fields::new("", value)?;
+    let kind = ConfigKind::parse(&fields.required("Kind")?)?;
+    fields.tolerate(&COMPUTED);
+    let entry = match kind {
+        ConfigKind::ExportedServices => ConfigEntry::ExportedServices(exported_services(fields, defaults)?),
+        ConfigKind::ServiceIntentions => {
+            ConfigEntry::ServiceIntentions(service_intentions(fields, defaults)?)
+        }
+        ConfigKind::Mesh => ConfigEntry::Mesh(mesh(fields, defaults)?),
+        ConfigKind::ProxyDefaults => ConfigEntry::ProxyDefaults(proxy_defaults(fields, defaults)?),
+        ConfigKind::ServiceDefaults => ConfigEntry::ServiceDefaults(service_defaults(fields, defaults)?),
+    };
+    entry.validate()?;
+    Ok(entry)
+}
+
+/// Takes `Partition` and `Name` of a kind that exists once a partition.
+fn singleton(fields: &mut Fields<'_>, kind: ConfigKind, defaults: &Tenancy) -> Result<Partition, Invalid> {
+    if fields
+        .nonempty("Namespace")?
+        .is_some_and(|text| text != Namespace::default().as_str())
+    {
+        return Err(Invalid::new(
+            fields.at("Namespace"),
+            format!("must not be given, {kind} holds for a whole partition"),
+        ));
+    }
+    let given = fields.parsed("Partition", Partition::new)?;
+    let partition = given.unwrap_or_else(|| defaults.partition.clone());
+    let fixed = match kind {
+        ConfigKind::Mesh => "mesh",
+        ConfigKind::ProxyDefaults => "global",
+        _ => partition.as_str(),
+    };
+    let name_at = fields.at("Name");
+    match fields.nonempty("Name")? {
+        Some(name) if name == fixed => Ok(partition),
+        Some(name) => Err(Invalid::new(
+            name_at,
+            format!("is {name:?}, must be {fixed:?} for {kind}"),
+        )),
+        // Consul takes a mesh entry without a name.
+        None if kind == ConfigKind::Mesh => Ok(partition),
+        None => Err(Invalid::new(
+            name_at,
+            format!("is required, {fixed:?} for {kind}"),
+        )),
+    }
+}
+
+fn exported_services(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ExportedServices, Invalid> {
+    let partition = singleton(&mut fields, ConfigKind::ExportedServices, defaults)?;
+    let services = fields
+        .objects("Services")?
+        .into_iter()
+        .map(|one| exported_service(one, &partition))
+        .collect::<Result<_, _>>()?;
+    let meta = fields.meta()?;
+    fields.finish()?;
+    Ok(ExportedServices {
+        partition,
+        services,
+        meta,
+    })
+}
+
+fn exported_service(mut fields: Fields<'_>, partition: &Partition) -> Result<ExportedService, Invalid> {
+    let name = required_pattern(&mut fields, "Name", ServiceName::new)?;
+    let namespace = pattern(&mut fields, "Namespace", Namespace::new)?;
+    let consumers = fields
+        .objects("Consumers")?
+        .into_iter()
+        .map(|one| consumer(one, partition))
+        .collect::<Result<_, _>>()?;
+    fields.finish()?;
+    Ok(ExportedService {
+        name,
+        namespace: namespace.unwrap_or_else(|| Pattern::Exact(Namespace::default())),
+        consumers,
+    })
+}
+
+fn consumer(mut fields: Fields<'_>, own: &Partition) -> Result<Consumer, Invalid> {
+    let at = fields.path().to_owned();
+    fields.not_offered(&["SamenessGroup"])?;
+    let peer = fields.parsed("Peer", PeerName::new)?;
+    let alias = fields.parsed("PeerName", PeerName::new)?;
+    let partition = fields.parsed("Partition", Partition::new)?;
+    fields.finish()?;
+    match (peer.or(alias), partition) {
+        (Some(peer), None) => Ok(Consumer::Peer(peer)),
+        (None, Some(partition)) if partition == *own => Err(Invalid::new(
+            format!("{at}.Partition"),
+            "is the partition of the service itself, which sees it anyway",
+        )),
+        (None, Some(partition)) => Ok(Consumer::Partition(partition)),
+        (Some(_), Some(_)) => Err(Invalid::new(
+            at,
+            "has both Peer and Partition, use one consumer for each",
+        )),
+        (None, None) => Err(Invalid::new(at, "needs a Peer or a Partition")),
+    }
+}
+
+fn service_intentions(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ServiceIntentions, Invalid> {
+    let name = required_pattern(&mut fields, "Name", ServiceName::new)?;
+    let partition = fields
+        .parsed("Partition", Partition::new)?
+        .unwrap_or_else(|| defaults.partition.clone());
+    let namespace = pattern(&mut fields, "Namespace", Namespace::new)?
+        .unwrap_or_else(|| Pattern::Exact(defaults.namespace.clone()));
+    fields.not_offered(&["JWT"])?;
+    let sources = fields
+        .objects("Sources")?
+        .into_iter()
+        .map(|one| source(one, &partition, &namespace))
+        .collect::<Result<_, _>>()?;
+    let meta = fields.meta()?;
+    fields.finish()?;
+    Ok(ServiceIntentions {
+        name,
+        namespace,
+        partition,
+        sources,
+        meta,
+    })
+}
+
+fn source(
+    mut fields: Fields<'_>,
+    partition: &Partition,
+    destination: &Pattern<Namespace>,
+) -> Result<Source, Invalid> {
+    let name = required_pattern(&mut fields, "Name", ServiceName::new)?;
+    fields.not_offered(&["Permissions", "SamenessGroup"])?;
+    let kind = fields.text_or_empty("Type")?;
+    if !matches!(kind.as_str(), "" | "consul") {
+        return Err(Invalid::new(
+            fields.at("Type"),
+            format!("is {kind:?}, \"consul\" is the only one"),
+        ));
+    }
+    let action_at = fields.at("Action");
+    let action = match fields.required("Action")?.as_str() {
+        "allow" => Action::Allow,
+        "deny" => Action::Deny,
+        other => {
+            return Err(Invalid::new(
+                action_at,
+                format!("is {other:?}, use \"allow\" or \"deny\""),
+            ));
+        }
+    };
+    let peer = fields.parsed("Peer", PeerName::new)?;
+    let own = fields.parsed("Partition", Partition::new)?;
+    if peer.is_some() && own.is_some() {
+        return Err(Invalid::new(
+            fields.at("Partition"),
+            "does not go together with Peer, remove one of them",
+        ));
+    }
+    let namespace = match pattern(&mut fields, "Namespace", Namespace::new)? {
+        Some(namespace) => namespace,
+        // A local caller lives where the destination does unless said otherwise; a peer's namespaces have
+        // nothing to do with ours, and "any" must be asked for.
+        None if peer.is_none() && !destination.is_any() => destination.clone(),
+        None => Pattern::Exact(Namespace::default()),
+    };
+    let description = fields.text_or_empty("Description")?;
+    fields.tolerate(&["Precedence"]);
+    let legacy = ["LegacyID", "LegacyMeta", "LegacyCreateTime", "LegacyUpdateTime"];
+    fields.not_offered(&legacy)?;
+    fields.finish()?;
+    Ok(Source {
+        name,
+        namespace,
+        partition: own.unwrap_or_else(|| partition.clone()),
+        peer,
+        action,
+        description,
+    })
+}
+
+fn mesh(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Mesh, Invalid> {
+    let partition = singleton(&mut fields, ConfigKind::Mesh, defaults)?;
+    fields.not_offered(&[
+        "TransparentProxy",
+        "AllowEnablingPermissiveMutualTLS",
+        "TLS",
+        "HTTP",
+        "Peering",
+        "ValidateClusters",
+    ])?;
+    let meta = fields.meta()?;
+    fields.finish()?;
+    Ok(Mesh { partition, meta })
+}
+
+fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDefaults, Invalid> {
+    let partition = singleton(&mut fields, ConfigKind::ProxyDefaults, defaults)?;
+    let mesh_gateway = mesh_gateway_from(&mut fields)?;
+    let config = config_from(fields.members("Config")?)?;
+    direct_mode_only(&mut fields)?;
+    fields.not_offered(&[
+        "TransparentProxy",
+        "MutualTLSMode",
+        "Expose",
+        "AccessLogs",
+        "EnvoyExtensions",
+        "FailoverPolicy",
+        "PrioritizeByLocality",
+    ])?;
+    let meta = fields.meta()?;
+    fields.finish()?;
+    Ok(ProxyDefaults {
+        partition,
+        mesh_gateway,
+        config,
+        meta,
+    })
+}
+
+fn service_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ServiceDefaults, Invalid> {
+    let name_at = fields.at("Name");
+    let name = ServiceName::new(&fields.required("Name")?).map_err(|error| error.within(&name_at))?;
+    let tenancy = fields.tenancy(defaults)?;
+    let protocol = fields.parsed("Protocol", |text| {
+        Protocol::parse(text)
+            .ok_or_else(|| Invalid::new("", format!("protocol {text:?} is not offered yet, use \"tcp\"")))
+    })?;
+    let mesh_gateway = mesh_gateway_from(&mut fields)?;
+    direct_mode_only(&mut fields)?;
+    fields.not_offered(&[
+        "TransparentProxy",
+        "MutualTLSMode",
+        "Expose",
+        "ExternalSNI",
+        "UpstreamConfig",
+        "Destination",
+        "MaxInboundConnections",
+        "LocalConnectTimeoutMs",
+        "LocalRequestTimeoutMs",
+        "BalanceInboundConnections",
+        "RateLimits",
+        "EnvoyExtensions",
+    ])?;
+    let meta = fields.meta()?;
+    fields.finish()?;
+    Ok(ServiceDefaults {
+        partition: tenancy.partition,
+        namespace: tenancy.namespace,
+        name,
+        protocol,
+        mesh_gateway,
+        meta,
+    })
+}
+
+fn direct_mode_only(fields: &mut Fields<'_>) -> Result<(), Invalid> {
+    match fields.take("Mode") {
+        Some(Value::String(mode)) if mode == "direct" => Ok(()),
+        Some(mode) if says_something(mode) => Err(Invalid::new(
+            fields.at("Mode"),
+            format!("mode {mode} is not offered yet, use \"direct\""),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn required_pattern<T>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Result<Pattern<T>, Invalid> {
+    let at = fields.at(key);
+    pattern(fields, key, parse)?.ok_or_else(|| Invalid::new(at, "is required"))
+}
+
+fn pattern<T>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Result<Option<Pattern<T>>, Invalid> {
+    fields.parsed(key, |text| {
+        if text == "*" {
+            Ok(Pattern::Any)
+        } else {
+            parse(text).map(Pattern::Exact)
+        }
+    })
+}

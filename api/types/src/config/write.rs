@@ -1,0 +1,138 @@
+//! From a config entry to JSON.
+
+use crate::opaque::opaque_map_to_json;
+use crate::proxy::MeshGatewayJson;
+use peerway_model::config::{Action, ConfigEntry, Consumer, Meta, Pattern, ServiceIntentions, Source};
+use peerway_model::name::Partition;
+use peerway_model::{Namespace, ServiceName};
+use serde_json::{Map, Value, json};
+
+/// The revisions of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigIndexes {
+    /// Revision that created it.
+    pub create: u64,
+    /// Revision that last changed it: what a `cas` is compared with.
+    pub modify: u64,
+}
+
+/// The entry with Consul's field names. It can be read again with [`super::config_entry_from_json`] and is
+/// the same entry then. Partition and namespace are left out where both are `default`.
+pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>) -> Value {
+    let mut out = Map::new();
+    let key = entry.key();
+    out.insert("Kind".to_owned(), json!(entry.kind().as_str()));
+    out.insert("Name".to_owned(), json!(key.name));
+    if !key.partition.is_default() || key.namespace != Namespace::default().as_str() {
+        out.insert("Partition".to_owned(), json!(key.partition.as_str()));
+        if matches!(
+            entry,
+            ConfigEntry::ServiceIntentions(_) | ConfigEntry::ServiceDefaults(_)
+        ) {
+            out.insert("Namespace".to_owned(), json!(key.namespace));
+        }
+    }
+    match entry {
+        ConfigEntry::ExportedServices(entry) => {
+            let services: Vec<Value> = entry
+                .services
+                .iter()
+                .map(|service| exported_service(&service.name, &service.namespace, &service.consumers))
+                .collect();
+            out.insert("Services".to_owned(), Value::Array(services));
+        }
+        ConfigEntry::ServiceIntentions(entry) => {
+            let mut sources: Vec<&Source> = entry.sources.iter().collect();
+            // Consul shows the strongest first; equal ones keep the order in which they were written.
+            sources.sort_by_key(|source| std::cmp::Reverse(entry.precedence(source)));
+            let sources = sources.into_iter().map(|one| source(entry, one)).collect();
+            out.insert("Sources".to_owned(), Value::Array(sources));
+        }
+        ConfigEntry::Mesh(_) => {}
+        ConfigEntry::ProxyDefaults(entry) => {
+            out.insert(
+                "Config".to_owned(),
+                Value::Object(opaque_map_to_json(&entry.config)),
+            );
+            out.insert(
+                "MeshGateway".to_owned(),
+                json!(MeshGatewayJson::from(entry.mesh_gateway)),
+            );
+        }
+        ConfigEntry::ServiceDefaults(entry) => {
+            if let Some(protocol) = entry.protocol {
+                out.insert("Protocol".to_owned(), json!(protocol.as_str()));
+            }
+            out.insert(
+                "MeshGateway".to_owned(),
+                json!(MeshGatewayJson::from(entry.mesh_gateway)),
+            );
+        }
+    }
+    meta(&mut out, entry.meta());
+    if let Some(indexes) = indexes {
+        out.insert("CreateIndex".to_owned(), json!(indexes.create));
+        out.insert("ModifyIndex".to_owned(), json!(indexes.modify));
+    }
+    Value::Object(out)
+}
+
+fn exported_service(
+    name: &Pattern<ServiceName>,
+    namespace: &Pattern<Namespace>,
+    consumers: &[Consumer],
+) -> Value {
+    let mut out = Map::new();
+    out.insert("Name".to_owned(), json!(name.to_string()));
+    if !is_default(namespace) {
+        out.insert("Namespace".to_owned(), json!(namespace.to_string()));
+    }
+    let consumers = consumers
+        .iter()
+        .map(|consumer| match consumer {
+            Consumer::Peer(peer) => json!({ "Peer": peer.as_str() }),
+            Consumer::Partition(partition) => json!({ "Partition": partition.as_str() }),
+        })
+        .collect();
+    out.insert("Consumers".to_owned(), Value::Array(consumers));
+    Value::Object(out)
+}
+
+fn source(entry: &ServiceIntentions, source: &Source) -> Value {
+    let mut out = Map::new();
+    out.insert("Name".to_owned(), json!(source.name.to_string()));
+    let action = match source.action {
+        Action::Allow => "allow",
+        Action::Deny => "deny",
+    };
+    out.insert("Action".to_owned(), json!(action));
+    if let Some(peer) = &source.peer {
+        out.insert("Peer".to_owned(), json!(peer.as_str()));
+    }
+    let spelt = !is_default(&source.namespace)
+        || !is_default(&entry.namespace)
+        || source.partition != entry.partition
+        || entry.partition != Partition::default();
+    if spelt {
+        out.insert("Namespace".to_owned(), json!(source.namespace.to_string()));
+        if source.peer.is_none() {
+            out.insert("Partition".to_owned(), json!(source.partition.as_str()));
+        }
+    }
+    out.insert("Precedence".to_owned(), json!(entry.precedence(source)));
+    out.insert("Type".to_owned(), json!("consul"));
+    if !source.description.is_empty() {
+        out.insert("Description".to_owned(), json!(source.description));
+    }
+    Value::Object(out)
+}
+
+fn is_default(namespace: &Pattern<Namespace>) -> bool {
+    namespace.exact().is_some_and(Namespace::is_default)
+}
+
+fn meta(out: &mut Map<String, Value>, meta: &Meta) {
+    if !meta.is_empty() {
+        out.insert("Meta".to_owned(), json!(meta));
+    }
+}

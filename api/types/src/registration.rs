@@ -1,0 +1,396 @@
+//! The body of `PUT /v1/agent/service/register`, and the instances that it amounts to.
+
+use crate::fields::{Fields, says_something};
+use crate::proxy::{ProxyInput, check_host, proxy_from};
+use peerway_model::config::Meta;
+use peerway_model::{
+    Instance, InstanceId, InstanceKey, Invalid, NodeKey, Proxy, ServiceAddress, ServiceKind, ServiceName,
+    Tenancy, Weights,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+/// The ports of which a sidecar without one gets the lowest free; Consul's.
+pub const SIDECAR_PORTS: RangeInclusive<u16> = 21000..=21255;
+/// What a sidecar's id and name have after those of its service.
+pub const SIDECAR_SUFFIX: &str = "-sidecar-proxy";
+/// Largest weight.
+const MAX_WEIGHT: u64 = 65_535;
+
+/// A registration as it was written, with validated parts and without defaults that need a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRegistration {
+    /// Where the service lives.
+    pub tenancy: Tenancy,
+    /// Unique on the node; the name unless given.
+    pub id: InstanceId,
+    /// The service.
+    pub name: ServiceName,
+    /// What the instance is.
+    pub kind: ServiceKind,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// IP address or host name; empty means the node's.
+    pub address: String,
+    /// 0 means none; for a sidecar the lowest free of [`SIDECAR_PORTS`].
+    pub port: u16,
+    /// `lan`, `wan` and others.
+    pub tagged_addresses: BTreeMap<String, ServiceAddress>,
+    /// Free-form pairs.
+    pub meta: Meta,
+    /// By health.
+    pub weights: Weights,
+    /// Kept for Consul's clients.
+    pub enable_tag_override: bool,
+    /// `Proxy`.
+    pub proxy: ProxyInput,
+    /// `Connect.SidecarService`, already filled from this registration.
+    pub sidecar: Option<Box<ServiceRegistration>>,
+}
+
+/// Reads a registration. `defaults` are the partition and namespace of a body that names none.
+///
+/// # Errors
+/// What is wrong, missing, unknown or not offered yet, with its path.
+pub fn service_registration_from_json(
+    value: &serde_json::Value,
+    defaults: &Tenancy,
+) -> Result<ServiceRegistration, Invalid> {
+    let mut fields = Fields::new("", value)?;
+    let tenancy = fields.tenancy(defaults)?;
+    let name_at = fields.at("Name");
+    let name = ServiceName::new(&fields.required("Name")?).map_err(|error| error.within(&name_at))?;
+    let id = match fields.parsed("ID", InstanceId::new)? {
+        Some(id) => id,
+        None => InstanceId::new(name.as_str()).map_err(|error| error.within("ID"))?,
+    };
+    let mut service = body(&mut fields, tenancy, name, id, ServiceKind::Typical)?;
+    if let Some(mut connect) = fields.object("Connect")? {
+        connect.not_offered(&["Native"])?;
+        let sidecar = connect.object("SidecarService")?;
+        connect.finish()?;
+        if let Some(sidecar) = sidecar {
+            service.sidecar = Some(Box::new(sidecar_from(sidecar, &service)?));
+        }
+    }
+    fields.finish()?;
+    service.check("")?;
+    Ok(service)
+}
+
+fn sidecar_from(
+    mut fields: Fields<'_>,
+    parent: &ServiceRegistration,
+) -> Result<ServiceRegistration, Invalid> {
+    let at = fields.path().to_owned();
+    if parent.kind != ServiceKind::Typical {
+        return Err(Invalid::new(
+            at,
+            "is for services, a proxy has no sidecar of its own",
+        ));
+    }
+    let own = fields.tenancy(&parent.tenancy)?;
+    if own != parent.tenancy {
+        return Err(Invalid::new(
+            at,
+            "lives in the partition and namespace of its service, remove Partition and Namespace",
+        ));
+    }
+    if fields.nonempty("ID")?.is_some() {
+        return Err(Invalid::new(
+            fields.at("ID"),
+            format!("cannot be chosen, it is {}{SIDECAR_SUFFIX}", parent.id),
+        ));
+    }
+    let id = ServiceRegistration::sidecar_id(&parent.id).map_err(|error| error.within(&fields.at("ID")))?;
+    let name = match fields.parsed("Name", ServiceName::new)? {
+        Some(name) => name,
+        None => ServiceName::new(&format!("{}{SIDECAR_SUFFIX}", parent.name))
+            .map_err(|error| error.within(&fields.at("Name")))?,
+    };
+    let mut sidecar = body(&mut fields, own, name, id, ServiceKind::ConnectProxy)?;
+    if sidecar.kind != ServiceKind::ConnectProxy {
+        return Err(Invalid::new(
+            fields.at("Kind"),
+            "must be \"connect-proxy\" for a sidecar",
+        ));
+    }
+    if fields.take("Connect").is_some_and(says_something) {
+        return Err(Invalid::new(
+            fields.at("Connect"),
+            "must not be given, a sidecar has no sidecar of its own",
+        ));
+    }
+    fields.finish()?;
+    sidecar.inherit(parent);
+    sidecar.check(&at)?;
+    Ok(sidecar)
+}
+
+/// The fields that a service and a sidecar have in common.
+fn body(
+    fields: &mut Fields<'_>,
+    tenancy: Tenancy,
+    name: ServiceName,
+    id: InstanceId,
+    default_kind: ServiceKind,
+) -> Result<ServiceRegistration, Invalid> {
+    let kind = fields.parsed("Kind", |text| {
+        ServiceKind::parse(text).ok_or_else(|| {
+            Invalid::new(
+                "",
+                format!("kind {text:?} is not offered yet, use \"connect-proxy\", \"mesh-gateway\" or none"),
+            )
+        })
+    })?;
+    let address_at = fields.at("Address");
+    let address = fields.text_or_empty("Address")?;
+    check_address(&address).map_err(|error| error.within(&address_at))?;
+    let registration = ServiceRegistration {
+        kind: kind.unwrap_or(default_kind),
+        tags: fields.texts("Tags")?,
+        address,
+        port: fields.port("Port")?,
+        tagged_addresses: tagged_addresses_from(fields)?,
+        meta: fields.meta()?,
+        weights: weights_from(fields)?,
+        enable_tag_override: fields.flag("EnableTagOverride")?,
+        proxy: match fields.object("Proxy")? {
+            Some(proxy) => proxy_from(proxy, &tenancy)?,
+            None => ProxyInput::default(),
+        },
+        sidecar: None,
+        tenancy,
+        name,
+        id,
+    };
+    refuse_checks(fields)?;
+    if fields.nonempty("PeerName")?.is_some() {
+        return Err(Invalid::new(
+            fields.at("PeerName"),
+            "is set on imported services only, they are written by their peering",
+        ));
+    }
+    fields.not_offered(&["SocketPath", "Locality"])?;
+    // There is no access control yet that a token could be for.
+    fields.tolerate(&["Token"]);
+    Ok(registration)
+}
+
+fn refuse_checks(fields: &mut Fields<'_>) -> Result<(), Invalid> {
+    let refuse = |at: String| {
+        Err(Invalid::new(
+            at,
+            "a check that the agent runs is not offered yet, remove it: instances without checks count as passing",
+        ))
+    };
+    if fields.take("Check").is_some_and(says_something) {
+        return refuse(fields.at("Check"));
+    }
+    match fields.list("Checks")?.into_iter().next() {
+        Some((at, _)) => refuse(at),
+        None => Ok(()),
+    }
+}
+
+fn tagged_addresses_from(fields: &mut Fields<'_>) -> Result<BTreeMap<String, ServiceAddress>, Invalid> {
+    fields
+        .members("TaggedAddresses")?
+        .into_iter()
+        .map(|(tag, at, value)| {
+            let mut one = Fields::new(at, value)?;
+            let address_at = one.at("Address");
+            let address = one.required("Address")?;
+            check_address(&address).map_err(|error| error.within(&address_at))?;
+            let port = one.port("Port")?;
+            one.finish()?;
+            Ok((tag.to_owned(), ServiceAddress { address, port }))
+        })
+        .collect()
+}
+
+fn weights_from(fields: &mut Fields<'_>) -> Result<Weights, Invalid> {
+    let Some(mut one) = fields.object("Weights")? else {
+        return Ok(Weights::default());
+    };
+    let passing_at = one.at("Passing");
+    let passing = one.number("Passing", MAX_WEIGHT)?;
+    let warning = one.number("Warning", MAX_WEIGHT)?;
+    one.finish()?;
+    if passing.is_none() && warning.is_none() {
+        return Ok(Weights::default());
+    }
+    if passing.unwrap_or(0) == 0 {
+        return Err(Invalid::new(passing_at, "must be at least 1"));
+    }
+    let narrow = |weight: Option<u64>| u32::try_from(weight.unwrap_or(0)).unwrap_or(u32::MAX);
+    Ok(Weights {
+        passing: narrow(passing),
+        warning: narrow(warning),
+    })
+}
+
+/// An address that others dial: it cannot be "any address".
+fn check_address(text: &str) -> Result<(), Invalid> {
+    check_host(text)?;
+    if text
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_unspecified())
+    {
+        return Err(Invalid::new(
+            "",
+            format!("{text} means any address, give the one that others dial"),
+        ));
+    }
+    Ok(())
+}
+
+impl ServiceRegistration {
+    /// Fills what a sidecar takes from its service.
+    fn inherit(&mut self, parent: &ServiceRegistration) {
+        if self.tags.is_empty() {
+            self.tags.clone_from(&parent.tags);
+        }
+        if self.meta.is_empty() {
+            self.meta.clone_from(&parent.meta);
+        }
+        let proxy = &mut self.proxy;
+        proxy.destination.get_or_insert_with(|| parent.name.clone());
+        proxy.destination_id.get_or_insert_with(|| parent.id.clone());
+        proxy
+            .local_address
+            .get_or_insert_with(|| crate::proxy::DEFAULT_BIND_ADDRESS.to_owned());
+        if proxy.local_port.is_none() {
+            proxy.local_port = Some(parent.port).filter(|port| *port != 0);
+        }
+    }
+
+    /// Refuses what only shows when all parts are together.
+    fn check(&self, at: &str) -> Result<(), Invalid> {
+        let refuse = |path: &str, problem: &str| {
+            let invalid = Invalid::new(path, problem);
+            Err(if at.is_empty() {
+                invalid
+            } else {
+                invalid.within(at)
+            })
+        };
+        let proxy = &self.proxy;
+        match self.kind {
+            ServiceKind::Typical if *proxy != ProxyInput::default() => refuse(
+                "Proxy",
+                "is for the kinds connect-proxy and mesh-gateway, put it into Connect.SidecarService",
+            ),
+            ServiceKind::ConnectProxy if proxy.destination.is_none() => {
+                refuse("Proxy.DestinationServiceName", "is required for a connect-proxy")
+            }
+            // A sidecar that came with its service gets a port when it is registered.
+            ServiceKind::ConnectProxy if self.port == 0 && at.is_empty() => {
+                refuse("Port", "is required for a connect-proxy")
+            }
+            ServiceKind::MeshGateway if self.port == 0 => refuse("Port", "is required for a mesh-gateway"),
+            ServiceKind::MeshGateway if !proxy.upstreams.is_empty() => {
+                refuse("Proxy.Upstreams", "is for sidecars, a mesh gateway has none")
+            }
+            ServiceKind::MeshGateway if proxy.destination.is_some() || proxy.destination_id.is_some() => {
+                refuse(
+                    "Proxy.DestinationServiceName",
+                    "is for sidecars, a mesh gateway stands for no service",
+                )
+            }
+            ServiceKind::MeshGateway if proxy.local_address.is_some() || proxy.local_port.is_some() => {
+                refuse(
+                    "Proxy.LocalServicePort",
+                    "is for sidecars, a mesh gateway has no application",
+                )
+            }
+            ServiceKind::MeshGateway if proxy.mesh_gateway.is_some() => refuse(
+                "Proxy.MeshGateway",
+                "is for sidecars and not offered yet on a mesh gateway, remove it",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// The id of the sidecar that a registration of `id` may bring along.
+    ///
+    /// # Errors
+    /// When that id would be too long to exist.
+    pub fn sidecar_id(id: &InstanceId) -> Result<InstanceId, Invalid> {
+        InstanceId::new(&format!("{id}{SIDECAR_SUFFIX}"))
+    }
+
+    /// The instances to write on `node`: the service, then its sidecar. `taken` are the ports in use there,
+    /// `kept` the port that this sidecar has already, which it keeps.
+    ///
+    /// # Errors
+    /// When a sidecar needs a port and none of [`SIDECAR_PORTS`] is free.
+    pub fn instances(
+        &self,
+        node: &NodeKey,
+        taken: &BTreeSet<u16>,
+        kept: Option<u16>,
+    ) -> Result<Vec<Instance>, Invalid> {
+        let mut instances = vec![self.instance(node)];
+        if let Some(sidecar) = &self.sidecar {
+            let mut instance = sidecar.instance(node);
+            if instance.port == 0 {
+                let free = || {
+                    SIDECAR_PORTS
+                        .into_iter()
+                        .find(|port| !taken.contains(port) && *port != self.port)
+                };
+                instance.port = kept.or_else(free).ok_or_else(|| {
+                    let (first, last) = (SIDECAR_PORTS.start(), SIDECAR_PORTS.end());
+                    Invalid::new(
+                        "Connect.SidecarService.Port",
+                        format!("no port from {first} to {last} is free on this node, choose one"),
+                    )
+                })?;
+            }
+            instances.push(instance);
+        }
+        Ok(instances)
+    }
+
+    fn instance(&self, node: &NodeKey) -> Instance {
+        let input = &self.proxy;
+        let proxy = input
+            .destination
+            .clone()
+            .filter(|_| self.kind == ServiceKind::ConnectProxy)
+            .map(|destination| Proxy {
+                destination,
+                destination_id: input.destination_id.clone(),
+                local_address: input.local_address.clone(),
+                local_port: input.local_port,
+                upstreams: input.upstreams.clone(),
+                mesh_gateway: input.mesh_gateway,
+                config: input.config.clone(),
+            });
+        let gateway_config = match self.kind {
+            ServiceKind::MeshGateway => input.config.clone(),
+            ServiceKind::Typical | ServiceKind::ConnectProxy => BTreeMap::new(),
+        };
+        Instance {
+            key: InstanceKey {
+                node: node.clone(),
+                id: self.id.clone(),
+            },
+            namespace: self.tenancy.namespace.clone(),
+            service: self.name.clone(),
+            kind: self.kind,
+            tags: self.tags.clone(),
+            address: self.address.clone(),
+            port: self.port,
+            tagged_addresses: self.tagged_addresses.clone(),
+            meta: self.meta.clone(),
+            weights: self.weights,
+            enable_tag_override: self.enable_tag_override,
+            proxy,
+            gateway_config,
+            peer_meta: None,
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Config entries.
+
+use super::*;
+
+#[test]
+fn exported_services_are_read_in_either_spelling() {
+    let pascal = config(json!({
+        "Kind": "exported-services", "Name": "default",
+        "Services": [{"Name": "web", "Consumers": [{"Peer": "east"}, {"Partition": "billing"}]}],
+        "Meta": {"owner": "a", "rank": 1},
+        "CreateIndex": 3, "ModifyIndex": 4, "Hash": 99,
+    }))
+    .unwrap();
+    let snake = config(json!({
+        "kind": "exported-services", "name": "default",
+        "services": {"name": "web", "consumers": [{"peer_name": "east"}, {"partition": "billing"}]},
+        "meta": {"owner": "a", "rank": "1"},
+    }))
+    .unwrap();
+    assert_eq!(pascal, snake);
+    let ConfigEntry::ExportedServices(entry) = pascal else {
+        panic!("another kind");
+    };
+    assert_eq!(entry.meta.get("rank").map(String::as_str), Some("1"));
+    assert_eq!(
+        entry.services[0].consumers,
+        [
+            Consumer::Peer(PeerName::new("east").unwrap()),
+            Consumer::Partition(Partition::new("billing").unwrap())
+        ]
+    );
+}
+
+#[test]
+fn hcl_gives_the_same_entry_as_json() {
+    let hcl = r#"
+        Kind = "service-intentions"
+        Name = "api"
+        Sources = [
+          { Name = "web" Action = "allow" Peer = "east" },
+        ]
+        sources_are_not_this = "x"
+    "#;
+    let value = crate::hcl::parse(hcl).unwrap();
+    let error = config(value).unwrap_err();
+    assert_eq!(error.path, "sources_are_not_this");
+    let value = crate::hcl::parse(&hcl.replace("sources_are_not_this = \"x\"", "")).unwrap();
+    let json = json!({"Kind": "service-intentions", "Name": "api",
+        "Sources": [{"Name": "web", "Action": "allow", "Peer": "east"}]});
+    assert_eq!(config(value).unwrap(), config(json).unwrap());
+}
+
+#[test]
+fn local_sources_inherit_the_destinations_tenancy_and_peers_do_not() {
+    let entry = config(json!({
+        "Kind": "service-intentions", "Name": "api", "Namespace": "team", "Partition": "billing",
+        "Sources": [
+            {"Name": "web", "Action": "allow"},
+            {"Name": "web", "Action": "deny", "Peer": "east"},
+            {"Name": "*", "Namespace": "*", "Action": "deny", "Description": "rest"},
+        ],
+    }))
+    .unwrap();
+    let ConfigEntry::ServiceIntentions(entry) = entry else {
+        panic!("another kind");
+    };
+    let team = Pattern::Exact(Namespace::new("team").unwrap());
+    assert_eq!(entry.namespace, team);
+    assert_eq!(entry.sources[0].namespace, team);
+    assert_eq!(entry.sources[0].partition.as_str(), "billing");
+    assert_eq!(entry.sources[1].namespace, Pattern::Exact(Namespace::default()));
+    assert_eq!(entry.sources[1].peer, Some(PeerName::new("east").unwrap()));
+    assert_eq!(entry.sources[2].namespace, Pattern::Any);
+    assert_eq!(entry.sources[2].action, Action::Deny);
+}
+
+#[test]
+fn what_is_written_is_read_back_as_the_same_entry() {
+    for value in [
+        json!({"Kind": "exported-services", "Name": "billing", "Partition": "billing",
+            "Services": [{"Name": "*", "Namespace": "*", "Consumers": [{"Peer": "east"}]}]}),
+        json!({"Kind": "service-intentions", "Name": "*", "Namespace": "*", "Partition": "billing",
+            "Meta": {"a": "b"}, "Sources": [
+                {"Name": "web", "Action": "allow", "Partition": "default"},
+                {"Name": "web", "Action": "allow", "Peer": "east", "Namespace": "x"},
+                {"Name": "*", "Action": "deny", "Description": "rest"}]}),
+        json!({"Kind": "mesh", "Meta": {"a": "b"}}),
+        json!({"Kind": "proxy-defaults", "Name": "global", "MeshGateway": {"Mode": "local"},
+            "Config": {"connect_timeout_ms": 1500, "x": [1.5, null, {"y": true}]}}),
+        json!({"Kind": "service-defaults", "Name": "web", "Namespace": "team", "Protocol": "tcp",
+            "MeshGateway": {"Mode": "remote"}}),
+    ] {
+        let entry = config(value).unwrap();
+        let indexes = ConfigIndexes { create: 3, modify: 7 };
+        let written = config_entry_to_json(&entry, Some(indexes));
+        assert_eq!(written["ModifyIndex"], 7);
+        assert_eq!(config(written).map_err(|error| error.to_string()), Ok(entry));
+    }
+}
+
+#[test]
+fn sources_are_shown_strongest_first_with_their_precedence() {
+    let entry = config(json!({"Kind": "service-intentions", "Name": "api", "Sources": [
+        {"Name": "*", "Action": "deny"},
+        {"Name": "web", "Action": "allow", "Peer": "east"}]}))
+    .unwrap();
+    let expected = json!({"Kind": "service-intentions", "Name": "api", "Sources": [
+        {"Name": "web", "Action": "allow", "Peer": "east", "Precedence": 9, "Type": "consul"},
+        {"Name": "*", "Action": "deny", "Precedence": 8, "Type": "consul"}]});
+    assert_eq!(config_entry_to_json(&entry, None), expected);
+}
+
+#[test]
+fn refusals_name_the_field_and_the_problem() {
+    let intentions =
+        |source: Value| json!({"Kind": "service-intentions", "Name": "api", "Sources": [source]});
+    let exports = |consumer: Value| {
+        json!({"Kind": "exported-services", "Name": "default",
+            "Services": [{"Name": "web"}, {"Name": "api", "Consumers": [consumer]}]})
+    };
+    let cases = [
+        (
+            json!({"Kind": "service-router", "Name": "web"}),
+            "Kind: unknown config entry kind",
+        ),
+        (json!({"Name": "web"}), "Kind: is required"),
+        (
+            json!({"Kind": "mesh", "Name": "other"}),
+            "Name: is \"other\", must be \"mesh\"",
+        ),
+        (
+            json!({"Kind": "mesh", "Colour": 1}),
+            "Colour: is not a known field, known are Kind",
+        ),
+        (
+            json!({"Kind": "mesh", "Peering": {"PeerThroughMeshGateways": true}}),
+            "Peering: is not offered yet",
+        ),
+        (
+            json!({"Kind": "mesh", "Namespace": "team"}),
+            "Namespace: must not be given",
+        ),
+        (
+            json!({"Kind": "mesh", "Meta": {"a": [1]}}),
+            "Meta.a: is a list, expected a text",
+        ),
+        (
+            json!({"Kind": "mesh", "Meta": {"consul-a": "b"}}),
+            "Meta: key \"consul-a\"",
+        ),
+        (
+            json!({"Kind": "mesh", "kind": "mesh"}),
+            "kind: is the same field as \"Kind\"",
+        ),
+        (
+            json!({"Kind": "exported-services", "Name": "web"}),
+            "Name: is \"web\", must be \"default\"",
+        ),
+        (
+            exports(json!({"Peer": "East"})),
+            "Services[1].Consumers[0].Peer: \"East\" is not a valid peer name",
+        ),
+        (
+            exports(json!({"Peer": "*"})),
+            "Services[1].Consumers[0].Peer: \"*\" is not a valid peer name",
+        ),
+        (
+            exports(json!({"SamenessGroup": "g"})),
+            "Services[1].Consumers[0].SamenessGroup: is not offered yet",
+        ),
+        (
+            exports(json!({})),
+            "Services[1].Consumers[0]: needs a Peer or a Partition",
+        ),
+        (
+            exports(json!({"Peer": "a", "Partition": "b"})),
+            "Services[1].Consumers[0]: has both",
+        ),
+        (
+            exports(json!({"Peer": "a", "Oops": 1})),
+            "Services[1].Consumers[0].Oops: is not a known field",
+        ),
+        (
+            exports(json!({"Peer": "a"})),
+            "Services[0].Consumers: needs at least one consumer",
+        ),
+        (
+            exports(json!("east")),
+            "Services[1].Consumers[0]: is a text, expected an object",
+        ),
+        (
+            intentions(json!({"Action": "allow"})),
+            "Sources[0].Name: is required",
+        ),
+        (
+            intentions(json!({"Name": "web"})),
+            "Sources[0].Action: is required",
+        ),
+        (
+            intentions(json!({"Name": "web", "Action": "permit"})),
+            "Sources[0].Action: is \"permit\"",
+        ),
+        (
+            intentions(json!({"Name": "we*", "Action": "deny"})),
+            "Sources[0].Name: \"we*\" is not a valid name",
+        ),
+        (
+            intentions(json!({"Name": "web", "Permissions": [{"Action": "allow"}]})),
+            "Sources[0].Permissions: is not offered yet",
+        ),
+        (
+            intentions(json!({"Name": "web", "Action": "deny", "Peer": "a", "Partition": "b"})),
+            "Sources[0].Partition: does not go together with Peer",
+        ),
+        (
+            json!({"Kind": "service-intentions", "Name": "api", "Sources": []}),
+            "Sources: needs at least one source",
+        ),
+        (
+            json!({"Kind": "service-intentions", "Name": "api", "JWT": {"Providers": [{"Name": "x"}]}}),
+            "JWT: is not offered yet",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "Config": {"protocol": "http"}}),
+            "Config.protocol: protocol \"http\" is not offered yet",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "Config": {"envoy_public_listener_json": "{}"}}),
+            "Config.envoy_public_listener_json: is not offered yet",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "MeshGateway": {"Mode": "none"}}),
+            "MeshGateway.Mode: mode \"none\" is not offered yet",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "Mode": "transparent"}),
+            "Mode: mode \"transparent\" is not offered yet",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "Protocol": "grpc"}),
+            "Protocol: protocol \"grpc\" is not offered yet",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "UpstreamConfig": {"Defaults": {"Protocol": "http"}}}),
+            "UpstreamConfig: is not offered yet",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "a.b"}),
+            "Name: \"a.b\" is not a valid name",
+        ),
+        (json!([]), "is a list, expected an object"),
+    ];
+    for (value, expected) in cases {
+        let error = config(value.clone()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{value}\n{error}\n{expected}");
+    }
+}
+
+#[test]
+fn zero_values_of_what_is_not_offered_are_no_settings() {
+    config(json!({"Kind": "service-defaults", "Name": "web", "Protocol": "", "Mode": "", "TransparentProxy": {},
+        "MeshGateway": {}, "Expose": {"Checks": false, "Paths": null}, "ExternalSNI": "", "UpstreamConfig": null,
+        "MaxInboundConnections": 0}))
+    .unwrap();
+}
