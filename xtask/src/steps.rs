@@ -9,6 +9,9 @@ use anyhow::{Result, ensure};
 use crate::place::Place;
 use crate::{envoy, run};
 
+/// Tells the tests where the oldest supported Envoy is.
+const OLDEST_OVERRIDE: &str = "PEERWAY_ENVOY_OLDEST";
+
 /// One step: what it is called and what it does. It may leave something for the steps after it.
 struct Step<S> {
     name: &'static str,
@@ -19,6 +22,7 @@ struct Step<S> {
 struct Shop<'a> {
     place: &'a Place,
     envoy: Option<PathBuf>,
+    oldest_envoy: Option<PathBuf>,
 }
 
 /// How one step ended.
@@ -52,7 +56,11 @@ pub(crate) fn test(place: &Place) -> Result<ExitCode> {
             run: tests,
         },
     ];
-    let mut shop = Shop { place, envoy: None };
+    let mut shop = Shop {
+        place,
+        envoy: None,
+        oldest_envoy: None,
+    };
     let outcomes = run_all(&steps, &mut shop, now);
     eprint!("{}", summary(&outcomes, &steps));
     let green = outcomes.iter().all(|outcome| outcome.result.is_ok());
@@ -77,12 +85,14 @@ fn lints(shop: &mut Shop<'_>) -> Result<()> {
 
 fn fetch_envoy(shop: &mut Shop<'_>) -> Result<()> {
     let path = envoy::provide(shop.place, envoy::NEWEST)?;
-    eprintln!("{}", path.display());
+    let oldest = envoy::provide(shop.place, envoy::OLDEST)?;
+    eprintln!("{}\n{}", path.display(), oldest.display());
     shop.envoy = Some(path);
+    shop.oldest_envoy = Some(oldest);
     Ok(())
 }
 
-/// The tests start the `peerway` binary, which `cargo test` alone builds for its own package only.
+/// A step of its own, so that what does not compile is told apart from what does not pass.
 fn build(shop: &mut Shop<'_>) -> Result<()> {
     run::visibly(&mut shop.place.cargo(&["build", "--workspace"]))
 }
@@ -91,6 +101,7 @@ fn tests(shop: &mut Shop<'_>) -> Result<()> {
     let mut command = shop.place.cargo(&["test", "--workspace"]);
     ensure!(shop.envoy.is_some(), "the tests need the envoy step before them");
     command.envs(shop.envoy.iter().map(|path| (envoy::OVERRIDE, path)));
+    command.envs(shop.oldest_envoy.iter().map(|path| (OLDEST_OVERRIDE, path)));
     run::visibly(&mut command)
 }
 

@@ -1,0 +1,37 @@
+//! Binding ports.
+
+use std::net::SocketAddr;
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+/// A port could not be bound.
+#[derive(Debug, Error)]
+#[error("cannot listen on {addr} (setting {setting}): {cause}{}", cure(.cause))]
+pub struct ListenError {
+    addr: SocketAddr,
+    setting: &'static str,
+    cause: std::io::Error,
+}
+
+fn cure(cause: &std::io::Error) -> &'static str {
+    match cause.kind() {
+        std::io::ErrorKind::AddrInUse => "; another process uses the port, choose another one",
+        std::io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege, choose a higher one",
+        std::io::ErrorKind::AddrNotAvailable => "; the address is not one of this host's, see client_addr",
+        _ => "",
+    }
+}
+
+/// Listens on `addr`, which `setting` chose.
+///
+/// # Errors
+/// [`ListenError`] with the address, the setting and a cure.
+pub async fn listen(setting: &'static str, addr: SocketAddr) -> Result<TcpListener, ListenError> {
+    let listener = TcpListener::bind(addr).await.map_err(|cause| ListenError { addr, setting, cause })?;
+    let bound = listener.local_addr().unwrap_or(addr);
+    tracing::info!(setting, addr = %bound, "listening");
+    if !bound.ip().is_loopback() && setting == "ports.grpc" {
+        tracing::warn!(addr = %bound, "xDS is plaintext and gives private keys to proxies, bind it to loopback");
+    }
+    Ok(listener)
+}
