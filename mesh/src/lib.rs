@@ -6,7 +6,20 @@
 
 pub mod fragment;
 
+mod address;
+mod finding;
+mod fragment_key;
+mod naming;
+mod pieces;
+mod read;
+mod shape;
+mod upkeep;
+
 pub use fragment::{
     Authorization, Caller, CallerPattern, Chain, Cluster, Direction, Discovery, DownstreamTls, Endpoint,
     Endpoints, Fragment, FragmentKind, LEAF_SECRET, Listener, UpstreamTls, Validation, View,
 };
+pub use upkeep::{Changed, Mesh, Stats};
+
+#[cfg(test)]
+mod tests;

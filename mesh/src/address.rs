@@ -1,0 +1,35 @@
+//! Addresses that Envoy can use.
+
+use peerway_model::ServiceAddress;
+use std::net::IpAddr;
+
+/// Longest host name (RFC 1035 section 2.3.4), in bytes.
+const MAX_HOST_BYTES: usize = 253;
+
+/// The address in its one canonical spelling, if it is an IP address with a port.
+pub(crate) fn ip(address: &ServiceAddress) -> Option<ServiceAddress> {
+    let canonical = ip_text(&address.address)?;
+    (address.port != 0).then_some(ServiceAddress {
+        address: canonical,
+        port: address.port,
+    })
+}
+
+/// The canonical spelling of an IP address.
+pub(crate) fn ip_text(text: &str) -> Option<String> {
+    text.parse::<IpAddr>().ok().map(|ip| ip.to_string())
+}
+
+/// The address, if it is a host name that a resolver may be asked about, with a port.
+pub(crate) fn host(address: &ServiceAddress) -> Option<ServiceAddress> {
+    let text = &address.address;
+    let named = text.len() <= MAX_HOST_BYTES && ip_text(text).is_none() && is_dotted(text);
+    (named && address.port != 0).then(|| address.clone())
+}
+
+/// Whether `text` is made of labels of letters, digits, `-` and `_`: no wildcard, no empty label.
+pub(crate) fn is_dotted(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    text.split('.')
+        .all(|label| !label.is_empty() && label.bytes().all(inner))
+}

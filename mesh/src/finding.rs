@@ -1,0 +1,85 @@
+//! Findings: small derived facts between ground truth and fragments.
+//!
+//! A health check that flips touches the topics of its service, yet almost nothing but endpoints depends on health.
+//! Whatever reads a finding is stale only when the finding's *answer* changes, so a flip does not reach clusters,
+//! listeners or the shape of a gateway with thousands of services.
+
+mod authorization;
+mod catalog;
+mod held;
+mod peers;
+mod routes;
+
+#[cfg(test)]
+pub(crate) use authorization::flatten;
+pub(crate) use catalog::{ClusterIdentity, Import, mesh_face};
+pub(crate) use held::{Dependent, Findings};
+pub(crate) use peers::{InboundPeer, PeerIdentity, pems};
+pub(crate) use routes::{Face, Route};
+
+use crate::fragment::Authorization;
+use crate::read::Reading;
+use peerway_model::name::Partition;
+use peerway_model::{PeeringKey, ServiceKey};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Which finding. The order of the variants is the order of upkeep: a finding reads only findings of variants above
+/// its own, so that when its turn comes they are all current.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum FindingKey {
+    /// Who this cluster is.
+    Cluster,
+    /// Whom the sidecars among the instances of a local service stand for.
+    Destinations(ServiceKey),
+    /// How an imported service is dialled.
+    Import(ServiceKey),
+    /// The live peers that a local service is exported to.
+    Consumers(ServiceKey),
+    /// Who a live peer is.
+    Peer(PeeringKey),
+    /// The peers whose workloads may present themselves to a local service.
+    Inbound(ServiceKey),
+    /// Who may call a local service.
+    Authorization(ServiceKey),
+    /// What the mesh gateways of a partition let through.
+    Routes(Partition),
+}
+
+/// The answer of a finding. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// To [`FindingKey::Cluster`].
+    Cluster(Option<Arc<ClusterIdentity>>),
+    /// To [`FindingKey::Destinations`].
+    Destinations(Arc<BTreeSet<ServiceKey>>),
+    /// To [`FindingKey::Import`].
+    Import(Option<Arc<Import>>),
+    /// To [`FindingKey::Consumers`].
+    Consumers(Arc<Vec<PeeringKey>>),
+    /// To [`FindingKey::Peer`].
+    Peer(Option<Arc<PeerIdentity>>),
+    /// To [`FindingKey::Inbound`].
+    Inbound(Arc<Vec<InboundPeer>>),
+    /// To [`FindingKey::Authorization`].
+    Authorization(Option<Arc<Authorization>>),
+    /// To [`FindingKey::Routes`].
+    Routes(Arc<Vec<Route>>),
+}
+
+fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
+    match key {
+        FindingKey::Cluster => Finding::Cluster(catalog::cluster(reading).map(Arc::new)),
+        FindingKey::Destinations(service) => {
+            Finding::Destinations(Arc::new(catalog::destinations(reading, service)))
+        }
+        FindingKey::Import(service) => Finding::Import(catalog::import(reading, service).map(Arc::new)),
+        FindingKey::Consumers(service) => Finding::Consumers(Arc::new(peers::consumers(reading, service))),
+        FindingKey::Peer(peering) => Finding::Peer(peers::peer(reading, peering).map(Arc::new)),
+        FindingKey::Inbound(service) => Finding::Inbound(Arc::new(peers::inbound(reading, service))),
+        FindingKey::Authorization(service) => {
+            Finding::Authorization(authorization::of_service(reading, service).map(Arc::new))
+        }
+        FindingKey::Routes(partition) => Finding::Routes(Arc::new(routes::of_partition(reading, partition))),
+    }
+}

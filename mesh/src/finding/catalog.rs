@@ -1,0 +1,101 @@
+//! Findings about the catalog: who we are, who has sidecars, how an imported service is dialled.
+
+use crate::address::{host, ip, is_dotted};
+use crate::read::Reading;
+use peerway_model::name::Datacenter;
+use peerway_model::{Instance, PeerMeta, ServiceAddress, ServiceKey, ServiceKind, ServiceName, TrustDomain};
+use std::collections::BTreeSet;
+
+/// What the name of a synthetic service that stands for the sidecars of an exported one ends in (wire facts,
+/// section 5.3).
+pub(crate) const SIDECAR_SUFFIX: &str = "-sidecar-proxy";
+/// Longest SNI that a peer may give us, in bytes: four labels of 63 and a trust domain of 255 with what joins them.
+const MAX_SNI_BYTES: usize = 4 * 64 + "external.".len() + 255;
+
+/// Who this cluster is. Unlike the roots it never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClusterIdentity {
+    /// Of every local identity.
+    pub(crate) trust_domain: TrustDomain,
+    /// The name of the cluster.
+    pub(crate) datacenter: Datacenter,
+}
+
+/// How an imported service is dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Import {
+    /// Presented verbatim.
+    pub(crate) sni: String,
+    /// As the exporter gave them; may be empty.
+    pub(crate) spiffe_ids: Vec<String>,
+    /// The one host to resolve, when an address of the exporter is not an IP address.
+    pub(crate) host: Option<ServiceAddress>,
+}
+
+pub(super) fn cluster(reading: &mut Reading<'_>) -> Option<ClusterIdentity> {
+    reading.roots().map(|roots| ClusterIdentity {
+        trust_domain: roots.trust_domain.clone(),
+        datacenter: roots.datacenter.clone(),
+    })
+}
+
+pub(super) fn destinations(reading: &mut Reading<'_>, service: &ServiceKey) -> BTreeSet<ServiceKey> {
+    reading
+        .instances_of(service)
+        .into_iter()
+        .filter(|instance| instance.kind == ServiceKind::ConnectProxy)
+        .filter_map(Instance::destination_key)
+        .collect()
+}
+
+/// The synthetic service that carries how `service` is dialled; `None` when its name would be too long for one.
+pub(crate) fn mesh_face(service: &ServiceKey) -> Option<ServiceKey> {
+    let name = ServiceName::new(&format!("{}{SIDECAR_SUFFIX}", service.name)).ok()?;
+    Some(ServiceKey {
+        name,
+        ..service.clone()
+    })
+}
+
+/// The imported service that a synthetic one carries; `None` for an ordinary one.
+pub(crate) fn behind_mesh_face(face: &ServiceKey) -> Option<ServiceKey> {
+    let name = ServiceName::new(face.name.as_str().strip_suffix(SIDECAR_SUFFIX)?).ok()?;
+    Some(ServiceKey { name, ..face.clone() })
+}
+
+pub(super) fn import(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Import> {
+    service.origin.peer()?;
+    let gateways = reading.health_of(&mesh_face(service)?);
+    let usable = |meta: &&PeerMeta| meta.sni.first().is_some_and(|sni| is_usable_sni(sni));
+    let meta = gateways
+        .iter()
+        .filter_map(|gateway| gateway.instance.peer_meta.as_ref())
+        .find(usable)?;
+    let addresses: Vec<(ServiceAddress, bool)> = gateways
+        .iter()
+        .map(|gateway| (gateway.instance.wan_address(&gateway.node), gateway.is_serving()))
+        .collect();
+    Some(Import {
+        sni: meta.sni.first()?.clone(),
+        spiffe_ids: meta.spiffe_ids.clone(),
+        host: host_of(&addresses),
+    })
+}
+
+/// Envoy resolves one host for a cluster (xDS facts, section 2.4): the first healthy one, else the last.
+fn host_of(addresses: &[(ServiceAddress, bool)]) -> Option<ServiceAddress> {
+    let named: Vec<(ServiceAddress, bool)> = addresses
+        .iter()
+        .filter(|(address, _)| ip(address).is_none())
+        .filter_map(|(address, healthy)| Some((host(address)?, *healthy)))
+        .collect();
+    named
+        .iter()
+        .find(|(_, healthy)| *healthy)
+        .or(named.last())
+        .map(|(address, _)| address.clone())
+}
+
+fn is_usable_sni(sni: &str) -> bool {
+    sni.len() <= MAX_SNI_BYTES && is_dotted(sni)
+}

@@ -1,0 +1,101 @@
+//! Findings about peers: which are live, who they are, and whose workloads a service may meet.
+
+use crate::read::Reading;
+use peerway_model::config::{ConfigKind, Consumer};
+use peerway_model::name::{Partition, PeerName};
+use peerway_model::{ConfigEntry, ConfigKey, PeeringKey, ServiceKey, TrustDomain};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who a live peer is, as its trust bundle says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PeerIdentity {
+    /// Never our own.
+    pub(crate) trust_domain: TrustDomain,
+    /// The partition that its services live in.
+    pub(crate) exported_partition: Partition,
+    /// The revision since which there has been a bundle.
+    pub(crate) since: u64,
+}
+
+/// A peer whose workloads may present themselves to a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InboundPeer {
+    /// Distinct in a list.
+    pub(crate) trust_domain: TrustDomain,
+    /// The partition that its services live in.
+    pub(crate) exported_partition: Partition,
+    /// Its peering.
+    pub(crate) peering: PeeringKey,
+}
+
+/// The roots of a bundle, each ending in a newline.
+pub(crate) fn pems<'t>(texts: impl IntoIterator<Item = &'t String>) -> Vec<String> {
+    texts
+        .into_iter()
+        .map(|pem| pem.trim_end())
+        .filter(|pem| !pem.is_empty())
+        .map(|pem| format!("{pem}\n"))
+        .collect()
+}
+
+pub(super) fn consumers(reading: &mut Reading<'_>, service: &ServiceKey) -> Vec<PeeringKey> {
+    let key = ConfigKey::singleton(ConfigKind::ExportedServices, &service.partition);
+    let Some(ConfigEntry::ExportedServices(exports)) = reading.config(key) else {
+        return Vec::new();
+    };
+    let named: BTreeSet<&PeerName> = exports
+        .services
+        .iter()
+        .flat_map(|exported| &exported.consumers)
+        .filter_map(|consumer| match consumer {
+            Consumer::Peer(peer) => Some(peer),
+            Consumer::Partition(_) => None,
+        })
+        .filter(|peer| exports.exports_to(&service.namespace, &service.name, peer))
+        .collect();
+    named
+        .into_iter()
+        .map(|peer| PeeringKey {
+            partition: service.partition.clone(),
+            name: peer.clone(),
+        })
+        .filter(|key| reading.peering(key).is_some_and(|peering| peering.is_live()))
+        .collect()
+}
+
+pub(super) fn peer(reading: &mut Reading<'_>, peering: &PeeringKey) -> Option<PeerIdentity> {
+    if !reading.peering(peering)?.is_live() {
+        return None;
+    }
+    let (bundle, since) = reading.bundle(peering)?;
+    let ours = reading.cluster()?;
+    // A peer that claims our trust domain would vouch for our own workloads.
+    let usable = bundle.trust_domain != ours.trust_domain && !pems(&bundle.root_pems).is_empty();
+    usable.then(|| PeerIdentity {
+        trust_domain: bundle.trust_domain.clone(),
+        exported_partition: bundle.exported_partition.clone(),
+        since,
+    })
+}
+
+/// Policies know callers by trust domain, so two peers with the same one could not be told apart: the one whose
+/// bundle is there for longer stays, the other's callers are nobody.
+pub(super) fn inbound(reading: &mut Reading<'_>, service: &ServiceKey) -> Vec<InboundPeer> {
+    let mut claims: Vec<(u64, InboundPeer)> = Vec::new();
+    for peering in reading.consumers(service).iter() {
+        if let Some(peer) = reading.peer(peering) {
+            let inbound = InboundPeer {
+                trust_domain: peer.trust_domain.clone(),
+                exported_partition: peer.exported_partition.clone(),
+                peering: peering.clone(),
+            };
+            claims.push((peer.since, inbound));
+        }
+    }
+    claims.sort_by(|(a_since, a), (b_since, b)| (a_since, &a.peering).cmp(&(b_since, &b.peering)));
+    let mut kept = BTreeMap::new();
+    for (_, inbound) in claims {
+        kept.entry(inbound.trust_domain.clone()).or_insert(inbound);
+    }
+    kept.into_values().collect()
+}

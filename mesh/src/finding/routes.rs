@@ -1,0 +1,137 @@
+//! What the mesh gateways of a partition let through, by server name.
+
+use super::catalog::behind_mesh_face;
+use crate::naming;
+use crate::read::Reading;
+use peerway_model::name::Partition;
+use peerway_model::{Origin, ServiceKey, sni};
+use std::collections::BTreeSet;
+
+/// On whose behalf a gateway passes connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Face {
+    /// A peer dials an exported service.
+    Exported,
+    /// This cluster's own SNI of a service.
+    Local,
+    /// A sidecar of ours dials an imported service.
+    Imported,
+}
+
+/// Server names and where their connections go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// On whose behalf.
+    pub(crate) face: Face,
+    /// The service.
+    pub(crate) service: ServiceKey,
+    /// Sorted, lower-case, never empty; distinct across all routes.
+    pub(crate) server_names: Vec<String>,
+    /// The Envoy cluster.
+    pub(crate) cluster: String,
+    /// Statistics prefix.
+    pub(crate) stat_prefix: String,
+}
+
+/// Exported services, then local ones, then imported ones: where two want a server name the first has it, so what a
+/// peer publishes can never take a name of ours.
+pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> Vec<Route> {
+    let mut routes = Routes::default();
+    let Some(cluster) = reading.cluster() else {
+        return routes.kept;
+    };
+    let services = with_sidecars(reading, partition);
+    for service in &services {
+        let names = reading
+            .consumers(service)
+            .iter()
+            .map(|peering| {
+                sni::exported(
+                    &service.name,
+                    &service.namespace,
+                    &service.partition,
+                    &peering.name,
+                    &cluster.trust_domain,
+                )
+            })
+            .collect();
+        let to = naming::exported_cluster(&cluster, service);
+        let stats = naming::exported_stats(&cluster, service);
+        routes.add(Face::Exported, service, names, to, stats);
+    }
+    for service in &services {
+        let sni = naming::service_sni(&cluster, service);
+        let names = vec![sni.clone()];
+        routes.add(Face::Local, service, names, sni, naming::GATEWAY_STATS.to_owned());
+    }
+    for peering in reading.peerings(partition) {
+        let Some(peer) = reading.peer(peering) else {
+            continue;
+        };
+        let ending = format!(".external.{}", peer.trust_domain);
+        let origin = Origin::Peer(peering.name.clone());
+        for face in reading.service_names(&origin, partition) {
+            let Some(service) = behind_mesh_face(face) else {
+                continue;
+            };
+            let Some(import) = reading.import(&service) else {
+                continue;
+            };
+            if import.sni.to_ascii_lowercase().ends_with(&ending) {
+                let sni = import.sni.clone();
+                let names = vec![sni.clone()];
+                routes.add(
+                    Face::Imported,
+                    &service,
+                    names,
+                    sni,
+                    naming::GATEWAY_STATS.to_owned(),
+                );
+            }
+        }
+    }
+    routes.kept
+}
+
+/// The local services of a partition that have at least one sidecar.
+fn with_sidecars(reading: &mut Reading<'_>, partition: &Partition) -> BTreeSet<ServiceKey> {
+    let mut services = BTreeSet::new();
+    for name in reading.service_names(&Origin::Local, partition) {
+        services.extend(reading.destinations(name).iter().cloned());
+    }
+    services
+}
+
+#[derive(Default)]
+struct Routes {
+    kept: Vec<Route>,
+    taken: BTreeSet<String>,
+}
+
+impl Routes {
+    /// Adds a route for those names that are still free; none without a name, which would match everything.
+    fn add(
+        &mut self,
+        face: Face,
+        service: &ServiceKey,
+        names: Vec<String>,
+        cluster: String,
+        stat_prefix: String,
+    ) {
+        // Envoy compares in lower case, so names that differ in case only are the same one.
+        let free: BTreeSet<String> = names
+            .into_iter()
+            .map(|name| name.to_ascii_lowercase())
+            .filter(|name| self.taken.insert(name.clone()))
+            .collect();
+        if !free.is_empty() {
+            self.kept.push(Route {
+                face,
+                service: service.clone(),
+                server_names: free.into_iter().collect(),
+                cluster,
+                stat_prefix,
+            });
+        }
+    }
+}

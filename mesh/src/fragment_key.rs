@@ -1,0 +1,60 @@
+//! Which fragment: everything that it depends on besides the Snapshot, so that proxies that need the same share it.
+
+use crate::finding::Face;
+use peerway_model::instance::GatewayMode;
+use peerway_model::name::Partition;
+use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
+
+/// Which fragment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum FragmentKey {
+    /// The roots of this cluster's workloads.
+    LocalRoots,
+    /// The roots of one peer's workloads.
+    PeerRoots(PeeringKey),
+    /// The roots of everybody who may present themselves to a local service.
+    InboundRoots(ServiceKey),
+    /// The application behind a sidecar.
+    LocalApp(ServiceAddress),
+    /// The Envoy cluster of an upstream.
+    UpstreamCluster {
+        /// Local or imported.
+        service: ServiceKey,
+        /// How a peer is reached; not looked at for a local service.
+        mode: GatewayMode,
+        /// Milliseconds.
+        connect_timeout_ms: u64,
+    },
+    /// The endpoints of an upstream.
+    UpstreamEndpoints {
+        /// Local or imported.
+        service: ServiceKey,
+        /// How a peer is reached; not looked at for a local service.
+        mode: GatewayMode,
+    },
+    /// The Envoy cluster of a service on a gateway.
+    GatewayCluster(Face, ServiceKey),
+    /// The endpoints of a service on a gateway.
+    GatewayEndpoints(Face, ServiceKey),
+    /// Where a sidecar takes calls for its service.
+    PublicListener {
+        /// IP address and port.
+        address: ServiceAddress,
+        /// The service that the sidecar stands for.
+        service: ServiceKey,
+    },
+    /// Where a sidecar takes calls of its application.
+    UpstreamListener {
+        /// IP address and port.
+        address: ServiceAddress,
+        /// Local or imported.
+        service: ServiceKey,
+    },
+    /// Where a gateway takes connections.
+    GatewayListener {
+        /// IP address and port.
+        address: ServiceAddress,
+        /// The partition whose services it passes on.
+        partition: Partition,
+    },
+}

@@ -1,0 +1,97 @@
+//! Names of Envoy resources and statistics (xDS facts, sections 1.3 and 1.4). Dashboards depend on them.
+
+use crate::finding::ClusterIdentity;
+use peerway_model::{PeeringKey, ServiceAddress, ServiceKey, TrustDomain, sni};
+
+/// The Envoy cluster of the application behind a sidecar.
+pub(crate) const LOCAL_APP: &str = "local_app";
+/// Base of the inbound listener of a sidecar, and its statistics prefix.
+pub(crate) const PUBLIC_LISTENER: &str = "public_listener";
+/// Base of a gateway's listener: the name of its bind address.
+pub(crate) const GATEWAY_BIND: &str = "default";
+/// Statistics prefix of gateway chains that are not about one exported service.
+pub(crate) const GATEWAY_STATS: &str = "mesh_gateway_local.default";
+/// The validation context of this cluster's own workloads.
+pub(crate) const LOCAL_ROOTS: &str = "roots~local";
+/// Stands for a trust domain that is not known yet. No Envoy cluster has such a name, because one exists only with a
+/// known trust domain and peer names are distinct.
+const UNKNOWN_TRUST_DOMAIN: &str = "unknown";
+
+/// SNI of a local service, which is also its Envoy cluster's name.
+pub(crate) fn service_sni(cluster: &ClusterIdentity, service: &ServiceKey) -> String {
+    sni::service(
+        &service.name,
+        &service.namespace,
+        &service.partition,
+        &cluster.datacenter,
+        &cluster.trust_domain,
+    )
+}
+
+/// The Envoy cluster of an exported service on the exporter's gateway.
+pub(crate) fn exported_cluster(cluster: &ClusterIdentity, service: &ServiceKey) -> String {
+    format!("exported~{}", service_sni(cluster, service))
+}
+
+/// The Envoy cluster of an imported service on a sidecar; `None` for a local service.
+pub(crate) fn imported_cluster(service: &ServiceKey, trust_domain: Option<&TrustDomain>) -> Option<String> {
+    let peer = service.origin.peer()?;
+    Some(match trust_domain {
+        Some(trust_domain) => sni::imported_cluster(&service.name, &service.namespace, peer, trust_domain),
+        None => format!(
+            "{}.{}.{peer}.external.{UNKNOWN_TRUST_DOMAIN}",
+            service.name, service.namespace
+        ),
+    })
+}
+
+/// The validation context of one peer's workloads.
+pub(crate) fn peer_roots(peering: &PeeringKey) -> String {
+    format!("roots~peer~{}~{}", peering.partition, peering.name)
+}
+
+/// The validation context of the callers of a service.
+pub(crate) fn inbound_roots(service: &ServiceKey) -> String {
+    format!(
+        "inbound~{}.{}.{}",
+        service.name, service.namespace, service.partition
+    )
+}
+
+/// The name of a listener: an address change makes another listener.
+pub(crate) fn listener(base: &str, address: &ServiceAddress) -> String {
+    format!("{base}:{}:{}", address.address, address.port)
+}
+
+/// The id of an upstream: tenancy only where it is not the default one, then the name, then the peer.
+pub(crate) fn upstream_id(service: &ServiceKey) -> String {
+    let name = if service.partition.is_default() && service.namespace.is_default() {
+        service.name.to_string()
+    } else {
+        format!("{}/{}/{}", service.partition, service.namespace, service.name)
+    };
+    match service.origin.peer() {
+        None => name,
+        Some(peer) => format!("{name}?peer={peer}"),
+    }
+}
+
+/// Statistics prefix of an upstream's listener.
+pub(crate) fn upstream_stats(cluster: &ClusterIdentity, service: &ServiceKey) -> String {
+    match service.origin.peer() {
+        None => format!("upstream.{}", stats_labels(cluster, service)),
+        Some(peer) => format!("upstream_peered.{}.{}.{peer}", service.name, service.namespace),
+    }
+}
+
+/// Statistics prefix of an exported service's chain.
+pub(crate) fn exported_stats(cluster: &ClusterIdentity, service: &ServiceKey) -> String {
+    format!("mesh_gateway_local_peered.{}", stats_labels(cluster, service))
+}
+
+fn stats_labels(cluster: &ClusterIdentity, service: &ServiceKey) -> String {
+    format!(
+        "{}.{}.{}.{}",
+        service.name, service.namespace, service.partition, cluster.datacenter
+    )
+}

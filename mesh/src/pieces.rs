@@ -1,0 +1,45 @@
+//! From a key to a fragment. Every function is pure: the same key and the same Snapshot give the same fragment.
+
+mod cluster;
+mod endpoints;
+mod listener;
+mod validation;
+
+pub(crate) use cluster::{DEFAULT_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS};
+
+use crate::fragment::Fragment;
+use crate::fragment_key::FragmentKey;
+use crate::read::Reading;
+
+/// The fragment, or `None` while what it needs is not known: a view then goes without it.
+pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Fragment> {
+    match key {
+        FragmentKey::LocalRoots => validation::local(reading).map(Fragment::Validation),
+        FragmentKey::PeerRoots(peering) => validation::peer(reading, peering).map(Fragment::Validation),
+        FragmentKey::InboundRoots(service) => validation::inbound(reading, service).map(Fragment::Validation),
+        FragmentKey::LocalApp(address) => Some(Fragment::Cluster(cluster::local_app(address))),
+        FragmentKey::UpstreamCluster {
+            service,
+            mode,
+            connect_timeout_ms,
+        } => cluster::upstream(reading, service, *mode, *connect_timeout_ms).map(Fragment::Cluster),
+        FragmentKey::UpstreamEndpoints { service, mode } => {
+            endpoints::upstream(reading, service, *mode).map(Fragment::Endpoints)
+        }
+        FragmentKey::GatewayCluster(face, service) => {
+            cluster::gateway(reading, *face, service).map(Fragment::Cluster)
+        }
+        FragmentKey::GatewayEndpoints(face, service) => {
+            endpoints::gateway(reading, *face, service).map(Fragment::Endpoints)
+        }
+        FragmentKey::PublicListener { address, service } => {
+            listener::public(reading, address, service).map(Fragment::Listener)
+        }
+        FragmentKey::UpstreamListener { address, service } => {
+            listener::upstream(reading, address, service).map(Fragment::Listener)
+        }
+        FragmentKey::GatewayListener { address, partition } => {
+            listener::gateway(reading, address, partition).map(Fragment::Listener)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Envoy clusters.
+
+use crate::finding::{Face, Import, PeerIdentity};
+use crate::fragment::{Cluster, Discovery, UpstreamTls};
+use crate::naming;
+use crate::read::Reading;
+use peerway_model::instance::GatewayMode;
+use peerway_model::{PeeringKey, ServiceAddress, ServiceKey, SpiffeId};
+
+/// Connect timeout unless an upstream says otherwise (Consul's default), in milliseconds.
+pub(crate) const DEFAULT_CONNECT_TIMEOUT_MS: u64 = 5_000;
+/// Longest connect timeout that an upstream may ask for, in milliseconds.
+pub(crate) const MAX_CONNECT_TIMEOUT_MS: u64 = 600_000;
+/// Most endpoints of one service that outlier detection may eject (Envoy's default), in percent.
+const MAX_EJECTION_PERCENT: u32 = 10;
+/// The same towards a peer: the health behind its gateways is not known here (xDS facts, section 2.4).
+const MAX_PEER_EJECTION_PERCENT: u32 = 100;
+
+/// The application behind a sidecar.
+pub(super) fn local_app(address: &ServiceAddress) -> Cluster {
+    let discovery = match crate::address::ip(address) {
+        Some(address) => Discovery::Static(address),
+        None => Discovery::Dns(address.clone()),
+    };
+    Cluster {
+        name: naming::LOCAL_APP.to_owned(),
+        connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+        discovery,
+        tls: None,
+        max_ejection_percent: None,
+        keepalive: false,
+    }
+}
+
+/// An upstream of a sidecar.
+pub(super) fn upstream(
+    reading: &mut Reading<'_>,
+    service: &ServiceKey,
+    mode: GatewayMode,
+    connect_timeout_ms: u64,
+) -> Option<Cluster> {
+    match service.origin.peer() {
+        None => local_upstream(reading, service, connect_timeout_ms),
+        Some(peer) => {
+            let peering = PeeringKey {
+                partition: service.partition.clone(),
+                name: peer.clone(),
+            };
+            peered_upstream(reading, service, &peering, mode, connect_timeout_ms)
+        }
+    }
+}
+
+fn local_upstream(reading: &mut Reading<'_>, service: &ServiceKey, timeout: u64) -> Option<Cluster> {
+    let cluster = reading.cluster()?;
+    let sni = naming::service_sni(&cluster, service);
+    let identity = SpiffeId::Service {
+        trust_domain: cluster.trust_domain.clone(),
+        partition: service.partition.clone(),
+        namespace: service.namespace.clone(),
+        datacenter: cluster.datacenter.clone(),
+        service: service.name.clone(),
+    };
+    Some(Cluster {
+        name: sni.clone(),
+        connect_timeout_ms: timeout,
+        discovery: Discovery::Eds,
+        tls: Some(UpstreamTls {
+            sni,
+            identities: vec![identity.to_string()],
+            validation: naming::LOCAL_ROOTS.to_owned(),
+        }),
+        max_ejection_percent: Some(MAX_EJECTION_PERCENT),
+        keepalive: false,
+    })
+}
+
+/// Only with everything that it takes to know whom one talks to: a cluster without identities would accept every
+/// workload of the peer.
+fn peered_upstream(
+    reading: &mut Reading<'_>,
+    service: &ServiceKey,
+    peering: &PeeringKey,
+    mode: GatewayMode,
+    timeout: u64,
+) -> Option<Cluster> {
+    let peer = reading.peer(peering)?;
+    let import = reading.import(service)?;
+    let identities = identities_within(&peer, &import);
+    if identities.is_empty() {
+        return None;
+    }
+    let discovery = match (mode, &import.host) {
+        (GatewayMode::Remote, Some(host)) => Discovery::Dns(host.clone()),
+        _ => Discovery::Eds,
+    };
+    Some(Cluster {
+        name: naming::imported_cluster(service, Some(&peer.trust_domain))?,
+        connect_timeout_ms: timeout,
+        discovery,
+        tls: Some(UpstreamTls {
+            sni: import.sni.clone(),
+            identities,
+            validation: naming::peer_roots(peering),
+        }),
+        max_ejection_percent: Some(MAX_PEER_EJECTION_PERCENT),
+        keepalive: mode == GatewayMode::Remote,
+    })
+}
+
+/// Those identities of an imported service that its peer's roots can vouch for: of a service or a gateway in the
+/// peer's own trust domain. In the peer's order, which has the service first.
+pub(super) fn identities_within(peer: &PeerIdentity, import: &Import) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for uri in &import.spiffe_ids {
+        let fits = SpiffeId::parse(uri).is_ok_and(|id| {
+            !matches!(id, SpiffeId::Server { .. }) && *id.trust_domain() == peer.trust_domain
+        });
+        if fits && !kept.contains(uri) {
+            kept.push(uri.clone());
+        }
+    }
+    kept
+}
+
+/// A service on a gateway: bytes pass through, TLS is between the two sidecars.
+pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, service: &ServiceKey) -> Option<Cluster> {
+    let (name, host) = match face {
+        Face::Exported => (naming::exported_cluster(&*reading.cluster()?, service), None),
+        Face::Local => (naming::service_sni(&*reading.cluster()?, service), None),
+        Face::Imported => {
+            let import = reading.import(service)?;
+            (import.sni.clone(), import.host.clone())
+        }
+    };
+    Some(Cluster {
+        name,
+        connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+        discovery: host.map_or(Discovery::Eds, Discovery::Dns),
+        tls: None,
+        max_ejection_percent: Some(MAX_EJECTION_PERCENT),
+        keepalive: face == Face::Imported,
+    })
+}

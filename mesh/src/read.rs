@@ -1,0 +1,200 @@
+//! The only way from a Snapshot into this room: what is read is recorded.
+
+use crate::finding::{
+    ClusterIdentity, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity, Route,
+};
+use peerway_model::name::Partition;
+use peerway_model::{
+    CaRoots, ConfigEntry, ConfigKey, Instance, InstanceKey, Origin, Peering, PeeringKey, ServiceKey,
+    ServiceKind, TrustBundle,
+};
+use peerway_state::{InstanceHealth, Snapshot, Topic, gateways, health_of};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+/// Something that was read, and whose change makes the reader stale.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Dependency {
+    /// A unit of ground truth.
+    Topic(Topic),
+    /// Something derived; its change counts, not the change of what it was derived from.
+    Finding(FindingKey),
+}
+
+/// Reads a Snapshot and remembers what it read, also what was looked for and not found.
+pub(crate) struct Reading<'a> {
+    snapshot: &'a Snapshot,
+    findings: &'a mut Findings,
+    reads: HashSet<Dependency>,
+}
+
+impl<'a> Reading<'a> {
+    /// What `build` returns, and everything that it read.
+    pub(crate) fn record<T>(
+        snapshot: &'a Snapshot,
+        findings: &'a mut Findings,
+        build: impl FnOnce(&mut Reading<'a>) -> T,
+    ) -> (T, HashSet<Dependency>) {
+        let mut reading = Reading {
+            snapshot,
+            findings,
+            reads: HashSet::new(),
+        };
+        let built = build(&mut reading);
+        (built, reading.reads)
+    }
+
+    fn note(&mut self, topic: Topic) {
+        self.reads.insert(Dependency::Topic(topic));
+    }
+
+    /// The cluster's roots; `None` as long as there is not even one.
+    pub(crate) fn roots(&mut self) -> Option<&'a CaRoots> {
+        self.note(Topic::Roots);
+        let roots = &*self.snapshot.roots()?.row;
+        (!roots.roots.is_empty()).then_some(roots)
+    }
+
+    /// An instance.
+    pub(crate) fn instance(&mut self, key: &InstanceKey) -> Option<&'a Instance> {
+        self.note(Topic::Instance(key.clone()));
+        self.snapshot.instance(key).map(|held| &*held.row)
+    }
+
+    /// The instances of a service, by key.
+    pub(crate) fn instances_of(&mut self, service: &ServiceKey) -> Vec<&'a Instance> {
+        self.note(Topic::Service(service.clone()));
+        self.snapshot
+            .instances_of(service)
+            .map(|held| &*held.row)
+            .collect()
+    }
+
+    /// The instances of a service with their health, by key.
+    pub(crate) fn health_of(&mut self, service: &ServiceKey) -> Vec<InstanceHealth> {
+        self.note(Topic::Service(service.clone()));
+        health_of(self.snapshot, self.snapshot.instances_of(service))
+    }
+
+    /// The sidecars that stand for a service with their health, by key.
+    pub(crate) fn sidecars_of(&mut self, service: &ServiceKey) -> Vec<InstanceHealth> {
+        self.note(Topic::ProxiesOf(service.clone()));
+        let sidecars = self
+            .snapshot
+            .proxies_of(service)
+            .filter(|proxy| proxy.kind == ServiceKind::ConnectProxy);
+        health_of(self.snapshot, sidecars)
+    }
+
+    /// The mesh gateways of a partition with their health, by key.
+    pub(crate) fn gateways(&mut self, partition: &Partition) -> Vec<InstanceHealth> {
+        self.note(Topic::Kind(ServiceKind::MeshGateway, partition.clone()));
+        gateways(self.snapshot, partition)
+    }
+
+    /// The services of an origin that have an instance, in order.
+    pub(crate) fn service_names(&mut self, origin: &Origin, partition: &Partition) -> Vec<&'a ServiceKey> {
+        self.note(Topic::ServiceNames(origin.clone(), partition.clone()));
+        self.snapshot.service_names(origin, partition).collect()
+    }
+
+    /// A config entry.
+    pub(crate) fn config(&mut self, key: ConfigKey) -> Option<&'a ConfigEntry> {
+        let held = self.snapshot.config(&key);
+        self.note(Topic::Config(key));
+        held.map(|held| &*held.row)
+    }
+
+    /// The names of the peers of a partition, in order, whatever their state.
+    pub(crate) fn peerings(&mut self, partition: &Partition) -> Vec<&'a PeeringKey> {
+        self.note(Topic::Peerings);
+        self.snapshot
+            .peerings()
+            .map(|held| &held.row.key)
+            .filter(|key| key.partition == *partition)
+            .collect()
+    }
+
+    /// A peering.
+    pub(crate) fn peering(&mut self, key: &PeeringKey) -> Option<&'a Peering> {
+        self.note(Topic::Peering(key.clone()));
+        self.snapshot.peering(key).map(|held| &*held.row)
+    }
+
+    /// A trust bundle and the revision since which there has been one.
+    pub(crate) fn bundle(&mut self, key: &PeeringKey) -> Option<(&'a TrustBundle, u64)> {
+        self.note(Topic::Bundle(key.clone()));
+        let held = self.snapshot.bundle(key)?;
+        Some((&*held.row, held.create_index))
+    }
+
+    fn ask(&mut self, key: FindingKey) -> Finding {
+        let answer = self.findings.answer(self.snapshot, &key);
+        self.reads.insert(Dependency::Finding(key));
+        answer
+    }
+
+    /// Who this cluster is; `None` as long as it has no roots.
+    pub(crate) fn cluster(&mut self) -> Option<Arc<ClusterIdentity>> {
+        match self.ask(FindingKey::Cluster) {
+            Finding::Cluster(identity) => identity,
+            _ => None,
+        }
+    }
+
+    /// Whom the sidecars among the instances of a local service stand for.
+    pub(crate) fn destinations(&mut self, service: &ServiceKey) -> Arc<BTreeSet<ServiceKey>> {
+        match self.ask(FindingKey::Destinations(service.clone())) {
+            Finding::Destinations(destinations) => destinations,
+            _ => Arc::default(),
+        }
+    }
+
+    /// How an imported service is dialled; `None` while its exporter has not said it.
+    pub(crate) fn import(&mut self, service: &ServiceKey) -> Option<Arc<Import>> {
+        match self.ask(FindingKey::Import(service.clone())) {
+            Finding::Import(import) => import,
+            _ => None,
+        }
+    }
+
+    /// The live peers that a local service is exported to, in order.
+    pub(crate) fn consumers(&mut self, service: &ServiceKey) -> Arc<Vec<PeeringKey>> {
+        match self.ask(FindingKey::Consumers(service.clone())) {
+            Finding::Consumers(consumers) => consumers,
+            _ => Arc::default(),
+        }
+    }
+
+    /// Who a live peer is; `None` while it has not given usable roots.
+    pub(crate) fn peer(&mut self, peering: &PeeringKey) -> Option<Arc<PeerIdentity>> {
+        match self.ask(FindingKey::Peer(peering.clone())) {
+            Finding::Peer(peer) => peer,
+            _ => None,
+        }
+    }
+
+    /// The peers whose workloads may present themselves to a local service, by trust domain, which are distinct.
+    pub(crate) fn inbound(&mut self, service: &ServiceKey) -> Arc<Vec<InboundPeer>> {
+        match self.ask(FindingKey::Inbound(service.clone())) {
+            Finding::Inbound(peers) => peers,
+            _ => Arc::default(),
+        }
+    }
+
+    /// Who may call a local service.
+    pub(crate) fn authorization(&mut self, service: &ServiceKey) -> Option<Arc<crate::Authorization>> {
+        match self.ask(FindingKey::Authorization(service.clone())) {
+            Finding::Authorization(authorization) => authorization,
+            _ => None,
+        }
+    }
+
+    /// What the mesh gateways of a partition let through.
+    pub(crate) fn routes(&mut self, partition: &Partition) -> Arc<Vec<Route>> {
+        match self.ask(FindingKey::Routes(partition.clone())) {
+            Finding::Routes(routes) => routes,
+            _ => Arc::default(),
+        }
+    }
+}

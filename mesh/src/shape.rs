@@ -1,0 +1,31 @@
+//! Shapes: which fragments a proxy needs.
+
+mod gateway;
+mod sidecar;
+
+use crate::fragment_key::FragmentKey;
+use crate::read::Reading;
+use peerway_model::{InstanceKey, ServiceKind, SpiffeId};
+
+/// Which fragments a proxy needs, and who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Whose leaf it gets.
+    pub(crate) identity: SpiffeId,
+    /// Distinct. Should two fragments turn out to have the same kind and name, the first of them is in the view.
+    pub(crate) keys: Vec<FragmentKey>,
+}
+
+/// The shape of a proxy; `None` while it is not registered here or the cluster has no roots. What a peer registered
+/// never has one, whatever it calls itself.
+pub(crate) fn shape(key: &InstanceKey, reading: &mut Reading<'_>) -> Option<Shape> {
+    if !key.node.origin.is_local() {
+        return None;
+    }
+    let instance = reading.instance(key)?;
+    match instance.kind {
+        ServiceKind::ConnectProxy => sidecar::shape(instance, reading),
+        ServiceKind::MeshGateway => gateway::shape(instance, reading),
+        ServiceKind::Typical => None,
+    }
+}

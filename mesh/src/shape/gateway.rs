@@ -1,0 +1,35 @@
+//! The shape of a mesh gateway.
+
+use super::Shape;
+use crate::address;
+use crate::fragment_key::FragmentKey;
+use crate::read::Reading;
+use peerway_model::{Instance, ServiceAddress, SpiffeId};
+
+pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Shape> {
+    let cluster = reading.cluster()?;
+    let partition = instance.key.node.partition.clone();
+    let mut keys = Vec::new();
+    if instance.port != 0 {
+        let address = ServiceAddress {
+            address: address::ip_text(&instance.address).unwrap_or_else(|| "0.0.0.0".to_owned()),
+            port: instance.port,
+        };
+        keys.push(FragmentKey::GatewayListener {
+            address,
+            partition: partition.clone(),
+        });
+    }
+    for route in reading.routes(&partition).iter() {
+        keys.push(FragmentKey::GatewayCluster(route.face, route.service.clone()));
+        keys.push(FragmentKey::GatewayEndpoints(route.face, route.service.clone()));
+    }
+    Some(Shape {
+        identity: SpiffeId::MeshGateway {
+            trust_domain: cluster.trust_domain.clone(),
+            partition,
+            datacenter: cluster.datacenter.clone(),
+        },
+        keys,
+    })
+}

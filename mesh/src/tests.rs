@@ -1,0 +1,9 @@
+//! Views of small worlds, and that upkeep never disagrees with building from nothing.
+
+mod authorization;
+mod cost;
+mod gateway;
+mod histories;
+mod render;
+mod sidecar;
+mod world;

@@ -1,0 +1,445 @@
+//! After any history, views that were kept up equal views built from nothing.
+
+use super::render;
+use super::world::*;
+use crate::fragment_key::FragmentKey;
+use crate::{Fragment, Mesh, View};
+use peerway_model::config::Action;
+use peerway_model::instance::GatewayMode;
+use peerway_model::{
+    CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Instance, InstanceKey, PeerMeta, PeeringState,
+    Upstream,
+};
+use peerway_state::{ChangeSet, Op, Row, RowKey, Transaction};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const SERVICES: [&str; 3] = ["api", "db", "web"];
+const NODES: [&str; 2] = ["n1", "n2"];
+const PEERS: [&str; 2] = ["east", "west"];
+/// A peer may claim another's, or ours.
+const TRUST_DOMAINS: [&str; 3] = ["east.consul", "west.consul", LOCAL_TD];
+const MODES: [Option<GatewayMode>; 3] = [None, Some(GatewayMode::Local), Some(GatewayMode::Remote)];
+
+/// Histories that one run of the tests goes through.
+const CASES: u32 = 400;
+const ROOTS: &[&[&str]] = &[&["P1"], &["P1", "P2"], &[]];
+const CONSUMERS: &[&[&str]] = &[&["east"], &["west"], &["east", "west"], &["nobody"]];
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Several at once.
+    Commit(Vec<Op>),
+    /// Commits whose changes reach the mesh in one go.
+    Batch(Vec<Vec<Op>>),
+    /// A commit after which the mesh is told to reload.
+    Reload(Vec<Op>),
+    /// Stops or starts watching the proxy of this number.
+    Toggle(usize),
+}
+
+fn proxies() -> Vec<InstanceKey> {
+    NODES
+        .iter()
+        .flat_map(|node| {
+            SERVICES
+                .iter()
+                .map(|service| instance_key(node, &format!("{service}-sidecar-proxy")))
+                .chain([instance_key(node, "gateway")])
+        })
+        .collect()
+}
+
+fn one_of<T: Clone + std::fmt::Debug + 'static>(values: &'static [T]) -> proptest::sample::Select<T> {
+    proptest::sample::select(values)
+}
+
+fn put(row: Row) -> Op {
+    Op::Put(row)
+}
+
+fn upstreams() -> impl Strategy<Value = Vec<Upstream>> {
+    let upstream = (
+        one_of(&SERVICES),
+        proptest::option::of(one_of(&PEERS)),
+        1_u16..4,
+        one_of(&MODES),
+    );
+    let upstream = upstream.prop_map(|(service, peer, port, mode)| Upstream {
+        mesh_gateway: mode,
+        ..upstream_of(service, peer, port)
+    });
+    proptest::collection::vec(upstream, 0..4)
+}
+
+fn upstream_of(service: &str, peer: Option<&str>, port: u16) -> Upstream {
+    super::world::upstream(service, peer, port)
+}
+
+fn local_row() -> impl Strategy<Value = Op> {
+    let node_address = one_of(&["10.0.0.1", "10.0.0.2", "node.example"]);
+    prop_oneof![
+        2 => (one_of(&NODES), node_address).prop_map(|(name, address)| put(node(None, name, address))),
+        1 => one_of(&NODES).prop_map(|name| Op::Delete(RowKey::Node(node_key(None, name)))),
+        2 => (one_of(&NODES), one_of(&SERVICES), 1_u16..3)
+            .prop_map(|(node, service, port)| put(row(app(node, service, port)))),
+        6 => (one_of(&NODES), one_of(&SERVICES), 1_u16..3, upstreams()).prop_map(
+            |(node, service, port, upstreams)| put(row(sidecar(node, service, 20_000 + port, upstreams)))
+        ),
+        2 => (one_of(&NODES), 1_u16..3).prop_map(|(node, port)| put(row(gateway(node, 8_440 + port)))),
+        2 => (0..proxies().len()).prop_map(|at| Op::Delete(RowKey::Instance(proxies()[at].clone()))),
+        // The id of a sidecar is reused for an application and for another service's sidecar.
+        1 => (one_of(&NODES), one_of(&SERVICES), one_of(&SERVICES)).prop_map(|(node, service, other)| {
+            put(row(Instance {
+                key: instance_key(node, &format!("{service}-sidecar-proxy")),
+                ..sidecar(node, other, 20_009, vec![])
+            }))
+        }),
+        1 => (one_of(&NODES), one_of(&SERVICES)).prop_map(|(node, service)| {
+            put(row(Instance {
+                key: instance_key(node, &format!("{service}-sidecar-proxy")),
+                ..app(node, service, 9)
+            }))
+        }),
+    ]
+}
+
+fn check_row() -> impl Strategy<Value = Op> {
+    let status = one_of(&[CheckStatus::Passing, CheckStatus::Warning, CheckStatus::Critical]);
+    let on = prop_oneof![
+        1 => Just(None),
+        3 => one_of(&SERVICES).prop_map(|service| Some(format!("{service}-sidecar-proxy"))),
+        1 => Just(Some("gateway".to_owned())),
+    ];
+    let whose = prop_oneof![
+        2 => one_of(&NODES).prop_map(|name| node_key(None, name)),
+        1 => one_of(&PEERS).prop_map(|peer| node_key(Some(peer), "g")),
+    ];
+    (whose, on, status, any::<bool>()).prop_map(|(node, on, status, gone)| {
+        let id = CheckId::new(&format!("check:{}", on.as_deref().unwrap_or(""))).unwrap();
+        if gone {
+            Op::Delete(RowKey::Check(CheckKey { node, id }))
+        } else {
+            put(check(node, on.as_deref(), status))
+        }
+    })
+}
+
+fn peer_row() -> impl Strategy<Value = Op> {
+    let state = prop_oneof![
+        4 => Just(PeeringState::Active),
+        1 => Just(PeeringState::Terminated),
+    ];
+    let address = one_of(&["198.51.100.1", "198.51.100.2", "gw.example"]);
+    let roots = one_of(ROOTS);
+    prop_oneof![
+        4 => (one_of(&PEERS), state).prop_map(|(peer, state)| put(peering(peer, state))),
+        1 => one_of(&PEERS).prop_map(|peer| Op::Delete(RowKey::Peering(peering_key(peer)))),
+        1 => one_of(&PEERS).prop_map(|peer| Op::ForgetImports(peering_key(peer))),
+        5 => (one_of(&PEERS), one_of(&TRUST_DOMAINS), roots)
+            .prop_map(|(peer, domain, roots)| put(bundle(peer, domain, roots))),
+        1 => one_of(&PEERS).prop_map(|peer| Op::Delete(RowKey::Bundle(peering_key(peer)))),
+        3 => one_of(&PEERS).prop_map(|peer| put(node(Some(peer), "g", "192.0.2.1"))),
+        5 => (one_of(&PEERS), one_of(&SERVICES), address, peer_meta())
+            .prop_map(|(peer, service, address, meta)| {
+                put(row(import(peer, "g", service, (address, 8443), meta)))
+            }),
+        1 => (one_of(&PEERS), one_of(&SERVICES)).prop_map(|(peer, service)| {
+            Op::Delete(RowKey::Instance(InstanceKey {
+                node: node_key(Some(peer), "g"),
+                ..instance_key("n1", &format!("{service}-sidecar-proxy"))
+            }))
+        }),
+    ]
+}
+
+fn peer_meta() -> impl Strategy<Value = PeerMeta> {
+    let honest =
+        (one_of(&SERVICES), one_of(&TRUST_DOMAINS)).prop_map(|(service, domain)| meta(service, "us", domain));
+    let sni = one_of(&[
+        "web.default.dc1.internal.local.consul",
+        "web.default.default.east.external.local.consul",
+        "",
+    ]);
+    let hostile = (honest.clone(), sni).prop_map(|(honest, sni)| PeerMeta {
+        sni: vec![sni.to_owned()],
+        ..honest
+    });
+    prop_oneof![5 => honest, 1 => hostile]
+}
+
+fn config_row() -> impl Strategy<Value = Op> {
+    let names = || one_of(&["api", "db", "web", "*"]);
+    let consumers = one_of(CONSUMERS);
+    let source = (names(), proptest::option::of(one_of(&PEERS)), any::<bool>());
+    let unique = |sources: Vec<(&'static str, Option<&'static str>, bool)>| {
+        let sources: BTreeMap<_, _> = sources
+            .into_iter()
+            .map(|(name, peer, allow)| ((name, peer), allow))
+            .collect();
+        sources
+            .into_iter()
+            .map(|((name, peer), allow)| (name, peer, if allow { Action::Allow } else { Action::Deny }))
+            .collect::<Vec<_>>()
+    };
+    let entry = |kind, name: &str| {
+        Op::Delete(RowKey::Config(ConfigKey::new(
+            kind,
+            &peerway_model::Partition::default(),
+            "default",
+            name,
+        )))
+    };
+    prop_oneof![
+        3 => proptest::collection::vec((names(), consumers), 0..3)
+            .prop_map(|services| put(exports(&services))),
+        1 => Just(entry(ConfigKind::ExportedServices, "default")),
+        4 => (names(), proptest::collection::vec(source, 1..5))
+            .prop_map(move |(name, sources)| put(intentions(name, &unique(sources)))),
+        1 => names().prop_map(move |name| entry(ConfigKind::ServiceIntentions, name)),
+        1 => one_of(&MODES).prop_map(|mode| put(proxy_defaults(mode))),
+        1 => (one_of(&SERVICES), one_of(&MODES))
+            .prop_map(|(service, mode)| put(service_defaults(service, mode))),
+        1 => one_of(&["A", "B"]).prop_map(|pem| put(roots(pem))),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => local_row(),
+        3 => check_row(),
+        6 => peer_row(),
+        4 => config_row(),
+        1 => Just(Op::Delete(RowKey::Roots)),
+        1 => one_of(&["A", "B"]).prop_map(|pem| put(roots(pem))),
+    ]
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    proptest::collection::vec(op(), 1..4)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        16 => ops().prop_map(Step::Commit),
+        2 => proptest::collection::vec(ops(), 2..4).prop_map(Step::Batch),
+        1 => ops().prop_map(Step::Reload),
+        2 => (0..proxies().len()).prop_map(Step::Toggle),
+    ]
+}
+
+/// Everything needed for most of the views to be there, so that histories start in the middle.
+fn furnish(world: &mut World) {
+    world.put([
+        node(None, "n1", "10.0.0.1"),
+        node(None, "n2", "10.0.0.2"),
+        row(gateway("n1", 8443)),
+        row(sidecar(
+            "n1",
+            "web",
+            20_000,
+            vec![upstream_of("api", None, 1), upstream_of("db", Some("east"), 2)],
+        )),
+        row(sidecar("n2", "api", 20_000, vec![])),
+        peering("east", PeeringState::Active),
+        bundle("east", "east.consul", &["P1"]),
+        node(Some("east"), "g", "192.0.2.1"),
+        row(import(
+            "east",
+            "g",
+            "db",
+            ("198.51.100.1", 8443),
+            meta("db", "us", "east.consul"),
+        )),
+        exports(&[("api", &["east", "west"])]),
+        intentions("api", &[("*", Some("east"), Action::Allow)]),
+    ]);
+}
+
+/// One transaction for each op, so that a refused one (an instance without its node, say) does not undo the others.
+fn commit(world: &mut World, ops: &[Op], changes: &mut ChangeSet) {
+    let together = ops.iter().cloned().fold(Transaction::new(), Transaction::op);
+    match world.apply(&together) {
+        Ok(touched) => changes.merge(&touched),
+        Err(_) => {
+            for op in ops {
+                if let Ok(touched) = world.apply(&Transaction::new().op(op.clone())) {
+                    changes.merge(&touched);
+                }
+            }
+        }
+    }
+}
+
+type Views = BTreeMap<InstanceKey, Option<Arc<View>>>;
+
+fn well_formed(view: &View) {
+    let places: Vec<_> = view
+        .fragments
+        .iter()
+        .map(|held| (held.kind(), held.name()))
+        .collect();
+    assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "{places:?}");
+    let mut addresses = BTreeSet::new();
+    for fragment in &view.fragments {
+        match &**fragment {
+            Fragment::Cluster(cluster) => {
+                if let Some(tls) = &cluster.tls {
+                    assert!(!tls.identities.is_empty() && !tls.sni.is_empty());
+                    assert!(places.contains(&(crate::FragmentKind::Validation, &tls.validation)));
+                }
+                let listed = places.contains(&(crate::FragmentKind::Endpoints, &cluster.name));
+                assert_eq!(
+                    listed,
+                    cluster.discovery == crate::Discovery::Eds,
+                    "{}",
+                    cluster.name
+                );
+            }
+            Fragment::Endpoints(endpoints) => {
+                assert!(places.contains(&(crate::FragmentKind::Cluster, &endpoints.cluster)));
+                let mut seen = BTreeSet::new();
+                for member in &endpoints.members {
+                    assert!(member.address.address.parse::<std::net::IpAddr>().is_ok());
+                    assert!(seen.insert(&member.address) && (1..=128).contains(&member.weight));
+                }
+            }
+            Fragment::Listener(listener) => {
+                assert!(addresses.insert(&listener.address) && !listener.chains.is_empty());
+                let names: Vec<_> = listener
+                    .chains
+                    .iter()
+                    .flat_map(|chain| &chain.server_names)
+                    .collect();
+                assert_eq!(
+                    names.iter().collect::<BTreeSet<_>>().len(),
+                    names.len(),
+                    "{names:?}"
+                );
+            }
+            Fragment::Validation(validation) => {
+                assert!(validation.domains.windows(2).all(|pair| pair[0].0 < pair[1].0));
+                assert!(validation.domains.iter().all(|(_, pems)| !pems.is_empty()));
+            }
+        }
+    }
+}
+
+/// Fragments that stay equal stay the same allocation.
+fn shares(before: &Held, after: &Held) {
+    for (key, fragment) in after {
+        if let Some(before) = before.get(key)
+            && before == fragment
+        {
+            assert!(Arc::ptr_eq(before, fragment), "{key:?}");
+        }
+    }
+}
+
+type Held = BTreeMap<FragmentKey, Arc<Fragment>>;
+
+fn run(steps: &[Step]) {
+    let mut world = World::new();
+    furnish(&mut world);
+    let mut mesh = Mesh::new(world.shared());
+    let mut views: Views = BTreeMap::new();
+    for key in proxies() {
+        let view = mesh.watch(&key);
+        views.insert(key, view);
+    }
+    for step in steps {
+        let held: Held = mesh.held().collect();
+        let mut changes = ChangeSet::default();
+        let changed = match step {
+            Step::Commit(ops) => {
+                commit(&mut world, ops, &mut changes);
+                mesh.update(world.shared(), &changes)
+            }
+            Step::Batch(batches) => {
+                for ops in batches {
+                    commit(&mut world, ops, &mut changes);
+                }
+                mesh.update(world.shared(), &changes)
+            }
+            Step::Reload(ops) => {
+                commit(&mut world, ops, &mut changes);
+                mesh.reload(world.shared())
+            }
+            Step::Toggle(at) => {
+                let key = proxies()[*at].clone();
+                if views.remove(&key).is_some() {
+                    mesh.unwatch(&key);
+                } else {
+                    let view = mesh.watch(&key);
+                    views.insert(key, view);
+                }
+                Vec::new()
+            }
+        };
+        let mut fresh = Mesh::new(world.shared());
+        let mut differing: Vec<(InstanceKey, Option<Arc<View>>)> = Vec::new();
+        for (key, before) in &views {
+            let (kept, built) = (mesh.view(key), fresh.watch(key));
+            let text = |view: &Option<Arc<View>>| view.as_ref().map(|view| render::view(view));
+            assert_eq!(text(&kept), text(&built), "{key:?} after {step:?}");
+            assert_eq!(kept, built, "{key:?} after {step:?}");
+            if kept != *before {
+                differing.push((key.clone(), kept.clone()));
+            } else if let (Some(kept), Some(before)) = (&kept, before) {
+                assert!(Arc::ptr_eq(kept, before), "{key:?} after {step:?}");
+            }
+            if let Some(kept) = &kept {
+                well_formed(kept);
+            }
+        }
+        assert_eq!(changed, differing, "after {step:?}");
+        shares(&held, &mesh.held().collect());
+        for (key, view) in changed {
+            views.insert(key, view);
+        }
+        let (kept, built) = (mesh.stats(), fresh.stats());
+        assert_eq!(
+            (kept.proxies, kept.fragments, kept.findings),
+            (built.proxies, built.fragments, built.findings),
+            "something is kept that nobody needs, after {step:?}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn upkeep_equals_building_from_nothing(steps in proptest::collection::vec(step(), 1..40)) {
+        run(&steps);
+    }
+}
+
+#[test]
+fn unrelated_proxies_are_not_told() {
+    let mut world = World::new();
+    furnish(&mut world);
+    let mut mesh = Mesh::new(world.shared());
+    for key in proxies() {
+        mesh.watch(&key);
+    }
+    let changes = world.put([check(
+        node_key(None, "n2"),
+        Some("api-sidecar-proxy"),
+        CheckStatus::Critical,
+    )]);
+    let told: Vec<InstanceKey> = mesh
+        .update(world.shared(), &changes)
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            instance_key("n1", "gateway"),
+            instance_key("n1", "web-sidecar-proxy")
+        ]
+    );
+    assert_eq!(mesh.reload(world.shared()), []);
+}

@@ -1,0 +1,349 @@
+//! Small worlds to look at, in few words.
+
+use peerway_model::authority::{CaRoot, CaRoots};
+use peerway_model::config::{
+    Action, Consumer, ExportedService, ExportedServices, Meta, Pattern, ProxyDefaults, ServiceDefaults,
+    ServiceIntentions, Source,
+};
+use peerway_model::instance::{GatewayMode, TAG_WAN};
+use peerway_model::name::*;
+use peerway_model::peering::RemoteInfo;
+use peerway_model::{
+    Check, CheckKey, CheckStatus, ConfigEntry, Instance, InstanceKey, Node, NodeKey, Origin, PeerMeta,
+    Peering, PeeringKey, PeeringRole, PeeringState, Proxy, ServiceAddress, ServiceKey, ServiceKind, Tenancy,
+    TrustBundle, TrustDomain, Upstream, Weights,
+};
+use peerway_state::{ChangeSet, Refused, Row, RowKey, Snapshot, Transaction, apply};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(super) const LOCAL_TD: &str = "local.consul";
+
+/// A snapshot and what changed on the way to it.
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) snapshot: Snapshot,
+    revision: u64,
+}
+
+impl World {
+    /// A cluster with roots and nothing else.
+    pub(super) fn new() -> Self {
+        let mut world = World::default();
+        world.put([roots("A")]);
+        world
+    }
+
+    pub(super) fn put(&mut self, rows: impl IntoIterator<Item = Row>) -> ChangeSet {
+        let transaction = rows.into_iter().fold(Transaction::new(), Transaction::put);
+        self.apply(&transaction).unwrap()
+    }
+
+    pub(super) fn delete(&mut self, key: RowKey) -> ChangeSet {
+        self.apply(&Transaction::new().delete(key)).unwrap()
+    }
+
+    pub(super) fn apply(&mut self, transaction: &Transaction) -> Result<ChangeSet, Refused> {
+        let applied = apply(&mut self.snapshot, transaction, self.revision + 1)?;
+        self.revision = self.snapshot.revision();
+        Ok(applied.changes)
+    }
+
+    pub(super) fn shared(&self) -> Arc<Snapshot> {
+        Arc::new(self.snapshot.clone())
+    }
+}
+
+pub(super) fn service_name(name: &str) -> ServiceName {
+    ServiceName::new(name).unwrap()
+}
+
+pub(super) fn peer_name(name: &str) -> PeerName {
+    PeerName::new(name).unwrap()
+}
+
+pub(super) fn service_key(name: &str, peer: Option<&str>) -> ServiceKey {
+    match peer {
+        None => ServiceKey::local(&Tenancy::default(), service_name(name)),
+        Some(peer) => ServiceKey::imported(peer_name(peer), &Tenancy::default(), service_name(name)),
+    }
+}
+
+pub(super) fn peering_key(name: &str) -> PeeringKey {
+    PeeringKey {
+        partition: Partition::default(),
+        name: peer_name(name),
+    }
+}
+
+pub(super) fn node_key(peer: Option<&str>, name: &str) -> NodeKey {
+    NodeKey {
+        origin: peer.map_or(Origin::Local, |peer| Origin::Peer(peer_name(peer))),
+        partition: Partition::default(),
+        name: NodeName::new(name).unwrap(),
+    }
+}
+
+pub(super) fn instance_key(node: &str, id: &str) -> InstanceKey {
+    InstanceKey {
+        node: node_key(None, node),
+        id: InstanceId::new(id).unwrap(),
+    }
+}
+
+pub(super) fn roots(pem: &str) -> Row {
+    Row::Roots(Arc::new(CaRoots {
+        cluster_id: "local".to_owned(),
+        trust_domain: TrustDomain::new(LOCAL_TD).unwrap(),
+        datacenter: Datacenter::new("dc1").unwrap(),
+        roots: vec![CaRoot {
+            id: "id".to_owned(),
+            name: "root".to_owned(),
+            serial: 1,
+            key_id: "key".to_owned(),
+            pem: format!("{pem}\n"),
+            not_before: 0,
+            not_after: 1,
+            active: true,
+        }],
+    }))
+}
+
+pub(super) fn node(peer: Option<&str>, name: &str, address: &str) -> Row {
+    Row::Node(Arc::new(Node {
+        key: node_key(peer, name),
+        id: None,
+        address: address.to_owned(),
+        datacenter: Datacenter::new("dc1").unwrap(),
+        tagged_addresses: BTreeMap::new(),
+        meta: BTreeMap::new(),
+    }))
+}
+
+fn plain(node: NodeKey, id: &str, service: &str, kind: ServiceKind, port: u16) -> Instance {
+    Instance {
+        key: InstanceKey {
+            node,
+            id: InstanceId::new(id).unwrap(),
+        },
+        namespace: Namespace::default(),
+        service: service_name(service),
+        kind,
+        tags: Vec::new(),
+        address: String::new(),
+        port,
+        tagged_addresses: BTreeMap::new(),
+        meta: BTreeMap::new(),
+        weights: Weights::default(),
+        enable_tag_override: false,
+        proxy: None,
+        gateway_config: BTreeMap::new(),
+        peer_meta: None,
+    }
+}
+
+pub(super) fn proxy(destination: &str) -> Proxy {
+    Proxy {
+        destination: service_name(destination),
+        destination_id: None,
+        local_address: None,
+        local_port: None,
+        upstreams: Vec::new(),
+        mesh_gateway: None,
+        config: BTreeMap::new(),
+    }
+}
+
+/// The application `service` on `node`, with the id of its name.
+pub(super) fn app(node: &str, service: &str, port: u16) -> Instance {
+    plain(node_key(None, node), service, service, ServiceKind::Typical, port)
+}
+
+/// The sidecar of [`app`], with the id `<service>-sidecar-proxy`.
+pub(super) fn sidecar(node: &str, service: &str, port: u16, upstreams: Vec<Upstream>) -> Instance {
+    let name = format!("{service}-sidecar-proxy");
+    Instance {
+        proxy: Some(Proxy {
+            destination_id: Some(InstanceId::new(service).unwrap()),
+            upstreams,
+            ..proxy(service)
+        }),
+        ..plain(
+            node_key(None, node),
+            &name,
+            &name,
+            ServiceKind::ConnectProxy,
+            port,
+        )
+    }
+}
+
+/// The gateway on `node`, with the id `gateway`.
+pub(super) fn gateway(node: &str, port: u16) -> Instance {
+    plain(
+        node_key(None, node),
+        "gateway",
+        "mesh-gateway",
+        ServiceKind::MeshGateway,
+        port,
+    )
+}
+
+pub(super) fn upstream(service: &str, peer: Option<&str>, port: u16) -> Upstream {
+    Upstream {
+        name: service_name(service),
+        namespace: Namespace::default(),
+        partition: Partition::default(),
+        peer: peer.map(peer_name),
+        bind_address: String::new(),
+        bind_port: port,
+        mesh_gateway: None,
+        config: BTreeMap::new(),
+    }
+}
+
+pub(super) fn via(mode: GatewayMode, upstream: Upstream) -> Upstream {
+    Upstream {
+        mesh_gateway: Some(mode),
+        ..upstream
+    }
+}
+
+pub(super) fn row(instance: Instance) -> Row {
+    Row::Instance(Arc::new(instance))
+}
+
+/// What the peer says about dialling `service`, when it knows us as `us`.
+pub(super) fn meta(service: &str, us: &str, trust_domain: &str) -> PeerMeta {
+    PeerMeta {
+        sni: vec![format!("{service}.default.default.{us}.external.{trust_domain}")],
+        spiffe_ids: vec![
+            format!("spiffe://{trust_domain}/ns/default/dc/dc9/svc/{service}"),
+            format!("spiffe://{trust_domain}/gateway/mesh/dc/dc9"),
+        ],
+        protocol: "tcp".to_owned(),
+    }
+}
+
+/// A gateway of `peer` behind which `service` is, as imported: the node named `node` must be there.
+pub(super) fn import(peer: &str, node: &str, service: &str, wan: (&str, u16), meta: PeerMeta) -> Instance {
+    let name = format!("{service}-sidecar-proxy");
+    let wan = ServiceAddress {
+        address: wan.0.to_owned(),
+        port: wan.1,
+    };
+    Instance {
+        proxy: Some(proxy(service)),
+        tagged_addresses: BTreeMap::from([(TAG_WAN.to_owned(), wan)]),
+        peer_meta: Some(meta),
+        ..plain(
+            node_key(Some(peer), node),
+            &name,
+            &name,
+            ServiceKind::ConnectProxy,
+            1,
+        )
+    }
+}
+
+pub(super) fn check(node: NodeKey, instance: Option<&str>, status: CheckStatus) -> Row {
+    Row::Check(Arc::new(Check {
+        key: CheckKey {
+            node,
+            id: CheckId::new(&format!("check:{}", instance.unwrap_or(""))).unwrap(),
+        },
+        name: String::new(),
+        status,
+        notes: String::new(),
+        output: String::new(),
+        instance: instance.map(|id| InstanceId::new(id).unwrap()),
+        service: None,
+    }))
+}
+
+pub(super) fn peering(name: &str, state: PeeringState) -> Row {
+    Row::Peering(Arc::new(Peering {
+        key: peering_key(name),
+        id: format!("id-of-{name}"),
+        role: PeeringRole::Dialer,
+        state,
+        meta: BTreeMap::new(),
+        remote_id: None,
+        ca_pems: Vec::new(),
+        server_name: None,
+        server_addresses: Vec::new(),
+        manual_addresses: Vec::new(),
+        external_addresses: Vec::new(),
+        remote: RemoteInfo::default(),
+        deleted_at: None,
+    }))
+}
+
+pub(super) fn bundle(peer: &str, trust_domain: &str, pems: &[&str]) -> Row {
+    Row::Bundle(Arc::new(TrustBundle {
+        peering: peering_key(peer),
+        trust_domain: TrustDomain::new(trust_domain).unwrap(),
+        exported_partition: Partition::default(),
+        root_pems: pems.iter().map(|pem| (*pem).to_owned()).collect(),
+    }))
+}
+
+pub(super) fn pattern(name: &str) -> Pattern<ServiceName> {
+    match name {
+        "*" => Pattern::Any,
+        name => Pattern::Exact(service_name(name)),
+    }
+}
+
+fn config(entry: ConfigEntry) -> Row {
+    Row::Config(Arc::new(entry))
+}
+
+pub(super) fn exports(services: &[(&str, &[&str])]) -> Row {
+    let services = services.iter().map(|(name, peers)| ExportedService {
+        name: pattern(name),
+        namespace: Pattern::Exact(Namespace::default()),
+        consumers: peers.iter().map(|peer| Consumer::Peer(peer_name(peer))).collect(),
+    });
+    config(ConfigEntry::ExportedServices(ExportedServices {
+        partition: Partition::default(),
+        services: services.collect(),
+        meta: Meta::new(),
+    }))
+}
+
+pub(super) fn intentions(destination: &str, sources: &[(&str, Option<&str>, Action)]) -> Row {
+    let sources = sources.iter().map(|(name, peer, action)| Source {
+        name: pattern(name),
+        namespace: Pattern::Exact(Namespace::default()),
+        partition: Partition::default(),
+        peer: peer.map(peer_name),
+        action: *action,
+        description: String::new(),
+    });
+    config(ConfigEntry::ServiceIntentions(ServiceIntentions {
+        name: pattern(destination),
+        namespace: Pattern::Exact(Namespace::default()),
+        partition: Partition::default(),
+        sources: sources.collect(),
+        meta: Meta::new(),
+    }))
+}
+
+pub(super) fn proxy_defaults(mode: Option<GatewayMode>) -> Row {
+    config(ConfigEntry::ProxyDefaults(ProxyDefaults {
+        mesh_gateway: mode,
+        ..ProxyDefaults::default()
+    }))
+}
+
+pub(super) fn service_defaults(service: &str, mode: Option<GatewayMode>) -> Row {
+    config(ConfigEntry::ServiceDefaults(ServiceDefaults {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: service_name(service),
+        protocol: None,
+        mesh_gateway: mode,
+        meta: Meta::new(),
+    }))
+}
