@@ -1,0 +1,232 @@
+//! Small clusters as snapshots, for the tests of this room.
+
+use peerway_model::config::{Consumer, ExportedService, ExportedServices, Pattern};
+use peerway_model::instance::{ServiceAddress, TAG_WAN};
+use peerway_model::peering::RemoteInfo;
+use peerway_model::{
+    CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigEntry, Datacenter, Instance, InstanceId,
+    InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering, PeeringKey,
+    PeeringRole, PeeringState, Proxy, ServiceKind, ServiceName, TrustDomain, Weights,
+};
+use peerway_state::{ChangeSet, Row, Snapshot, Transaction, apply};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(crate) fn peering(name: &str) -> PeeringKey {
+    PeeringKey {
+        partition: Partition::default(),
+        name: PeerName::new(name).unwrap(),
+    }
+}
+
+pub(crate) fn roots(datacenter: &str, pem: &str) -> CaRoots {
+    CaRoots {
+        cluster_id: datacenter.to_owned(),
+        trust_domain: TrustDomain::of_cluster(datacenter).unwrap(),
+        datacenter: Datacenter::new(datacenter).unwrap(),
+        roots: vec![CaRoot {
+            id: "r".to_owned(),
+            name: "root".to_owned(),
+            serial: 1,
+            key_id: "k".to_owned(),
+            pem: pem.to_owned(),
+            not_before: 0,
+            not_after: u64::MAX,
+            active: true,
+        }],
+    }
+}
+
+pub(crate) fn node(origin: Origin, datacenter: &str) -> Node {
+    Node {
+        key: NodeKey {
+            origin,
+            partition: Partition::default(),
+            name: NodeName::new("n1").unwrap(),
+        },
+        id: None,
+        address: "10.0.0.1".to_owned(),
+        datacenter: Datacenter::new(datacenter).unwrap(),
+        tagged_addresses: BTreeMap::new(),
+        meta: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn instance(on: &NodeKey, service: &str, id: &str) -> Instance {
+    Instance {
+        key: InstanceKey {
+            node: on.clone(),
+            id: InstanceId::new(id).unwrap(),
+        },
+        namespace: Namespace::default(),
+        service: ServiceName::new(service).unwrap(),
+        kind: ServiceKind::Typical,
+        tags: Vec::new(),
+        address: String::new(),
+        port: 8080,
+        tagged_addresses: BTreeMap::new(),
+        meta: BTreeMap::new(),
+        weights: Weights::default(),
+        enable_tag_override: false,
+        proxy: None,
+        gateway_config: BTreeMap::new(),
+        peer_meta: None,
+    }
+}
+
+pub(crate) fn sidecar(on: &NodeKey, service: &str) -> Instance {
+    let name = format!("{service}-sidecar-proxy");
+    Instance {
+        kind: ServiceKind::ConnectProxy,
+        proxy: Some(Proxy {
+            destination: ServiceName::new(service).unwrap(),
+            destination_id: None,
+            local_address: None,
+            local_port: None,
+            upstreams: Vec::new(),
+            mesh_gateway: None,
+            config: BTreeMap::new(),
+        }),
+        ..instance(on, &name, &name)
+    }
+}
+
+pub(crate) fn mesh_gateway(on: &NodeKey, id: &str) -> Instance {
+    let wan = ServiceAddress {
+        address: "203.0.113.1".to_owned(),
+        port: 443,
+    };
+    Instance {
+        kind: ServiceKind::MeshGateway,
+        port: 8443,
+        tagged_addresses: BTreeMap::from([(TAG_WAN.to_owned(), wan)]),
+        ..instance(on, "mesh-gateway", id)
+    }
+}
+
+pub(crate) fn export(names: &[&str], peer: &str) -> ConfigEntry {
+    ConfigEntry::ExportedServices(ExportedServices {
+        partition: Partition::default(),
+        services: names
+            .iter()
+            .map(|name| ExportedService {
+                name: match *name {
+                    "*" => Pattern::Any,
+                    name => Pattern::Exact(ServiceName::new(name).unwrap()),
+                },
+                namespace: Pattern::Exact(Namespace::default()),
+                consumers: vec![Consumer::Peer(PeerName::new(peer).unwrap())],
+            })
+            .collect(),
+        meta: BTreeMap::new(),
+    })
+}
+
+/// One cluster; its trust domain is `<name>.consul`.
+pub(crate) struct World {
+    pub(crate) snapshot: Snapshot,
+    name: String,
+    changes: ChangeSet,
+}
+
+impl World {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut world = World {
+            snapshot: Snapshot::default(),
+            name: name.to_owned(),
+            changes: ChangeSet::default(),
+        };
+        let node = node(Origin::Local, name);
+        world.put([
+            Row::Roots(Arc::new(roots(name, "pem\n"))),
+            Row::Node(Arc::new(node)),
+        ]);
+        world
+    }
+
+    pub(crate) fn commit(&mut self, transaction: &Transaction) {
+        let revision = self.snapshot.revision() + 1;
+        let applied = apply(&mut self.snapshot, transaction, revision).unwrap();
+        self.changes.merge(&applied.changes);
+    }
+
+    pub(crate) fn put(&mut self, rows: impl IntoIterator<Item = Row>) -> &mut Self {
+        let transaction = rows.into_iter().fold(Transaction::new(), Transaction::put);
+        self.commit(&transaction);
+        self
+    }
+
+    /// What a change touches.
+    pub(crate) fn changes(&mut self, change: impl FnOnce(&mut Self)) -> ChangeSet {
+        self.changes = ChangeSet::default();
+        change(self);
+        std::mem::take(&mut self.changes)
+    }
+
+    fn local(&self) -> NodeKey {
+        node(Origin::Local, &self.name).key
+    }
+
+    /// An instance with a check that warns.
+    pub(crate) fn service(&mut self, service: &str, id: &str) -> &mut Self {
+        let instance = instance(&self.local(), service, id);
+        let check = Check {
+            key: CheckKey {
+                node: self.local(),
+                id: CheckId::new(&format!("check:{id}")).unwrap(),
+            },
+            name: String::new(),
+            status: CheckStatus::Warning,
+            notes: String::new(),
+            output: String::new(),
+            instance: Some(instance.key.id.clone()),
+            service: Some((instance.namespace.clone(), instance.service.clone())),
+        };
+        self.put([Row::Instance(Arc::new(instance)), Row::Check(Arc::new(check))])
+    }
+
+    pub(crate) fn proxy(&mut self, service: &str) -> &mut Self {
+        let sidecar = sidecar(&self.local(), service);
+        self.put([Row::Instance(Arc::new(sidecar))])
+    }
+
+    pub(crate) fn gateway(&mut self, id: &str) -> &mut Self {
+        let gateway = mesh_gateway(&self.local(), id);
+        self.put([Row::Instance(Arc::new(gateway))])
+    }
+
+    pub(crate) fn export(&mut self, names: &[&str], peer: &str) -> &mut Self {
+        self.put([Row::Config(Arc::new(export(names, peer)))])
+    }
+
+    /// A peering; with a server name it dials.
+    pub(crate) fn peer(&mut self, name: &str, server_name: Option<&str>) -> &mut Self {
+        let record = Peering {
+            key: peering(name),
+            id: format!("id-of-{name}"),
+            role: if server_name.is_some() {
+                PeeringRole::Dialer
+            } else {
+                PeeringRole::Acceptor
+            },
+            state: PeeringState::Pending,
+            meta: BTreeMap::new(),
+            remote_id: None,
+            ca_pems: Vec::new(),
+            server_name: server_name.map(str::to_owned),
+            server_addresses: Vec::new(),
+            manual_addresses: Vec::new(),
+            external_addresses: Vec::new(),
+            remote: RemoteInfo::default(),
+            deleted_at: None,
+        };
+        self.put([Row::Peering(Arc::new(record))])
+    }
+
+    /// An imported instance, written without passing the importer.
+    pub(crate) fn import(&mut self, peer: &str, service: &str) -> &mut Self {
+        let node = node(Origin::Peer(PeerName::new(peer).unwrap()), "remote");
+        let instance = instance(&node.key, service, service);
+        self.put([Row::Node(Arc::new(node)), Row::Instance(Arc::new(instance))])
+    }
+}

@@ -1,0 +1,107 @@
+//! Changing a peering's rows: read, decide, commit on the condition that nobody else did, or start over.
+
+use crate::importer;
+use peerway_model::{Peering, PeeringKey, PeeringState};
+use peerway_state::{Expect, Op, Refused, Row, RowKey, Snapshot, Transaction, Versioned};
+use peerway_store::{CommitError, Reader, Writer};
+use std::sync::Arc;
+
+/// How often a change starts over because someone else changed the rows meanwhile.
+const MAX_CONFLICTS: usize = 5;
+
+/// Commits what `decide` makes of the newest snapshot, again and again until no one interferes. `decide` returns
+/// `Ok(None)` when nothing is to be done.
+///
+/// # Errors
+/// What `decide` says, or `failed` of the commit's error.
+pub(crate) async fn change<T, E>(
+    reader: &Reader,
+    writer: &Writer,
+    mut decide: impl FnMut(&Snapshot) -> Result<(Option<Transaction>, T), E>,
+    failed: impl Fn(CommitError) -> E,
+) -> Result<T, E> {
+    let mut last = CommitError::Closed;
+    for _ in 0..MAX_CONFLICTS {
+        let (transaction, answer) = decide(&reader.snapshot())?;
+        let Some(transaction) = transaction else {
+            return Ok(answer);
+        };
+        match writer.commit(transaction).await {
+            Ok(_) => return Ok(answer),
+            Err(error @ CommitError::Refused(Refused::Conflict { .. })) => last = error,
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Err(failed(last))
+}
+
+/// The condition that the record is still this one.
+pub(crate) fn unchanged(peering: &Versioned<Peering>) -> Expect {
+    Expect::Modified(RowKey::Peering(peering.key.clone()), peering.modify_index)
+}
+
+/// The condition that the secrets are still those of `snapshot`.
+pub(crate) fn secrets_unchanged(snapshot: &Snapshot, key: &PeeringKey) -> Expect {
+    let row = RowKey::Secrets(key.clone());
+    match snapshot.secrets(key) {
+        Some(secrets) => Expect::Modified(row, secrets.modify_index),
+        None => Expect::Absent(row),
+    }
+}
+
+/// A record with some of its fields changed.
+pub(crate) fn with(peering: &Peering, change: impl FnOnce(&mut Peering)) -> Row {
+    let mut changed = peering.clone();
+    change(&mut changed);
+    Row::Peering(Arc::new(changed))
+}
+
+/// The peer deleted the peering: everything imported goes, the record stays until an operator deletes it here.
+pub(crate) async fn mark_terminated(
+    reader: &Reader,
+    writer: &Writer,
+    key: &PeeringKey,
+) -> Result<(), CommitError> {
+    let decide = |snapshot: &Snapshot| {
+        let Some(peering) = snapshot.peering(key).filter(|peering| peering.is_live()) else {
+            return Ok((None, ()));
+        };
+        let transaction = Transaction::new()
+            .expect(unchanged(peering))
+            .put(with(peering, |peering| peering.state = PeeringState::Terminated))
+            .op(Op::ForgetImports(key.clone()));
+        Ok((Some(transaction), ()))
+    };
+    change(reader, writer, decide, |error| error).await
+}
+
+/// Removes a record that is marked as deleted, with all that hangs on it.
+pub(crate) async fn remove_deleted(
+    reader: &Reader,
+    writer: &Writer,
+    key: &PeeringKey,
+) -> Result<(), CommitError> {
+    let decide = |snapshot: &Snapshot| {
+        let deleting = |peering: &&Versioned<Peering>| peering.state == PeeringState::Deleting;
+        let transaction = snapshot.peering(key).filter(deleting).map(|peering| {
+            Transaction::new()
+                .expect(unchanged(peering))
+                .delete(RowKey::Peering(key.clone()))
+        });
+        Ok((transaction, ()))
+    };
+    change(reader, writer, decide, |error| error).await
+}
+
+/// Whether another peering than `key` is with the cluster of this trust domain; its name.
+pub(crate) fn peered_as(
+    snapshot: &Snapshot,
+    key: &PeeringKey,
+    trust_domain: &peerway_model::TrustDomain,
+) -> Option<String> {
+    snapshot
+        .peerings()
+        .filter(|peering| peering.key != *key)
+        .find(|peering| importer::trust_domain_of(snapshot, peering).as_ref() == Some(trust_domain))
+        .map(|peering| peering.key.name.to_string())
+}

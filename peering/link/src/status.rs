@@ -1,0 +1,91 @@
+//! What is known about the stream of a peering, for operators.
+
+use peerway_model::{Peering, PeeringState};
+use peerway_peering_protocol::Freshness;
+use peerway_runtime::UnixMillis;
+use std::time::Duration;
+
+/// The stream of one peering, as it is now. All moments are wall-clock times computed from ages.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct StreamStatus {
+    /// Whether a stream is connected.
+    pub connected: bool,
+    /// Since when it is connected, or since when it is not; `None` before the first stream or attempt.
+    pub since: Option<UnixMillis>,
+    /// Whether the last stream ended with an error and none has been connected since.
+    pub failed: bool,
+    /// Why the last stream or attempt failed; kept until a stream is connected again.
+    pub last_error: Option<String>,
+    /// Last heartbeat received.
+    pub last_heartbeat: Option<UnixMillis>,
+    /// Last message received.
+    pub last_received: Option<UnixMillis>,
+    /// Last resource applied.
+    pub last_applied: Option<UnixMillis>,
+    /// Last resource sent.
+    pub last_sent: Option<UnixMillis>,
+    /// How long ago a resource was last applied.
+    pub applied_age: Option<Duration>,
+    /// Names that the peer exports to us: the last list that was applied.
+    pub imported_services: Vec<String>,
+    /// Names that we export to the peer: the last list that was sent.
+    pub exported_services: Vec<String>,
+    /// What we refused to import and why, by resource.
+    pub refused: Vec<(String, String)>,
+    /// The last refusal by the peer, if any.
+    pub last_nack: Option<String>,
+}
+
+impl StreamStatus {
+    /// The state that an operator sees (wire facts, section 6.7): a connected stream makes it active and one that
+    /// broke failing, whatever is stored.
+    pub fn state(&self, peering: &Peering) -> PeeringState {
+        if self.connected {
+            PeeringState::Active
+        } else if self.failed && peering.is_live() {
+            PeeringState::Failing
+        } else {
+            peering.state
+        }
+    }
+}
+
+/// What is kept between two looks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tracked {
+    pub(crate) connected: bool,
+    pub(crate) since: Option<UnixMillis>,
+    pub(crate) failed: bool,
+    pub(crate) last_error: Option<String>,
+    pub(crate) freshness: Freshness,
+}
+
+impl Tracked {
+    /// The status at `now`, which is `monotonic` on the clock of the freshness.
+    pub(crate) fn at(&self, now: UnixMillis, monotonic: Duration) -> StreamStatus {
+        let freshness = &self.freshness;
+        let wall = |at: Option<Duration>| at.map(|at| now.before(monotonic.saturating_sub(at)));
+        StreamStatus {
+            connected: self.connected,
+            since: self.since,
+            failed: self.failed,
+            last_error: self.last_error.clone(),
+            last_heartbeat: wall(freshness.last_heartbeat),
+            last_received: wall(freshness.last_received),
+            last_applied: wall(freshness.last_applied),
+            last_sent: wall(freshness.last_sent),
+            applied_age: freshness.age(monotonic),
+            imported_services: freshness.imported.to_vec(),
+            exported_services: freshness.exported.to_vec(),
+            refused: freshness
+                .refused
+                .iter()
+                .map(|(what, why)| (what.clone(), why.clone()))
+                .collect(),
+            last_nack: freshness
+                .last_nack
+                .as_ref()
+                .map(|nack| format!("{}: {}", nack.resource, nack.reason)),
+        }
+    }
+}
