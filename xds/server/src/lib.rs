@@ -1,1 +1,111 @@
-//! To be built.
+//! The gate where Envoys come and go.
+//!
+//! One task, the pump, owns the mesh: it follows the store's feed, translates what changed once for everybody and
+//! publishes to each proxy what it should hold. One task a stream drives the protocol of that stream and sends the
+//! bytes that were encoded before. Nothing here knows where leaves come from ([`SecretSource`]).
+//!
+//! - `service`, `codec`: gRPC in and out.
+//! - `pump`, `cache`: from the store to what each proxy should hold.
+//! - `stream`, `node`, `piece`: one Envoy.
+//! - `status`, `metrics`, `limits`: for people.
+
+mod cache;
+mod codec;
+pub mod limits;
+mod metrics;
+mod node;
+mod piece;
+mod pump;
+mod secrets;
+mod service;
+mod status;
+mod stream;
+
+pub use secrets::SecretSource;
+pub use service::Service;
+pub use status::{LastNack, ProxyStatus};
+
+use peerway_model::NodeName;
+use peerway_runtime::{SharedClock, Tasks};
+use peerway_store::Reader;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+/// What the gate is made of.
+pub struct Parts {
+    /// What is served.
+    pub reader: Reader,
+    /// Where leaves come from.
+    pub secrets: Arc<dyn SecretSource>,
+    /// Runs the pump (critical) and the streams, and says when to stop.
+    pub tasks: Tasks,
+    /// For ages and dates.
+    pub clock: SharedClock,
+    /// The node of a proxy that does not name one: that of this server.
+    pub node_name: NodeName,
+}
+
+/// The running gate. Clones are the same gate.
+#[derive(Clone)]
+pub struct Gate {
+    shared: Arc<Shared>,
+}
+
+/// What streams share.
+struct Shared {
+    pump: pump::Pump,
+    secrets: Arc<dyn SecretSource>,
+    tasks: Tasks,
+    clock: SharedClock,
+    node_name: NodeName,
+    sessions: status::Sessions,
+    /// Streams that are open, at most `max_streams`.
+    streams: AtomicUsize,
+    max_streams: usize,
+}
+
+impl Gate {
+    /// Starts the pump. Needs a running tokio runtime.
+    pub fn start(parts: Parts) -> Self {
+        Self::start_with(parts, limits::MAX_STREAMS)
+    }
+
+    fn start_with(parts: Parts, max_streams: usize) -> Self {
+        let Parts {
+            reader,
+            secrets,
+            tasks,
+            clock,
+            node_name,
+        } = parts;
+        let pump = pump::start(&reader, &tasks, Arc::clone(&clock));
+        let shared = Shared {
+            pump,
+            secrets,
+            tasks,
+            clock,
+            node_name,
+            sessions: status::Sessions::default(),
+            streams: AtomicUsize::new(0),
+            max_streams,
+        };
+        Gate {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The gRPC service `envoy.service.discovery.v3.AggregatedDiscoveryService`, to be added to tonic's routes.
+    /// Only its delta method is served.
+    pub fn service(&self) -> Service {
+        Service::new(Arc::clone(&self.shared))
+    }
+
+    /// Every proxy that is connected, by key; one that has several streams open is listed for each. Costs a copy of
+    /// every name that the streams know.
+    pub fn statuses(&self) -> Vec<ProxyStatus> {
+        self.shared.sessions.all()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Encoded resources, shared by all proxies that need them.
+
+use crate::metrics;
+use crate::piece::Piece;
+use peerway_mesh::Fragment;
+use peerway_xds_translate::{Dialect, Resource, translate};
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+/// Entries below which dead ones are not looked for.
+const CLEAN_FROM: usize = 1024;
+
+/// One resource per fragment and dialect, for as long as somebody holds it.
+///
+/// The key is the fragment's address: the mesh keeps one `Arc` for equal fragments, so comparing contents, which
+/// can be large, would find nothing more. The weak reference keeps the address from being used again.
+#[derive(Default)]
+pub(crate) struct Cache {
+    entries: HashMap<(usize, Dialect), Entry>,
+    /// Dead entries are dropped when there are this many; twice the living ones.
+    clean_at: usize,
+}
+
+struct Entry {
+    _fragment: Weak<Fragment>,
+    resource: Weak<Resource>,
+}
+
+impl Cache {
+    /// The resource of `fragment`, encoded now if nobody holds it.
+    pub(crate) fn piece(&mut self, fragment: &Arc<Fragment>, dialect: Dialect) -> Piece {
+        let key = (Arc::as_ptr(fragment).addr(), dialect);
+        if let Some(resource) = self.entries.get(&key).and_then(|entry| entry.resource.upgrade()) {
+            return Piece(resource);
+        }
+        metrics::ENCODES.inc();
+        let resource = Arc::new(translate(fragment, dialect));
+        let entry = Entry {
+            _fragment: Arc::downgrade(fragment),
+            resource: Arc::downgrade(&resource),
+        };
+        self.entries.insert(key, entry);
+        if self.entries.len() > self.clean_at.max(CLEAN_FROM) {
+            self.entries.retain(|_, entry| entry.resource.strong_count() > 0);
+            self.clean_at = self.entries.len() * 2;
+        }
+        Piece(resource)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use peerway_mesh::Endpoints;
+
+    fn fragment(name: &str) -> Arc<Fragment> {
+        Arc::new(Fragment::Endpoints(Endpoints {
+            cluster: name.to_owned(),
+            members: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn a_fragment_is_encoded_once_while_it_is_held() {
+        let mut cache = Cache::default();
+        let shared = fragment("a");
+        let first = cache.piece(&shared, Dialect::From1_36);
+        let again = cache.piece(&Arc::clone(&shared), Dialect::From1_36);
+        assert!(Arc::ptr_eq(&first.0, &again.0));
+        assert_eq!(cache.piece(&fragment("b"), Dialect::From1_36).0.name, "b");
+    }
+
+    #[test]
+    fn what_nobody_holds_is_forgotten() {
+        let mut cache = Cache::default();
+        for number in 0..10 * CLEAN_FROM {
+            cache.piece(&fragment(&number.to_string()), Dialect::From1_36);
+        }
+        assert!(cache.entries.len() <= CLEAN_FROM + 1);
+    }
+}

@@ -1,0 +1,24 @@
+//! Bounds on what Envoys may cost.
+
+use std::time::Duration;
+
+/// Most streams that are open at a time. A server of one process cannot hold more connections with the usual limit
+/// on open files.
+pub const MAX_STREAMS: usize = 20_000;
+/// Longest request, in bytes. A full mesh gateway reconnects with 65,536 names and versions.
+pub const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+/// Longest `node.id`, `metadata.node_name` and `metadata.partition`, in bytes.
+pub const MAX_NODE_ID_BYTES: usize = 256;
+/// Responses of a stream that wait for the transport. One of each kind may be unanswered, so an honest client never
+/// fills this.
+pub const OUTBOUND_QUEUE: usize = 8;
+/// How long a stream may stay open before it says who it is.
+pub const NODE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Streams that wait for the pump to hear of them; more wait for a place.
+pub const WATCH_QUEUE: usize = 1024;
+/// How often proxies that nobody asks for any more are let go. Until then a proxy that reconnects finds all ready.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// Proxies that are published to before streams get a turn to send.
+pub const PUBLISH_BATCH: usize = 64;
+/// Resources of a refused response that are kept for the status; more are left out.
+pub const MAX_NACK_RESOURCES: usize = 16;

@@ -1,0 +1,217 @@
+//! From the store to what each proxy should hold.
+
+use crate::cache::Cache;
+use crate::limits::{PUBLISH_BATCH, SWEEP_EVERY, WATCH_QUEUE};
+use crate::piece::Piece;
+use peerway_mesh::{Changed, Mesh, View};
+use peerway_model::{InstanceKey, SpiffeId};
+use peerway_runtime::{SharedClock, Tasks};
+use peerway_store::{Feed, FeedEvent, Reader};
+use peerway_xds_protocol::{Holding, HoldingBuilder};
+use peerway_xds_translate::Dialect;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+
+/// What one proxy should hold.
+pub(crate) struct Published {
+    /// Whose leaf it gets besides.
+    pub(crate) identity: SpiffeId,
+    /// Everything but the leaf.
+    pub(crate) holding: Holding<Piece>,
+    /// When it was published, on the monotonic clock.
+    pub(crate) at: Duration,
+}
+
+/// The newest of what a proxy should hold; `None` while it is not registered.
+pub(crate) type Publication = watch::Receiver<Option<Arc<Published>>>;
+
+/// The streams' end of the pump.
+pub(crate) struct Pump {
+    watches: mpsc::Sender<Watch>,
+}
+
+struct Watch {
+    proxy: InstanceKey,
+    dialect: Dialect,
+    answer: oneshot::Sender<Publication>,
+}
+
+impl Pump {
+    /// Follows a proxy for as long as the receiver lives. `None` when the pump has stopped.
+    pub(crate) async fn watch(&self, proxy: InstanceKey, dialect: Dialect) -> Option<Publication> {
+        let (answer, publication) = oneshot::channel();
+        self.watches
+            .send(Watch {
+                proxy,
+                dialect,
+                answer,
+            })
+            .await
+            .ok()?;
+        publication.await.ok()
+    }
+}
+
+/// The task that owns the mesh. All work on it is done in one place, so it needs no lock.
+struct Worker {
+    mesh: Mesh,
+    feed: Feed,
+    cache: Cache,
+    clock: SharedClock,
+    proxies: HashMap<InstanceKey, Proxy>,
+}
+
+/// A proxy that somebody follows, in each dialect that was asked for.
+struct Proxy {
+    view: Option<Arc<View>>,
+    channels: Vec<(Dialect, watch::Sender<Option<Arc<Published>>>)>,
+}
+
+/// Starts the task, a critical one: without it no proxy hears of a change.
+pub(crate) fn start(reader: &Reader, tasks: &Tasks, clock: SharedClock) -> Pump {
+    let (watches, queue) = mpsc::channel(WATCH_QUEUE);
+    // The feed first, so that no commit falls between it and the snapshot.
+    let feed = reader.feed();
+    let mesh = Mesh::new(reader.snapshot());
+    let worker = Worker {
+        mesh,
+        feed,
+        cache: Cache::default(),
+        clock,
+        proxies: HashMap::new(),
+    };
+    let drain = tasks.watch();
+    tasks.spawn("xds-pump", async move {
+        tokio::select! {
+            () = drain.signaled() => Ok(()),
+            result = worker.run(queue) => result,
+        }
+    });
+    Pump { watches }
+}
+
+impl Worker {
+    async fn run(mut self, mut queue: mpsc::Receiver<Watch>) -> Result<(), &'static str> {
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Not biased: neither a crowd of reconnecting proxies nor a storm of changes may starve the other.
+            tokio::select! {
+                watch = queue.recv() => match watch {
+                    Some(watch) => self.watch(watch),
+                    // Nobody can ask any more.
+                    None => return Ok(()),
+                },
+                event = self.feed.next() => {
+                    let changed = match event {
+                        FeedEvent::Changed(changes) => self.mesh.update(self.feed.snapshot(), &changes),
+                        FeedEvent::Reload => self.mesh.reload(self.feed.snapshot()),
+                        FeedEvent::Closed => return Err("the store has stopped"),
+                    };
+                    self.publish(changed).await;
+                }
+                _ = sweep.tick() => self.sweep(),
+            }
+        }
+    }
+
+    fn watch(
+        &mut self,
+        Watch {
+            proxy,
+            dialect,
+            answer,
+        }: Watch,
+    ) {
+        if !self.proxies.contains_key(&proxy) {
+            let view = self.mesh.watch(&proxy);
+            self.proxies.insert(
+                proxy.clone(),
+                Proxy {
+                    view,
+                    channels: Vec::new(),
+                },
+            );
+        }
+        let Some(entry) = self.proxies.get_mut(&proxy) else {
+            return;
+        };
+        let known = entry.channels.iter().find(|(known, _)| *known == dialect);
+        let publication = match known {
+            Some((_, channel)) => channel.subscribe(),
+            None => {
+                let at = self.clock.monotonic();
+                let first = entry
+                    .view
+                    .as_ref()
+                    .map(|view| compose(&mut self.cache, view, dialect, None, at));
+                let (channel, publication) = watch::channel(first);
+                entry.channels.push((dialect, channel));
+                publication
+            }
+        };
+        // A stream that ended meanwhile is found by the sweep.
+        let _ = answer.send(publication);
+    }
+
+    async fn publish(&mut self, changed: Vec<Changed>) {
+        // What changed is as old as the event, however long the crowd before it takes.
+        let at = self.clock.monotonic();
+        for (number, (key, view)) in changed.into_iter().enumerate() {
+            if number % PUBLISH_BATCH == PUBLISH_BATCH - 1 {
+                tokio::task::yield_now().await;
+            }
+            let Some(proxy) = self.proxies.get_mut(&key) else {
+                continue;
+            };
+            for (dialect, channel) in &proxy.channels {
+                let next = view.as_ref().map(|view| {
+                    let before = channel.borrow().clone();
+                    compose(&mut self.cache, view, *dialect, before.as_deref(), at)
+                });
+                channel.send_replace(next);
+            }
+            proxy.view = view;
+        }
+    }
+
+    /// Lets go of proxies that no stream follows any more.
+    fn sweep(&mut self) {
+        let mesh = &mut self.mesh;
+        self.proxies.retain(|key, proxy| {
+            proxy.channels.retain(|(_, channel)| !channel.is_closed());
+            let followed = !proxy.channels.is_empty();
+            if !followed {
+                mesh.unwatch(key);
+            }
+            followed
+        });
+    }
+}
+
+/// What a proxy with this view should hold; lists that did not change are those of `before`.
+fn compose(
+    cache: &mut Cache,
+    view: &View,
+    dialect: Dialect,
+    before: Option<&Published>,
+    at: Duration,
+) -> Arc<Published> {
+    let mut builder: HoldingBuilder<Piece> = Holding::builder();
+    for fragment in &view.fragments {
+        let piece = cache.piece(fragment, dialect);
+        builder.insert(piece.kind(), piece);
+    }
+    let mut holding = builder.build();
+    if let Some(before) = before {
+        holding = holding.sharing(&before.holding);
+    }
+    Arc::new(Published {
+        identity: view.identity.clone(),
+        holding,
+        at,
+    })
+}

@@ -1,0 +1,12 @@
+//! The hatch through which leaves come in.
+
+use peerway_model::{Leaf, SpiffeId};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Issues leaves and keeps them fresh. Filled in by the composition root.
+pub trait SecretSource: Send + Sync + 'static {
+    /// The newest leaf of `identity`; `None` until one was issued. Must not block. Whoever drops the last receiver
+    /// has no more use for the leaf. When the sender is dropped the last leaf stays in use.
+    fn subscribe(&self, identity: &SpiffeId) -> watch::Receiver<Option<Arc<Leaf>>>;
+}

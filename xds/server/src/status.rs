@@ -1,0 +1,230 @@
+//! Which proxies are connected and where they stand.
+
+use crate::limits::MAX_NACK_RESOURCES;
+use crate::metrics;
+use crate::node::Caller;
+use crate::piece::Piece;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use peerway_model::{InstanceKey, SpiffeId};
+use peerway_runtime::UnixMillis;
+use peerway_xds_protocol::{DeltaStream, Event, Kind, Nack, StreamStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// One connected proxy.
+#[derive(Clone, Debug)]
+pub struct ProxyStatus {
+    /// The proxy's instance.
+    pub proxy: InstanceKey,
+    /// Who it is; `None` while it is not registered.
+    pub identity: Option<SpiffeId>,
+    /// Major, minor and patch of its Envoy.
+    pub envoy_version: (u32, u32, u32),
+    /// When the stream was opened.
+    pub connected_since: UnixMillis,
+    /// Responses sent on the stream.
+    pub pushes: u64,
+    /// Responses accepted.
+    pub acks: u64,
+    /// Responses refused.
+    pub nacks: u64,
+    /// The last refusal, if there was one.
+    pub last_nack: Option<LastNack>,
+    /// How long the last change took until the proxy had answered for all of it.
+    pub change_to_ack: Option<Duration>,
+    /// Whether the proxy has answered for everything that it should hold.
+    pub settled: bool,
+    /// Subscriptions, accepted versions and refused ones.
+    pub stream: StreamStatus,
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastNack {
+    /// The type of the resources.
+    pub kind: Kind,
+    /// Name and version of what was refused, at most [`MAX_NACK_RESOURCES`].
+    pub resources: Vec<(String, String)>,
+    /// The proxy's reason.
+    pub reason: Nack,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// The connected proxies.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    next: AtomicU64,
+    open: DashMap<u64, Arc<Session>>,
+}
+
+/// One stream of a proxy that has said who it is.
+pub(crate) struct Session {
+    pub(crate) caller: Caller,
+    since: UnixMillis,
+    /// Locked for moments only, by the stream's task and by whoever asks for the status.
+    pub(crate) live: Mutex<Live>,
+}
+
+pub(crate) struct Live {
+    pub(crate) protocol: DeltaStream<Piece>,
+    identity: Option<SpiffeId>,
+    pushes: u64,
+    acks: u64,
+    nacks: u64,
+    last_nack: Option<LastNack>,
+    /// Since when something is not answered for, on the monotonic clock, and whether any of it was sent.
+    pending: Option<(Duration, bool)>,
+    change_to_ack: Option<Duration>,
+}
+
+/// Takes the session off the table when the stream ends in whatever way.
+pub(crate) struct Listed<'a> {
+    sessions: &'a Sessions,
+    number: u64,
+    pub(crate) session: Arc<Session>,
+}
+
+impl Sessions {
+    pub(crate) fn enter(
+        &self,
+        caller: Caller,
+        since: UnixMillis,
+        protocol: DeltaStream<Piece>,
+    ) -> Listed<'_> {
+        let live = Live {
+            protocol,
+            identity: None,
+            pushes: 0,
+            acks: 0,
+            nacks: 0,
+            last_nack: None,
+            pending: None,
+            change_to_ack: None,
+        };
+        let session = Arc::new(Session {
+            caller,
+            since,
+            live: Mutex::new(live),
+        });
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open.insert(number, Arc::clone(&session));
+        Listed {
+            sessions: self,
+            number,
+            session,
+        }
+    }
+
+    pub(crate) fn all(&self) -> Vec<ProxyStatus> {
+        // Copied first: no part of the table stays locked while statuses are put together.
+        let sessions: Vec<Arc<Session>> = self.open.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let mut all: Vec<ProxyStatus> = sessions.iter().map(|session| session.status()).collect();
+        all.sort_by(|a, b| (&a.proxy, a.connected_since).cmp(&(&b.proxy, b.connected_since)));
+        all
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.sessions.open.remove(&self.number);
+        self.session.live.lock().identify(None);
+    }
+}
+
+impl Session {
+    fn status(&self) -> ProxyStatus {
+        let live = self.live.lock();
+        ProxyStatus {
+            proxy: self.caller.proxy.clone(),
+            identity: live.identity.clone(),
+            envoy_version: self.caller.version,
+            connected_since: self.since,
+            pushes: live.pushes,
+            acks: live.acks,
+            nacks: live.nacks,
+            last_nack: live.last_nack.clone(),
+            change_to_ack: live.change_to_ack,
+            settled: live.protocol.is_settled(),
+            stream: live.protocol.status(),
+        }
+    }
+}
+
+impl Live {
+    /// The proxy turned out to be this one, or nobody. Counts it among the streams of its kind.
+    pub(crate) fn identify(&mut self, identity: Option<&SpiffeId>) {
+        if self.identity.as_ref() == identity {
+            return;
+        }
+        if let Some(old) = &self.identity {
+            metrics::STREAMS
+                .with_label_values(&[metrics::proxy_kind(old)])
+                .dec();
+        }
+        if let Some(new) = identity {
+            metrics::STREAMS
+                .with_label_values(&[metrics::proxy_kind(new)])
+                .inc();
+        }
+        self.identity = identity.cloned();
+    }
+
+    /// Something changed at `since`; the clock of an earlier change that is not answered for goes on.
+    pub(crate) fn changed(&mut self, since: Duration) {
+        self.pending.get_or_insert((since, false));
+    }
+
+    pub(crate) fn sent(&mut self, kind: Kind) {
+        self.pushes += 1;
+        metrics::PUSHES.with_label_values(&[kind.label()]).inc();
+        if let Some((_, sent)) = &mut self.pending {
+            *sent = true;
+        }
+    }
+
+    /// Takes note of what a request meant. Returns the refusal that it was, to be logged.
+    pub(crate) fn heard(&mut self, event: Event, at: UnixMillis) -> Option<LastNack> {
+        match event {
+            Event::Acked { kind, .. } => {
+                self.acks += 1;
+                metrics::ACKS.with_label_values(&[kind.label()]).inc();
+                None
+            }
+            Event::Nacked {
+                kind,
+                mut names,
+                reason,
+                ..
+            } => {
+                self.nacks += 1;
+                metrics::NACKS.with_label_values(&[kind.label()]).inc();
+                names.truncate(MAX_NACK_RESOURCES);
+                let nack = LastNack {
+                    kind,
+                    resources: names,
+                    reason,
+                    at,
+                };
+                self.last_nack = Some(nack.clone());
+                Some(nack)
+            }
+            _ => None,
+        }
+    }
+
+    /// Stops the clock of a change when everything is answered for at `now`.
+    pub(crate) fn settle(&mut self, now: Duration) {
+        if self.pending.is_none() || !self.protocol.is_settled() {
+            return;
+        }
+        // A change that did not concern what this proxy has took no time.
+        if let Some((since, true)) = self.pending.take() {
+            let took = now.saturating_sub(since);
+            metrics::CHANGE_TO_ACK.observe(took.as_secs_f64());
+            self.change_to_ack = Some(took);
+        }
+    }
+}

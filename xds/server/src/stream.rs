@@ -1,0 +1,301 @@
+//! One Envoy.
+
+use crate::Shared;
+use crate::codec::frame;
+use crate::limits::{MAX_REQUEST_BYTES, NODE_TIMEOUT, OUTBOUND_QUEUE};
+use crate::node::{Caller, caller};
+use crate::piece::Piece;
+use crate::pump::Publication;
+use crate::status::{Listed, Session};
+use bytes::Bytes;
+use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
+use peerway_model::{Leaf, SpiffeId};
+use peerway_xds_protocol::{DeltaRequest, DeltaStream, Kind, Limits, Nack};
+use peerway_xds_translate::leaf_secret;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{Sender, error::TrySendError};
+use tokio::sync::watch;
+use tonic::{Code, Status, Streaming};
+
+type Out = Sender<Result<Bytes, Status>>;
+
+/// Serves a stream until it ends.
+pub(crate) async fn run(shared: &Shared, mut inbound: Streaming<DeltaDiscoveryRequest>, out: &Out) {
+    let drain = shared.tasks.watch();
+    let ended = tokio::select! {
+        // The stream ends without an error; Envoy connects again, by then to another server.
+        () = drain.signaled() => Ok(()),
+        // The client is gone.
+        () = out.closed() => Ok(()),
+        ended = serve(shared, &mut inbound, out) => ended,
+    };
+    if let Err(status) = ended {
+        // A full queue means that the client does not read, so it cannot be told anyway.
+        let _ = out.try_send(Err(status));
+    }
+}
+
+async fn serve(
+    shared: &Shared,
+    inbound: &mut Streaming<DeltaDiscoveryRequest>,
+    out: &Out,
+) -> Result<(), Status> {
+    let mut protocol = DeltaStream::new(Limits::default());
+    let introduced = tokio::time::timeout(NODE_TIMEOUT, introduce(shared, inbound, &mut protocol)).await;
+    let Some(caller) = introduced.unwrap_or_else(|_| {
+        Err(Status::deadline_exceeded(format!(
+            "no node was sent within {} seconds, send it with the first request",
+            NODE_TIMEOUT.as_secs()
+        )))
+    })?
+    else {
+        return Ok(());
+    };
+    let Caller {
+        proxy,
+        dialect,
+        version,
+    } = caller.clone();
+    let (major, minor, patch) = version;
+    tracing::debug!(proxy = %proxy.id, node = %proxy.node.name, major, minor, patch, "envoy connected");
+    let listed = shared.sessions.enter(caller, shared.clock.now(), protocol);
+    let connected = shared.clock.monotonic();
+    let Some(publication) = shared.pump.watch(proxy, dialect).await else {
+        return Err(Status::unavailable("the server is stopping, connect again"));
+    };
+    let mut stream = Stream {
+        shared,
+        listed,
+        out,
+        publication,
+        leaf: None,
+        connected,
+    };
+    stream.adopt()?;
+    stream.follow(inbound).await
+}
+
+/// Takes requests until one has said who the proxy is; `None` when the stream ended before.
+async fn introduce(
+    shared: &Shared,
+    inbound: &mut Streaming<DeltaDiscoveryRequest>,
+    protocol: &mut DeltaStream<Piece>,
+) -> Result<Option<Caller>, Status> {
+    loop {
+        let Some(mut request) = next(inbound).await? else {
+            return Ok(None);
+        };
+        let node = request.node.take();
+        let known = node.map(|node| caller(&node, &shared.node_name)).transpose()?;
+        // Nothing was sent yet, so there is nothing in it to report.
+        protocol
+            .on_request(parse(request)?)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        if known.is_some() {
+            return Ok(known);
+        }
+    }
+}
+
+/// A stream of a proxy that has said who it is.
+struct Stream<'a> {
+    shared: &'a Shared,
+    listed: Listed<'a>,
+    out: &'a Out,
+    publication: Publication,
+    leaf: Option<Following>,
+    /// When it connected, on the monotonic clock.
+    connected: Duration,
+}
+
+/// The leaf of an identity.
+struct Following {
+    identity: SpiffeId,
+    leaf: watch::Receiver<Option<Arc<Leaf>>>,
+    /// The newest one, encoded.
+    piece: Option<Piece>,
+}
+
+impl Stream<'_> {
+    fn session(&self) -> &Session {
+        &self.listed.session
+    }
+
+    async fn follow(&mut self, inbound: &mut Streaming<DeltaDiscoveryRequest>) -> Result<(), Status> {
+        loop {
+            // Not biased: a client that keeps asking must not keep news from itself, nor the other way round.
+            tokio::select! {
+                request = next(inbound) => match request? {
+                    Some(request) => self.hear(request)?,
+                    None => return Ok(()),
+                },
+                changed = self.publication.changed() => match changed {
+                    Ok(()) => self.adopt()?,
+                    Err(_) => return Err(Status::unavailable("the server is stopping, connect again")),
+                },
+                () = leaf_changed(&mut self.leaf) => self.adopt_leaf()?,
+            }
+        }
+    }
+
+    /// Takes over what was published for the proxy.
+    fn adopt(&mut self) -> Result<(), Status> {
+        let Some(published) = self.publication.borrow_and_update().clone() else {
+            // It keeps what it has: being taken off the register must not cut its connections.
+            self.session().live.lock().identify(None);
+            let proxy = &self.session().caller.proxy;
+            tracing::info!(proxy = %proxy.id, node = %proxy.node.name, "proxy is not registered, it is served once it is");
+            return Ok(());
+        };
+        if self
+            .leaf
+            .as_ref()
+            .is_none_or(|following| following.identity != published.identity)
+        {
+            let leaf = self.shared.secrets.subscribe(&published.identity);
+            self.leaf = Some(Following {
+                identity: published.identity.clone(),
+                leaf,
+                piece: None,
+            });
+        }
+        if let Some(following) = &mut self.leaf {
+            following.encode();
+        }
+        self.session().live.lock().identify(Some(&published.identity));
+        self.hold(published.at.max(self.connected))
+    }
+
+    /// Takes over a new leaf.
+    fn adopt_leaf(&mut self) -> Result<(), Status> {
+        if let Some(following) = &mut self.leaf {
+            following.encode();
+        }
+        self.hold(self.shared.clock.monotonic())
+    }
+
+    /// Tells the protocol what the proxy should hold since `since`.
+    fn hold(&mut self, since: Duration) -> Result<(), Status> {
+        let Some(published) = self.publication.borrow().clone() else {
+            return Ok(());
+        };
+        let mut holding = published.holding.clone();
+        if let Some(leaf) = self.leaf.as_ref().and_then(|following| following.piece.clone()) {
+            let mut builder = holding.to_builder();
+            builder.insert(Kind::Secret, leaf);
+            // All other lists stay those that every stream of the proxy has.
+            holding = builder.build().sharing(&published.holding);
+        }
+        {
+            let mut live = self.session().live.lock();
+            live.changed(since);
+            live.protocol.set_holding(holding);
+        }
+        self.speak()
+    }
+
+    /// Takes a request.
+    fn hear(&mut self, request: DeltaDiscoveryRequest) -> Result<(), Status> {
+        let request = parse(request)?;
+        let now = self.shared.clock.now();
+        {
+            let mut live = self.session().live.lock();
+            let events = live
+                .protocol
+                .on_request(request)
+                .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            for event in events {
+                self.note(live.heard(event, now));
+            }
+        }
+        self.speak()
+    }
+
+    fn note(&self, nack: Option<crate::status::LastNack>) {
+        let Some(nack) = nack else { return };
+        let proxy = &self.session().caller.proxy;
+        let kind = nack.kind.label();
+        tracing::warn!(
+            proxy = %proxy.id, node = %proxy.node.name, kind, reason = nack.reason.message, resources = ?nack.resources,
+            "envoy refused a response"
+        );
+    }
+
+    /// Sends everything that may be sent now.
+    fn speak(&self) -> Result<(), Status> {
+        let mut live = self.session().live.lock();
+        let responses = live.protocol.next_responses();
+        for response in responses {
+            self.out.try_send(Ok(frame(&response))).map_err(|error| match error {
+                TrySendError::Full(_) => Status::resource_exhausted(format!(
+                    "{OUTBOUND_QUEUE} responses wait to be read, which is the most that are kept; read faster"
+                )),
+                TrySendError::Closed(_) => Status::cancelled("the client is gone"),
+            })?;
+            live.sent(response.kind);
+        }
+        live.settle(self.shared.clock.monotonic());
+        Ok(())
+    }
+}
+
+impl Following {
+    /// Encodes the newest leaf.
+    fn encode(&mut self) {
+        let newest = self.leaf.borrow_and_update().clone();
+        if let Some(leaf) = newest {
+            self.piece = Some(Piece(Arc::new(leaf_secret(&leaf))));
+        }
+    }
+}
+
+/// Returns when there is a new leaf; never while none is followed or its source is gone, which leaves the last one
+/// in use.
+async fn leaf_changed(following: &mut Option<Following>) {
+    let changed = match following {
+        Some(following) => following.leaf.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The next request. A connection that broke is an end like any other.
+async fn next(
+    inbound: &mut Streaming<DeltaDiscoveryRequest>,
+) -> Result<Option<DeltaDiscoveryRequest>, Status> {
+    match inbound.message().await {
+        Ok(request) => Ok(request),
+        Err(status) if status.code() == Code::OutOfRange => Err(Status::resource_exhausted(format!(
+            "the request has more than {MAX_REQUEST_BYTES} bytes, subscribe to less at a time"
+        ))),
+        Err(status) if status.code() == Code::InvalidArgument => Err(status),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The request without its wire types.
+fn parse(request: DeltaDiscoveryRequest) -> Result<DeltaRequest, Status> {
+    let Some(kind) = Kind::from_type_url(&request.type_url) else {
+        return Err(Status::invalid_argument(format!(
+            "type_url {:?} is not served, ask for clusters, endpoints, listeners, routes or secrets",
+            request.type_url.chars().take(MAX_SHOWN_URL).collect::<String>()
+        )));
+    };
+    Ok(DeltaRequest {
+        kind,
+        subscribe: request.resource_names_subscribe,
+        unsubscribe: request.resource_names_unsubscribe,
+        initial_versions: request.initial_resource_versions.into_iter().collect(),
+        nonce: request.response_nonce,
+        error: request.error_detail.map(|status| Nack {
+            code: status.code,
+            message: status.message,
+        }),
+    })
+}
+
+/// Characters of an unknown type that are given back.
+const MAX_SHOWN_URL: usize = 128;
