@@ -4,8 +4,11 @@ use super::render::assert_view;
 use super::world::*;
 use crate::{Fragment, Mesh, View};
 use peerway_model::config::Action::{Allow, Deny};
+use peerway_model::config::{Meta, Pattern, ServiceIntentions, Source};
 use peerway_model::instance::{GatewayMode, Opaque, Weights};
-use peerway_model::{CheckStatus, Instance, PeeringState, Proxy, Upstream};
+use peerway_model::name::{Datacenter, Namespace, Partition, ServiceName};
+use peerway_model::{CaRoots, CheckStatus, ConfigEntry, Instance, PeeringState, Proxy, Upstream};
+use peerway_state::Row;
 use std::sync::Arc;
 
 const WEB: &str = "web-sidecar-proxy";
@@ -448,4 +451,98 @@ fn only_registered_local_proxies_of_a_cluster_with_roots_have_a_view() {
     let changes = world.put([roots("B")]);
     let changed = mesh.update(world.shared(), &changes);
     assert_eq!(changed, [(instance_key("n1", WEB), view_of(&world, "n1", WEB))]);
+}
+
+#[test]
+fn intentions_on_any_name_and_any_namespace_count_too() {
+    let mut world = web(vec![]);
+    let entry = |name: Pattern<ServiceName>, namespace: Pattern<Namespace>, caller: &str| {
+        let source = Source {
+            name: pattern(caller),
+            namespace: Pattern::Exact(Namespace::default()),
+            partition: Partition::default(),
+            peer: None,
+            action: Allow,
+            description: String::new(),
+        };
+        Row::Config(Arc::new(ConfigEntry::ServiceIntentions(ServiceIntentions {
+            name,
+            namespace,
+            partition: Partition::default(),
+            sources: vec![source],
+            meta: Meta::new(),
+        })))
+    };
+    let default = || Pattern::Exact(Namespace::default());
+    let team = || Pattern::Exact(Namespace::new("team").unwrap());
+    world.put([
+        entry(pattern("web"), default(), "exact"),
+        entry(Pattern::Any, default(), "any-name"),
+        entry(Pattern::Any, Pattern::Any, "any-namespace"),
+        entry(pattern("api"), default(), "other"),
+        entry(Pattern::Any, team(), "elsewhere"),
+    ]);
+    let text = super::render::view(&view_of(&world, "n1", WEB).unwrap());
+    let (_, callers) = text.split_once("Allow only\n").unwrap();
+    let names: Vec<&str> = callers
+        .lines()
+        .map(|line| line.trim().trim_start_matches("local.consul/default/default/"))
+        .collect();
+    assert_eq!(names, ["any-name", "any-namespace", "exact"]);
+}
+
+/// Names of local and peered Envoy clusters have different forms, but a datacenter called `external` and a peer that
+/// chooses its trust domain well make them meet.
+#[test]
+fn a_peer_cannot_take_the_name_of_a_local_cluster() {
+    let mut world = World::new();
+    let Row::Roots(plain) = roots("A") else {
+        panic!("roots are roots");
+    };
+    let external = CaRoots {
+        datacenter: Datacenter::new("external").unwrap(),
+        ..(*plain).clone()
+    };
+    let domain = "internal-v1.local.consul";
+    let local = Upstream {
+        partition: Partition::new("east").unwrap(),
+        ..upstream("db", None, 1)
+    };
+    world.put([
+        Row::Roots(Arc::new(external)),
+        node(None, "n1", "10.0.0.1"),
+        row(sidecar(
+            "n1",
+            "web",
+            20000,
+            vec![upstream("db", Some("east"), 2), local],
+        )),
+        peering("east", PeeringState::Active),
+        bundle("east", domain, &["E"]),
+        node(Some("east"), "g1", "192.0.2.1"),
+        row(import(
+            "east",
+            "g1",
+            "db",
+            ("198.51.100.1", 8443),
+            meta("db", "us", domain),
+        )),
+    ]);
+    let mut mesh = Mesh::new(world.shared());
+    let view = mesh.watch(&instance_key("n1", WEB)).unwrap();
+    let of_local = "cluster db.default.east.external.internal-v1.local.consul eds 5000ms eject 10%\n  \
+        tls db.default.east.external.internal-v1.local.consul by roots~local\n  \
+        to spiffe://local.consul/ap/east/ns/default/dc/external/svc/db\n\
+        endpoints db.default.east.external.internal-v1.local.consul";
+    assert_eq!(db_of(&view), of_local);
+    let moved = import(
+        "east",
+        "g1",
+        "db",
+        ("198.51.100.2", 8443),
+        meta("db", "us", domain),
+    );
+    let changes = world.put([row(moved)]);
+    assert_eq!(mesh.update(world.shared(), &changes), []);
+    assert_eq!(db_of(&mesh.view(&instance_key("n1", WEB)).unwrap()), of_local);
 }
