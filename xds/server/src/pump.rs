@@ -1,5 +1,8 @@
 //! From the store to what each proxy should hold.
 
+#[cfg(test)]
+mod tests;
+
 use crate::cache::Cache;
 use crate::limits::{PUBLISH_BATCH, SWEEP_EVERY, WATCH_QUEUE};
 use crate::piece::Piece;
@@ -73,16 +76,7 @@ struct Proxy {
 /// Starts the task, a critical one: without it no proxy hears of a change.
 pub(crate) fn start(reader: &Reader, tasks: &Tasks, clock: SharedClock) -> Pump {
     let (watches, queue) = mpsc::channel(WATCH_QUEUE);
-    // The feed first, so that no commit falls between it and the snapshot.
-    let feed = reader.feed();
-    let mesh = Mesh::new(reader.snapshot());
-    let worker = Worker {
-        mesh,
-        feed,
-        cache: Cache::default(),
-        clock,
-        proxies: HashMap::new(),
-    };
+    let worker = Worker::new(reader, clock);
     let drain = tasks.watch();
     tasks.spawn("xds-pump", async move {
         tokio::select! {
@@ -94,6 +88,19 @@ pub(crate) fn start(reader: &Reader, tasks: &Tasks, clock: SharedClock) -> Pump 
 }
 
 impl Worker {
+    fn new(reader: &Reader, clock: SharedClock) -> Self {
+        // The feed first, so that no commit falls between it and the snapshot.
+        let feed = reader.feed();
+        let mesh = Mesh::new(reader.snapshot());
+        Worker {
+            mesh,
+            feed,
+            cache: Cache::default(),
+            clock,
+            proxies: HashMap::new(),
+        }
+    }
+
     async fn run(mut self, mut queue: mpsc::Receiver<Watch>) -> Result<(), &'static str> {
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);

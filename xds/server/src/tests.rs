@@ -1,6 +1,6 @@
 //! Streams against a gate over a memory store.
 
-mod world;
+pub(crate) mod world;
 
 use crate::limits::{MAX_NODE_ID_BYTES, MAX_REQUEST_BYTES};
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;

@@ -1,4 +1,7 @@
 //! Who may connect, as Envoy's network RBAC filter.
+//!
+//! The patterns need more than Envoy's default of 100 for `re2.max_program_size.error_level`, as those of Consul do:
+//! the bootstrap raises it. An Envoy without that refuses the listener, so nobody gets in by the omission.
 
 mod pattern;
 

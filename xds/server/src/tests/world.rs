@@ -23,14 +23,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-pub(super) const PROXY: &str = "web-sidecar-proxy";
+pub(crate) const PROXY: &str = "web-sidecar-proxy";
 /// The Envoy cluster of the upstream.
-pub(super) const API: &str = "api.default.dc1.internal.local.consul";
+pub(crate) const API: &str = "api.default.dc1.internal.local.consul";
 
 /// The validation context of the upstream.
-pub(super) const ROOTS: &str = "roots~local";
+pub(crate) const ROOTS: &str = "roots~local";
 /// The validation context of the callers of `web`.
-pub(super) const INBOUND: &str = "inbound~web.default.default";
+pub(crate) const INBOUND: &str = "inbound~web.default.default";
 
 /// Gives everyone the same leaf, which tests replace.
 struct Leaves {
@@ -43,16 +43,16 @@ impl SecretSource for Leaves {
     }
 }
 
-pub(super) struct World {
-    pub(super) gate: Gate,
-    pub(super) store: Store,
-    pub(super) trigger: DrainTrigger,
+pub(crate) struct World {
+    pub(crate) gate: Gate,
+    pub(crate) store: Store,
+    pub(crate) trigger: DrainTrigger,
     leaves: Arc<Leaves>,
 }
 
 impl World {
     /// A cluster with roots, the service `api` and a leaf for everyone; `web` is not registered.
-    pub(super) async fn empty(max_streams: usize) -> Self {
+    pub(crate) async fn empty(max_streams: usize) -> Self {
         let store = open(MemoryStorage::default()).unwrap();
         let leaves = Arc::new(Leaves {
             leaf: watch::channel(Some(leaf("01"))).0,
@@ -84,23 +84,23 @@ impl World {
     }
 
     /// The same with `web` and its sidecar, which may dial `api`.
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::empty(100).await;
         world.register().await;
         world
     }
 
-    pub(super) async fn register(&self) {
+    pub(crate) async fn register(&self) {
         self.put([instance("web", 8080), sidecar("web", 20000, Some("api"))])
             .await;
     }
 
-    pub(super) async fn put(&self, rows: impl IntoIterator<Item = Row>) {
+    pub(crate) async fn put(&self, rows: impl IntoIterator<Item = Row>) {
         let transaction = rows.into_iter().fold(Transaction::new(), Transaction::put);
         self.store.writer.commit(transaction).await.unwrap();
     }
 
-    pub(super) async fn delete(&self, key: RowKey) {
+    pub(crate) async fn delete(&self, key: RowKey) {
         self.store
             .writer
             .commit(Transaction::new().delete(key))
@@ -108,12 +108,12 @@ impl World {
             .unwrap();
     }
 
-    pub(super) fn rotate(&self, serial: &str) {
+    pub(crate) fn rotate(&self, serial: &str) {
         self.leaves.leaf.send_replace(Some(leaf(serial)));
     }
 
     /// The only proxy that is connected.
-    pub(super) fn status(&self) -> ProxyStatus {
+    pub(crate) fn status(&self) -> ProxyStatus {
         let mut all = self.gate.statuses();
         assert_eq!(all.len(), 1);
         all.remove(0)
@@ -168,7 +168,7 @@ fn node(name: &str) -> Row {
     }))
 }
 
-pub(super) fn key(id: &str) -> InstanceKey {
+pub(crate) fn key(id: &str) -> InstanceKey {
     InstanceKey {
         node: node_key("n1"),
         id: InstanceId::new(id).unwrap(),
@@ -199,7 +199,12 @@ fn instance(id: &str, port: u16) -> Row {
 }
 
 /// The sidecar of `service`; its port is what its callers' endpoints say.
-pub(super) fn sidecar(service: &str, port: u16, upstream: Option<&str>) -> Row {
+pub(crate) fn sidecar(service: &str, port: u16, upstream: Option<&str>) -> Row {
+    copy("", service, port, upstream)
+}
+
+/// Another sidecar like [`sidecar`], with the id `<service>-sidecar-proxy<suffix>`.
+pub(crate) fn copy(suffix: &str, service: &str, port: u16, upstream: Option<&str>) -> Row {
     let upstreams = upstream.map(|name| Upstream {
         name: ServiceName::new(name).unwrap(),
         namespace: Namespace::default(),
@@ -210,7 +215,9 @@ pub(super) fn sidecar(service: &str, port: u16, upstream: Option<&str>) -> Row {
         mesh_gateway: None,
         config: BTreeMap::new(),
     });
+    let name = format!("{service}-sidecar-proxy");
     Row::Instance(Arc::new(Instance {
+        key: key(&format!("{name}{suffix}")),
         proxy: Some(Proxy {
             destination: ServiceName::new(service).unwrap(),
             destination_id: Some(InstanceId::new(service).unwrap()),
@@ -228,7 +235,7 @@ pub(super) fn sidecar(service: &str, port: u16, upstream: Option<&str>) -> Row {
     }))
 }
 
-pub(super) fn envoy(id: &str, minor: u32) -> EnvoyNode {
+pub(crate) fn envoy(id: &str, minor: u32) -> EnvoyNode {
     let version = SemanticVersion {
         major_number: 1,
         minor_number: minor,
@@ -246,7 +253,7 @@ pub(super) fn envoy(id: &str, minor: u32) -> EnvoyNode {
 }
 
 /// A client that says only what it is told to.
-pub(super) struct Client {
+pub(crate) struct Client {
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     responses: Streaming<DeltaDiscoveryResponse>,
     node: Option<EnvoyNode>,
@@ -254,7 +261,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) async fn connect(gate: &Gate, node: EnvoyNode) -> Result<Self, Status> {
+    pub(crate) async fn connect(gate: &Gate, node: EnvoyNode) -> Result<Self, Status> {
         let (requests, queue) = mpsc::channel(16);
         let mut client = AggregatedDiscoveryServiceClient::new(gate.service());
         let responses = client
@@ -269,7 +276,7 @@ impl Client {
         })
     }
 
-    pub(super) async fn send(&mut self, kind: Kind, request: DeltaDiscoveryRequest) {
+    pub(crate) async fn send(&mut self, kind: Kind, request: DeltaDiscoveryRequest) {
         let request = DeltaDiscoveryRequest {
             node: self.node.take(),
             type_url: kind.type_url().to_owned(),
@@ -278,7 +285,7 @@ impl Client {
         self.requests.send(request).await.unwrap();
     }
 
-    pub(super) async fn subscribe(&mut self, kind: Kind, names: &[&str]) {
+    pub(crate) async fn subscribe(&mut self, kind: Kind, names: &[&str]) {
         let resource_names_subscribe = names.iter().map(|name| (*name).to_owned()).collect();
         self.send(
             kind,
@@ -291,7 +298,7 @@ impl Client {
     }
 
     /// The next response, which must be of this kind.
-    pub(super) async fn receive(&mut self, kind: Kind) -> DeltaDiscoveryResponse {
+    pub(crate) async fn receive(&mut self, kind: Kind) -> DeltaDiscoveryResponse {
         let response = self
             .responses
             .message()
@@ -302,7 +309,7 @@ impl Client {
         response
     }
 
-    pub(super) async fn ack(&mut self, kind: Kind, response: &DeltaDiscoveryResponse) {
+    pub(crate) async fn ack(&mut self, kind: Kind, response: &DeltaDiscoveryResponse) {
         let response_nonce = response.nonce.clone();
         self.send(
             kind,
@@ -314,7 +321,7 @@ impl Client {
         .await;
     }
 
-    pub(super) async fn nack(&mut self, kind: Kind, response: &DeltaDiscoveryResponse, reason: &str) {
+    pub(crate) async fn nack(&mut self, kind: Kind, response: &DeltaDiscoveryResponse, reason: &str) {
         let error_detail = Some(RpcStatus {
             code: 13,
             message: reason.to_owned(),
@@ -333,7 +340,7 @@ impl Client {
     }
 
     /// Receives and accepts.
-    pub(super) async fn take(&mut self, kind: Kind) -> DeltaDiscoveryResponse {
+    pub(crate) async fn take(&mut self, kind: Kind) -> DeltaDiscoveryResponse {
         let response = self.receive(kind).await;
         self.ack(kind, &response).await;
         response
@@ -341,7 +348,7 @@ impl Client {
 
     /// Sees to it that everything said so far was heard, and that nothing else came in answer: asks for endpoints
     /// that do not exist, which must be what comes next.
-    pub(super) async fn quiet(&mut self) {
+    pub(crate) async fn quiet(&mut self) {
         self.probes += 1;
         let name = format!("probe-{}", self.probes);
         self.subscribe(Kind::Endpoints, &[&name]).await;
@@ -353,13 +360,13 @@ impl Client {
     }
 
     /// How the stream ends.
-    pub(super) async fn end(mut self) -> Result<(), Status> {
+    pub(crate) async fn end(mut self) -> Result<(), Status> {
         while self.responses.message().await?.is_some() {}
         Ok(())
     }
 
     /// Asks for everything as an Envoy does and accepts it all. Returns names and versions by kind.
-    pub(super) async fn start(&mut self) -> BTreeMap<Kind, BTreeMap<String, String>> {
+    pub(crate) async fn start(&mut self) -> BTreeMap<Kind, BTreeMap<String, String>> {
         let mut held = BTreeMap::new();
         self.subscribe(Kind::Cluster, &[]).await;
         held.insert(Kind::Cluster, versions(&self.take(Kind::Cluster).await));
@@ -373,7 +380,7 @@ impl Client {
     }
 }
 
-pub(super) fn versions(response: &DeltaDiscoveryResponse) -> BTreeMap<String, String> {
+pub(crate) fn versions(response: &DeltaDiscoveryResponse) -> BTreeMap<String, String> {
     response
         .resources
         .iter()
