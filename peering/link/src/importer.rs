@@ -24,7 +24,8 @@ const MAX_CONFLICTS: usize = 5;
 /// Validates `resource` and commits it; when this returns `Ok`, every reader sees it.
 ///
 /// # Errors
-/// A refusal that goes back to the peer as a NACK.
+/// A refusal that goes back to the peer as a NACK. With [`Code::Unavailable`] the failure is ours and the same
+/// resource may be fine later.
 pub(crate) async fn import(
     reader: &Reader,
     writer: &Writer,
@@ -36,11 +37,11 @@ pub(crate) async fn import(
         match writer.commit(transaction).await {
             Ok(_) => return Ok(()),
             Err(CommitError::Refused(Refused::Conflict { .. })) => {}
-            Err(error) => return Err(Refusal::new(Code::Internal, error.to_string())),
+            Err(error) => return Err(Refusal::new(Code::Unavailable, error.to_string())),
         }
     }
     Err(Refusal::new(
-        Code::Internal,
+        Code::Unavailable,
         "the peering's record keeps changing, the import was given up",
     ))
 }
@@ -55,14 +56,18 @@ pub(crate) fn plan(
     key: &PeeringKey,
     resource: &Resource,
 ) -> Result<Transaction, Refusal> {
-    let internal = |text: &str| Refusal::new(Code::Internal, text);
     let peering = snapshot
         .peering(key)
         .filter(|peering| peering.is_live())
-        .ok_or_else(|| internal("the peering is being deleted, nothing is imported any more"))?;
+        .ok_or_else(|| {
+            Refusal::new(
+                Code::Aborted,
+                "the peering is being deleted, nothing is imported any more",
+            )
+        })?;
     let roots = snapshot
         .roots()
-        .ok_or_else(|| internal("the certificate authority is not ready yet"))?;
+        .ok_or_else(|| Refusal::new(Code::Unavailable, "the certificate authority is not ready yet"))?;
     let others = other_trust_domains(snapshot, key);
     let known = trust_domain_of(snapshot, peering);
     let scope = ImportScope {

@@ -16,6 +16,7 @@ use peerway_state::{Snapshot, Topic};
 use peerway_store::{FeedEvent, Reader, Writer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -45,14 +46,23 @@ struct Shared {
     table: Mutex<BTreeMap<PeeringKey, Entry>>,
     /// Something ended: the supervisor has to look again.
     wake: Notify,
+    /// Numbers tasks, so that the last words of an old one do not overwrite the status of a newer one.
+    generations: AtomicU64,
 }
 
 #[derive(Default)]
 struct Entry {
-    /// Grows with each task, so that the last words of an old one do not overwrite the status of the new one.
+    /// Of the newest task.
     generation: u64,
     running: Option<watch::Sender<Wish>>,
     tracked: Tracked,
+}
+
+impl Entry {
+    /// The newest task, unless it has ended, be it by a panic.
+    fn task(&self) -> Option<&watch::Sender<Wish>> {
+        self.running.as_ref().filter(|running| !running.is_closed())
+    }
 }
 
 impl Link {
@@ -67,6 +77,7 @@ impl Link {
                 tasks,
                 table: Mutex::default(),
                 wake: Notify::new(),
+                generations: AtomicU64::new(0),
             }),
         }
     }
@@ -99,7 +110,8 @@ impl Link {
         let mut feed = self.reader().feed();
         loop {
             self.reconcile(&self.reader().snapshot()).await;
-            let relevant = |topic: &Topic| matches!(topic, Topic::Peerings | Topic::Secrets(_));
+            let relevant =
+                |topic: &Topic| matches!(topic, Topic::Peerings | Topic::Secrets(_) | Topic::Roots);
             loop {
                 tokio::select! {
                     event = feed.next() => match event {
@@ -120,11 +132,9 @@ impl Link {
         for peering in snapshot.peerings() {
             let key = &peering.key;
             match (peering.state, peering.role) {
-                (PeeringState::Deleting, _) => {
-                    if !self.tell(key, Wish::Terminate) {
-                        self.remove(key).await;
-                    }
-                }
+                // The peer is told first if it can be; the end of its stream wakes us again.
+                (PeeringState::Deleting, _) if self.tell(key, Wish::Terminate) => {}
+                (PeeringState::Deleting, _) => self.remove(key).await,
                 // Its stream is draining, or gone.
                 (PeeringState::Terminated, _) => {}
                 (_, PeeringRole::Dialer) if dialer::is_ready(snapshot, peering) => self.dial(key),
@@ -156,7 +166,7 @@ impl Link {
     /// Tells the running task of a peering; returns whether there is one.
     fn tell(&self, key: &PeeringKey, wish: Wish) -> bool {
         let table = self.shared.table.lock();
-        let Some(running) = table.get(key).and_then(|entry| entry.running.as_ref()) else {
+        let Some(running) = table.get(key).and_then(Entry::task) else {
             return false;
         };
         running.send_if_modified(|current| {
@@ -169,8 +179,13 @@ impl Link {
 
     /// Starts the dialling task unless it runs.
     fn dial(&self, key: &PeeringKey) {
-        let running = |entry: &Entry| entry.running.is_some();
-        if self.shared.table.lock().get(key).is_some_and(running) {
+        if self
+            .shared
+            .table
+            .lock()
+            .get(key)
+            .is_some_and(|entry| entry.task().is_some())
+        {
             return;
         }
         let (generation, wish) = self.register(key);
@@ -184,14 +199,15 @@ impl Link {
     /// Makes a new task the one of this peering; the one before, if any, is closed.
     pub(crate) fn register(&self, key: &PeeringKey) -> (u64, watch::Receiver<Wish>) {
         let (sender, receiver) = watch::channel(Wish::Run);
+        let generation = self.shared.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let mut table = self.shared.table.lock();
         let entry = table.entry(key.clone()).or_default();
-        entry.generation += 1;
+        entry.generation = generation;
         if let Some(before) = entry.running.replace(sender) {
             let reason = Refusal::new(Code::Aborted, "a newer stream of this peering took over");
             before.send_replace(Wish::Close(reason));
         }
-        (entry.generation, receiver)
+        (generation, receiver)
     }
 
     /// Says that a stream is connected.

@@ -3,8 +3,8 @@
 
 use peerway_model::{PeeringKey, PeeringState};
 use peerway_peering_protocol::ResourceType;
-use peerway_runtime::telemetry::{counter_vec, gauge_vec};
-use prometheus::{IntCounterVec, IntGaugeVec};
+use peerway_runtime::telemetry::{counter, counter_vec, gauge_vec};
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -21,6 +21,12 @@ static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "peerway_peering_refused_resources_total",
         "Resources from peers that were not imported, by type.",
         &["type"],
+    )
+});
+static TOO_BIG: LazyLock<IntCounter> = LazyLock::new(|| {
+    counter(
+        "peerway_peering_oversized_resources_total",
+        "Resources that were not exported because one message cannot hold them.",
     )
 });
 static PEERINGS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -47,6 +53,10 @@ static AGE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 
 pub(crate) fn sent() {
     MESSAGES.with_label_values(&["out"]).inc();
+}
+
+pub(crate) fn too_big() {
+    TOO_BIG.inc();
 }
 
 pub(crate) fn received() {

@@ -5,12 +5,14 @@
 //! coalesce instead of pile up. The loop goes on reading while it cannot send, else two sides that both have much
 //! to say would wait for each other.
 
+use crate::grpc::MAX_MESSAGE_BYTES;
 use crate::link::Link;
 use crate::wire::{self, ReplicationMessage};
 use crate::{exporter, importer, metrics, records};
 use peerway_model::PeeringKey;
 use peerway_peering_protocol::{Code, Effect, End, Message, Refusal, Session};
 use peerway_store::FeedEvent;
+use prost::Message as _;
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
@@ -85,8 +87,7 @@ pub(crate) async fn drive(
         effects = tokio::select! {
             permit = reserve(outbound.as_ref()), if !waiting.is_empty() => match (permit, waiting.pop_front()) {
                 (Ok(permit), Some(message)) => {
-                    permit.send(Ok(wire::encode(&message)));
-                    metrics::sent();
+                    send(key, permit, &message);
                     Vec::new()
                 }
                 // The transport is gone; what it has to say about that comes in.
@@ -126,6 +127,24 @@ pub(crate) async fn drive(
     }
 }
 
+/// Sends a message unless it is too big: that would break the stream, now and after every reconnect, and one service
+/// with too many instances would take all others with it.
+fn send(key: &PeeringKey, permit: mpsc::Permit<'_, Result<ReplicationMessage, Status>>, message: &Message) {
+    let encoded = wire::encode(message);
+    let bytes = encoded.encoded_len();
+    if bytes > MAX_MESSAGE_BYTES {
+        let id = match message {
+            Message::Response(response) => response.id.as_str(),
+            _ => "",
+        };
+        tracing::error!(peer = %key.name, resource = id, bytes, "a resource is too big to be exported");
+        metrics::too_big();
+        return;
+    }
+    permit.send(Ok(encoded));
+    metrics::sent();
+}
+
 async fn reserve(
     outbound: Option<&Outbound>,
 ) -> Result<mpsc::Permit<'_, Result<ReplicationMessage, Status>>, ()> {
@@ -151,6 +170,12 @@ async fn perform(
             Effect::Import { ticket, resource } => {
                 let kind = resource.kind();
                 let result = importer::import(link.reader(), link.writer(), key, &resource).await;
+                if let Err(refusal) = &result
+                    && refusal.code == Code::Unavailable
+                {
+                    // A NACKed resource is not sent again before it changes, but a new stream sends everything.
+                    return Some(End::Failed(refusal.clone()));
+                }
                 if let Err(refusal) = &result {
                     metrics::refused(kind);
                     tracing::warn!(peer = %key.name, reason = %refusal, "a resource from a peer was refused");
