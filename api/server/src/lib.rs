@@ -1,1 +1,32 @@
-//! To be built.
+//! The HTTP API that Consul's clients speak (client facts, section 1; wire facts, section 8.1).
+//!
+//! [`router`] answers from the local snapshot and writes through the store's Writer. Reads may block: a client
+//! passes the `X-Consul-Index` of its last answer as `index` and is answered when something that the answer
+//! depends on has changed, or when `wait` is over. An index is the snapshot's revision plus one, because 0 means
+//! "do not wait" to clients. Every answer shows the newest snapshot of this server, which on a cluster of one
+//! server is everything that was committed.
+//!
+//! What it needs from rooms that it must not know comes through two hatches, [`Leaves`] and [`Introductions`].
+
+mod agent;
+mod answer;
+mod ask;
+mod authority;
+mod blocking;
+mod catalog;
+mod config;
+mod health;
+mod history;
+mod parts;
+mod peering;
+mod refusal;
+mod routes;
+mod status;
+
+pub use ask::MAX_BODY_BYTES;
+pub use blocking::{DEFAULT_WAIT, MAX_WAIT, MAX_WAITING};
+pub use parts::{EstablishRequest, Introductions, Leaves, Parts, Ports, TokenRequest};
+pub use routes::router;
+
+#[cfg(test)]
+mod tests;

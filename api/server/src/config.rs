@@ -1,0 +1,113 @@
+//! `/v1/config`: config entries.
+
+use crate::answer::{indexed, json};
+use crate::ask::{Ask, read_body};
+use crate::refusal::Refusal;
+use crate::routes::{App, Shared};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use peerway_api_types::config::ConfigIndexes;
+use peerway_api_types::{config_entry_from_json, config_entry_to_json};
+use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Namespace};
+use peerway_state::{Expect, Refused, Row, RowKey, Topic, Transaction, Versioned};
+use peerway_store::CommitError;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Answers `true`, or `false` when a `cas` found another modify index.
+pub(crate) async fn write(State(app): State<App>, ask: Ask, body: Body) -> Result<Response, Refusal> {
+    let value = read_body(body).await?;
+    let entry = config_entry_from_json(&value, &ask.tenancy()?).map_err(Refusal::body)?;
+    let row_key = RowKey::Config(entry.key());
+    let transaction = match ask.number("cas")? {
+        None => Transaction::new(),
+        Some(0) => Transaction::new().expect(Expect::Absent(row_key)),
+        Some(index) => Transaction::new().expect(Expect::Modified(row_key, index)),
+    };
+    let written = commit(&app, transaction.put(Row::Config(Arc::new(entry)))).await?;
+    json(&ask, &written)
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    Path(kind): Path<String>,
+    ask: Ask,
+) -> Result<Response, Refusal> {
+    let kind = parse_kind(&kind)?;
+    let partition = ask.partition();
+    let snapshot = app.watch(&ask, |_| vec![Topic::ConfigKind(kind)]).await?;
+    let entries: Vec<Value> = snapshot
+        .configs(kind)
+        .filter(|entry| {
+            let key = entry.key();
+            let namespace = ask.one_namespace();
+            key.partition == partition && namespace.is_none_or(|namespace| key.namespace == namespace)
+        })
+        .map(shown)
+        .collect();
+    indexed(&ask, &snapshot, &entries)
+}
+
+pub(crate) async fn read(
+    State(app): State<App>,
+    Path((kind, name)): Path<(String, String)>,
+    ask: Ask,
+) -> Result<Response, Refusal> {
+    let key = key_of(&ask, &kind, &name)?;
+    let snapshot = app.watch(&ask, |_| vec![Topic::Config(key.clone())]).await?;
+    let entry = snapshot
+        .config(&key)
+        .ok_or_else(|| Refusal::absent(format!("config entry {kind} {name:?} does not exist")))?;
+    indexed(&ask, &snapshot, &shown(entry))
+}
+
+/// Answers `{}` whether the entry was there or not; with `cas` whether it was deleted.
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Path((kind, name)): Path<(String, String)>,
+    ask: Ask,
+) -> Result<Response, Refusal> {
+    let row_key = RowKey::Config(key_of(&ask, &kind, &name)?);
+    match ask.number("cas")? {
+        None => {
+            commit(&app, Transaction::new().delete(row_key)).await?;
+            json(&ask, &Map::new())
+        }
+        Some(index) => {
+            let transaction = Transaction::new().expect(Expect::Modified(row_key.clone(), index));
+            json(&ask, &commit(&app, transaction.delete(row_key)).await?)
+        }
+    }
+}
+
+/// Whether the conditions held.
+async fn commit(app: &Shared, transaction: Transaction) -> Result<bool, Refusal> {
+    match app.parts.writer.commit(transaction).await {
+        Ok(_) => Ok(true),
+        Err(CommitError::Refused(Refused::Conflict { .. })) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn shown(entry: &Versioned<ConfigEntry>) -> Value {
+    let indexes = ConfigIndexes {
+        create: entry.create_index,
+        modify: entry.modify_index,
+    };
+    config_entry_to_json(entry, Some(indexes))
+}
+
+fn parse_kind(text: &str) -> Result<ConfigKind, Refusal> {
+    ConfigKind::parse(text).map_err(|error| Refusal::bad(error.to_string()))
+}
+
+fn key_of(ask: &Ask, kind: &str, name: &str) -> Result<ConfigKey, Refusal> {
+    let kind = parse_kind(kind)?;
+    let default = Namespace::default();
+    let namespace = match kind {
+        ConfigKind::ServiceIntentions | ConfigKind::ServiceDefaults => ask.namespace_text(),
+        ConfigKind::ExportedServices | ConfigKind::Mesh | ConfigKind::ProxyDefaults => default.as_str(),
+    };
+    Ok(ConfigKey::new(kind, &ask.partition(), namespace, name))
+}

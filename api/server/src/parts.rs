@@ -1,0 +1,91 @@
+//! What the API is made of, and the hatches through which it asks other rooms.
+
+use futures::future::BoxFuture;
+use peerway_model::config::Meta;
+use peerway_model::{Failure, Leaf, Node, Partition, PeerName, PeeringKey, ServiceKey, StreamStatus};
+use peerway_runtime::{Readiness, SharedClock};
+use peerway_store::{Reader, Writer};
+use std::sync::Arc;
+
+/// Everything that [`crate::router`] needs.
+pub struct Parts {
+    /// For reads.
+    pub reader: Reader,
+    /// For writes.
+    pub writer: Writer,
+    /// For deadlines.
+    pub clock: SharedClock,
+    /// The local node: services that are registered here run on it. Written with the first service of a
+    /// partition when it is not there; its datacenter is the cluster's.
+    pub node: Node,
+    /// The version of this program, as `/v1/agent/self` tells it.
+    pub version: &'static str,
+    /// The Envoy versions that are supported, newest first.
+    pub envoy_versions: &'static [&'static str],
+    /// `host:port` under which `/v1/status/leader` names this server.
+    pub leader_address: String,
+    /// Where Envoy finds xDS.
+    pub ports: Ports,
+    /// What `/ready` tells.
+    pub readiness: Readiness,
+    /// Leaf certificates.
+    pub leaves: Arc<dyn Leaves>,
+    /// Peerings.
+    pub introductions: Arc<dyn Introductions>,
+}
+
+/// The ports of xDS; `None` where it is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// Without TLS.
+    pub xds_plaintext: Option<u16>,
+    /// With TLS.
+    pub xds_tls: Option<u16>,
+}
+
+/// Gives leaf certificates.
+pub trait Leaves: Send + Sync {
+    /// The current leaf of a local service; the same one until it is renewed.
+    fn leaf(&self, service: &ServiceKey) -> BoxFuture<'_, Result<Arc<Leaf>, Failure>>;
+}
+
+/// What a token is asked for with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// The name that the peer will have here.
+    pub peer: PeerName,
+    /// The partition that the peering belongs to.
+    pub partition: Partition,
+    /// The operator's pairs, validated.
+    pub meta: Meta,
+    /// `host:port` to put into the token instead of the cluster's own addresses; not validated.
+    pub external_addresses: Vec<String>,
+}
+
+/// What a token is used with. No `Debug`: the token is a secret.
+#[derive(Clone)]
+pub struct EstablishRequest {
+    /// The name that the peer will have here.
+    pub peer: PeerName,
+    /// The partition that the peering belongs to.
+    pub partition: Partition,
+    /// The operator's pairs, validated.
+    pub meta: Meta,
+    /// As the other cluster made it; not validated.
+    pub token: String,
+}
+
+/// Makes, uses and ends peerings.
+pub trait Introductions: Send + Sync {
+    /// Makes a token, and the peering that waits for its use.
+    fn generate_token(&self, request: TokenRequest) -> BoxFuture<'_, Result<String, Failure>>;
+
+    /// Uses a token.
+    fn establish(&self, request: EstablishRequest) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Begins to delete a peering.
+    fn delete(&self, key: PeeringKey) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// What is known of the peering's stream; `None` when this process never had one.
+    fn status(&self, key: &PeeringKey) -> Option<StreamStatus>;
+}

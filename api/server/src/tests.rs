@@ -1,0 +1,291 @@
+//! The API as a client sees it, over a store in memory and hatches that remember.
+
+use crate::{EstablishRequest, Introductions, Leaves, Parts, Ports, TokenRequest, router, routes};
+use axum::Router;
+use axum::body::Body;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Method, Request, StatusCode};
+use parking_lot::Mutex;
+use peerway_model::instance::PeerMeta;
+use peerway_model::peering::RemoteInfo;
+use peerway_model::{
+    CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, Datacenter, Failure, FailureKind, Instance,
+    InstanceId, InstanceKey, Leaf, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering, PeeringKey,
+    PeeringRole, PeeringState, Proxy, Secret, ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus,
+    TrustDomain, Weights,
+};
+use peerway_runtime::{Readiness, SystemClock};
+use peerway_state::{Row, RowKey, Transaction};
+use peerway_store::{MemoryStorage, Store, open};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tower::ServiceExt;
+
+mod agent;
+mod blocking;
+mod config;
+mod errors;
+mod peers;
+mod status;
+
+/// A server and what stands behind it.
+struct Bench {
+    router: Router,
+    store: Store,
+    hatches: Arc<Hatches>,
+    readiness: Readiness,
+}
+
+/// Hatches that do what the test says and remember what they were asked.
+struct Hatches {
+    /// From when the leaf is valid, unix milliseconds.
+    leaf_from: Mutex<u64>,
+    /// What the next introduction fails with.
+    failure: Mutex<Option<Failure>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Hatches {
+    fn outcome<T: Send + 'static>(&self, what: String, value: T) -> BoxFuture<'_, Result<T, Failure>> {
+        self.asked.lock().push(what);
+        let failure = self.failure.lock().take();
+        async move { failure.map_or(Ok(value), Err) }.boxed()
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock())
+    }
+}
+
+impl Leaves for Hatches {
+    fn leaf(&self, service: &ServiceKey) -> BoxFuture<'_, Result<Arc<Leaf>, Failure>> {
+        let not_before = *self.leaf_from.lock();
+        let uri = format!(
+            "spiffe://td.consul/ns/{}/dc/dc1/svc/{}",
+            service.namespace, service.name
+        );
+        let leaf = Leaf {
+            identity: SpiffeId::parse(&uri).unwrap(),
+            chain_pem: "chain".to_owned(),
+            key_pem: Secret::new("key"),
+            serial: "0a".to_owned(),
+            not_before,
+            not_after: not_before + 1000,
+        };
+        self.outcome(format!("leaf {service}"), Arc::new(leaf))
+    }
+}
+
+impl Introductions for Hatches {
+    fn generate_token(&self, request: TokenRequest) -> BoxFuture<'_, Result<String, Failure>> {
+        self.outcome(format!("{request:?}"), "dG9rZW4=".to_owned())
+    }
+
+    fn establish(&self, request: EstablishRequest) -> BoxFuture<'_, Result<(), Failure>> {
+        let what = format!(
+            "{} {} {:?} {}",
+            request.peer, request.partition, request.meta, request.token
+        );
+        self.outcome(what, ())
+    }
+
+    fn delete(&self, key: PeeringKey) -> BoxFuture<'_, Result<(), Failure>> {
+        self.outcome(format!("delete {}/{}", key.partition, key.name), ())
+    }
+
+    fn status(&self, key: &PeeringKey) -> Option<StreamStatus> {
+        (key.name.as_str() == "east").then(|| StreamStatus {
+            state: PeeringState::Active,
+            imported: vec!["api".to_owned()],
+            exported: vec!["web".to_owned()],
+            last_heartbeat: Some(0),
+            last_receive: None,
+            last_send: None,
+            last_applied: None,
+            last_error: None,
+        })
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text);
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    fn index(&self) -> u64 {
+        self.header("x-consul-index").parse().unwrap()
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        Bench::with_places(None)
+    }
+
+    fn with_places(places: Option<usize>) -> Self {
+        let store = open(MemoryStorage::default()).unwrap();
+        let hatches = Arc::new(Hatches {
+            leaf_from: Mutex::new(5_000),
+            failure: Mutex::new(None),
+            asked: Mutex::new(Vec::new()),
+        });
+        let readiness = Readiness::new();
+        let parts = Parts {
+            reader: store.reader.clone(),
+            writer: store.writer.clone(),
+            clock: SystemClock::shared(),
+            node: local_node(),
+            version: "0.1.0",
+            envoy_versions: &["1.40.0", "1.36.2"],
+            leader_address: "127.0.0.1:8503".to_owned(),
+            ports: Ports {
+                xds_plaintext: Some(8502),
+                xds_tls: None,
+            },
+            readiness: readiness.clone(),
+            leaves: hatches.clone(),
+            introductions: hatches.clone(),
+        };
+        let router = match places {
+            None => router(parts),
+            Some(places) => routes::with_places(parts, places),
+        };
+        Bench {
+            router,
+            store,
+            hatches,
+            readiness,
+        }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        send(self.router.clone(), request).await
+    }
+
+    async fn get(&self, uri: &str) -> Answer {
+        self.send(request(Method::GET, uri, Body::empty())).await
+    }
+
+    async fn put(&self, uri: &str, body: Value) -> Answer {
+        self.send(request(Method::PUT, uri, Body::from(body.to_string())))
+            .await
+    }
+
+    async fn post(&self, uri: &str, body: Value) -> Answer {
+        self.send(request(Method::POST, uri, Body::from(body.to_string())))
+            .await
+    }
+
+    async fn delete(&self, uri: &str) -> Answer {
+        self.send(request(Method::DELETE, uri, Body::empty())).await
+    }
+
+    async fn register(&self, body: Value) {
+        let answer = self.put("/v1/agent/service/register", body).await;
+        assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, ""));
+    }
+
+    async fn commit(&self, rows: Vec<Row>) {
+        let transaction = rows.into_iter().fold(Transaction::new(), Transaction::put);
+        self.store.writer.commit(transaction).await.unwrap();
+    }
+}
+
+fn request(method: Method, uri: &str, body: Body) -> Request<Body> {
+    Request::builder().method(method).uri(uri).body(body).unwrap()
+}
+
+async fn send(router: Router, request: Request<Body>) -> Answer {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        text: String::from_utf8(bytes.to_vec()).unwrap(),
+    }
+}
+
+fn local_node() -> Node {
+    Node {
+        key: NodeKey {
+            origin: Origin::Local,
+            partition: Partition::default(),
+            name: NodeName::new("n1").unwrap(),
+        },
+        id: Some("11111111-2222-3333-4444-555555555555".to_owned()),
+        address: "127.0.0.1".to_owned(),
+        datacenter: Datacenter::new("dc1").unwrap(),
+        tagged_addresses: BTreeMap::new(),
+        meta: BTreeMap::from([("rack".to_owned(), "r1".to_owned())]),
+    }
+}
+
+fn check(node: &NodeKey, id: &str, status: CheckStatus, instance: Option<&Instance>) -> Row {
+    Row::Check(Arc::new(Check {
+        key: CheckKey {
+            node: node.clone(),
+            id: CheckId::new(id).unwrap(),
+        },
+        name: "a check".to_owned(),
+        status,
+        notes: String::new(),
+        output: "out".to_owned(),
+        instance: instance.map(|instance| instance.key.id.clone()),
+        service: instance.map(|instance| (instance.namespace.clone(), instance.service.clone())),
+    }))
+}
+
+fn peering(name: &str) -> Row {
+    Row::Peering(Arc::new(Peering {
+        key: PeeringKey {
+            partition: Partition::default(),
+            name: PeerName::new(name).unwrap(),
+        },
+        id: format!("id-of-{name}"),
+        role: PeeringRole::Acceptor,
+        state: PeeringState::Pending,
+        meta: BTreeMap::new(),
+        remote_id: None,
+        ca_pems: Vec::new(),
+        server_name: None,
+        server_addresses: Vec::new(),
+        manual_addresses: Vec::new(),
+        external_addresses: Vec::new(),
+        remote: RemoteInfo::default(),
+        deleted_at: None,
+    }))
+}
+
+fn roots(serial: u64) -> Row {
+    Row::Roots(Arc::new(CaRoots {
+        cluster_id: "td".to_owned(),
+        trust_domain: TrustDomain::new("td.consul").unwrap(),
+        datacenter: Datacenter::new("dc1").unwrap(),
+        roots: vec![CaRoot {
+            id: "aa:bb".to_owned(),
+            name: "a root".to_owned(),
+            serial,
+            key_id: "cc:dd".to_owned(),
+            pem: "pem\n".to_owned(),
+            not_before: 0,
+            not_after: 1_000,
+            active: true,
+        }],
+    }))
+}
