@@ -5,6 +5,7 @@ use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::{
     CombinedCertificateValidationContext, ValidationContextType,
 };
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::downstream_tls_context::SessionTicketKeysType;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
@@ -13,7 +14,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 };
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
-use envoy_types::pb::google::protobuf::BoolValue;
+use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
 use peerway_mesh::{DownstreamTls, LEAF_SECRET, UpstreamTls};
 
 /// mTLS as a client: the server must show one of the identities, vouched for by the validation's roots.
@@ -34,6 +35,8 @@ pub(crate) fn upstream(tls: &UpstreamTls) -> TransportSocket {
     packed::tls_socket(UpstreamTlsContext {
         common_tls_context: Some(common(validation)),
         sni: tls.sni.clone(),
+        // Servers of ours resume no sessions; the server's certificate is verified on every connection.
+        max_session_keys: Some(UInt32Value { value: 0 }),
         ..UpstreamTlsContext::default()
     })
 }
@@ -44,6 +47,10 @@ pub(crate) fn downstream(tls: &DownstreamTls) -> TransportSocket {
     packed::tls_socket(DownstreamTlsContext {
         common_tls_context: Some(common(validation)),
         require_client_certificate: Some(BoolValue { value: true }),
+        // A resumed session skips the verification of the client's certificate: a root that was taken away would go
+        // on vouching, and Envoy does not count the certificate as verified, so policy would refuse the caller.
+        disable_stateful_session_resumption: true,
+        session_ticket_keys_type: Some(SessionTicketKeysType::DisableStatelessSessionResumption(true)),
         ..DownstreamTlsContext::default()
     })
 }
