@@ -54,6 +54,11 @@ pub(crate) fn indexed(ask: &Ask, snapshot: &Snapshot, value: &impl Serialize) ->
     Ok(with_index(json(ask, value)?, index_of(snapshot)))
 }
 
+/// That `snapshot` has no such row, with the index to wait past for one: clients expect it on a 404 too.
+pub(crate) fn absent(snapshot: &Snapshot, text: String) -> Response {
+    with_index(Refusal::absent(text).into_response(), index_of(snapshot))
+}
+
 /// Adds the headers of an answer from the snapshot.
 pub(crate) fn with_index(mut response: Response, index: u64) -> Response {
     let headers = response.headers_mut();

@@ -1,6 +1,6 @@
 //! `/v1/config`: config entries.
 
-use crate::answer::{indexed, json};
+use crate::answer::{absent, indexed, json};
 use crate::ask::{Ask, read_body};
 use crate::refusal::Refusal;
 use crate::routes::{App, Shared};
@@ -56,10 +56,13 @@ pub(crate) async fn read(
 ) -> Result<Response, Refusal> {
     let key = key_of(&ask, &kind, &name)?;
     let snapshot = app.watch(&ask, |_| vec![Topic::Config(key.clone())]).await?;
-    let entry = snapshot
-        .config(&key)
-        .ok_or_else(|| Refusal::absent(format!("config entry {kind} {name:?} does not exist")))?;
-    indexed(&ask, &snapshot, &shown(entry))
+    match snapshot.config(&key) {
+        Some(entry) => indexed(&ask, &snapshot, &shown(entry)),
+        None => Ok(absent(
+            &snapshot,
+            format!("config entry {kind} {name:?} does not exist"),
+        )),
+    }
 }
 
 /// Answers `{}` whether the entry was there or not; with `cas` whether it was deleted.

@@ -1,6 +1,6 @@
 //! `/v1/peering`: making, using, showing and ending peerings (wire facts, section 8.1).
 
-use crate::answer::{done, indexed, json};
+use crate::answer::{absent, done, indexed, json};
 use crate::ask::{Ask, query, read_body};
 use crate::parts::{EstablishRequest, TokenRequest};
 use crate::refusal::Refusal;
@@ -46,10 +46,13 @@ pub(crate) async fn read(
 ) -> Result<Response, Refusal> {
     let key = key_of(&ask, &name)?;
     let snapshot = app.watch(&ask, |_| vec![Topic::Peering(key.clone())]).await?;
-    let peering = snapshot
-        .peering(&key)
-        .ok_or_else(|| Refusal::absent(format!("peering {:?} does not exist", key.name.as_str())))?;
-    indexed(&ask, &snapshot, &shown(&app, peering))
+    match snapshot.peering(&key) {
+        Some(peering) => indexed(&ask, &snapshot, &shown(&app, peering)),
+        None => {
+            let text = format!("peering {:?} does not exist", key.name.as_str());
+            Ok(absent(&snapshot, text))
+        }
+    }
 }
 
 pub(crate) async fn list(State(app): State<App>, ask: Ask) -> Result<Response, Refusal> {

@@ -1,20 +1,16 @@
 //! The body of `PUT /v1/agent/service/register`, and the instances that it amounts to.
 
+mod instances;
+
+pub use instances::{SIDECAR_PORTS, SIDECAR_SUFFIX};
+
 use crate::fields::{Fields, says_something};
 use crate::proxy::{ProxyInput, check_host, proxy_from};
 use peerway_model::config::Meta;
-use peerway_model::{
-    Instance, InstanceId, InstanceKey, Invalid, NodeKey, Proxy, ServiceAddress, ServiceKind, ServiceName,
-    Tenancy, Weights,
-};
-use std::collections::{BTreeMap, BTreeSet};
+use peerway_model::{InstanceId, Invalid, ServiceAddress, ServiceKind, ServiceName, Tenancy, Weights};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 
-/// The ports of which a sidecar without one gets the lowest free; Consul's.
-pub const SIDECAR_PORTS: RangeInclusive<u16> = 21000..=21255;
-/// What a sidecar's id and name have after those of its service.
-pub const SIDECAR_SUFFIX: &str = "-sidecar-proxy";
 /// Largest weight.
 const MAX_WEIGHT: u64 = 65_535;
 
@@ -310,87 +306,6 @@ impl ServiceRegistration {
                 "is for sidecars and not offered yet on a mesh gateway, remove it",
             ),
             _ => Ok(()),
-        }
-    }
-
-    /// The id of the sidecar that a registration of `id` may bring along.
-    ///
-    /// # Errors
-    /// When that id would be too long to exist.
-    pub fn sidecar_id(id: &InstanceId) -> Result<InstanceId, Invalid> {
-        InstanceId::new(&format!("{id}{SIDECAR_SUFFIX}"))
-    }
-
-    /// The instances to write on `node`: the service, then its sidecar. `taken` are the ports in use there,
-    /// `kept` the port that this sidecar has already, which it keeps.
-    ///
-    /// # Errors
-    /// When a sidecar needs a port and none of [`SIDECAR_PORTS`] is free.
-    pub fn instances(
-        &self,
-        node: &NodeKey,
-        taken: &BTreeSet<u16>,
-        kept: Option<u16>,
-    ) -> Result<Vec<Instance>, Invalid> {
-        let mut instances = vec![self.instance(node)];
-        if let Some(sidecar) = &self.sidecar {
-            let mut instance = sidecar.instance(node);
-            if instance.port == 0 {
-                let free = || {
-                    SIDECAR_PORTS
-                        .into_iter()
-                        .find(|port| !taken.contains(port) && *port != self.port)
-                };
-                instance.port = kept.or_else(free).ok_or_else(|| {
-                    let (first, last) = (SIDECAR_PORTS.start(), SIDECAR_PORTS.end());
-                    Invalid::new(
-                        "Connect.SidecarService.Port",
-                        format!("no port from {first} to {last} is free on this node, choose one"),
-                    )
-                })?;
-            }
-            instances.push(instance);
-        }
-        Ok(instances)
-    }
-
-    fn instance(&self, node: &NodeKey) -> Instance {
-        let input = &self.proxy;
-        let proxy = input
-            .destination
-            .clone()
-            .filter(|_| self.kind == ServiceKind::ConnectProxy)
-            .map(|destination| Proxy {
-                destination,
-                destination_id: input.destination_id.clone(),
-                local_address: input.local_address.clone(),
-                local_port: input.local_port,
-                upstreams: input.upstreams.clone(),
-                mesh_gateway: input.mesh_gateway,
-                config: input.config.clone(),
-            });
-        let gateway_config = match self.kind {
-            ServiceKind::MeshGateway => input.config.clone(),
-            ServiceKind::Typical | ServiceKind::ConnectProxy => BTreeMap::new(),
-        };
-        Instance {
-            key: InstanceKey {
-                node: node.clone(),
-                id: self.id.clone(),
-            },
-            namespace: self.tenancy.namespace.clone(),
-            service: self.name.clone(),
-            kind: self.kind,
-            tags: self.tags.clone(),
-            address: self.address.clone(),
-            port: self.port,
-            tagged_addresses: self.tagged_addresses.clone(),
-            meta: self.meta.clone(),
-            weights: self.weights,
-            enable_tag_override: self.enable_tag_override,
-            proxy,
-            gateway_config,
-            peer_meta: None,
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::config::ConfigIndexes;
 use crate::{config_entry_from_json, config_entry_to_json, json_object, service_registration_from_json};
+use peerway_model::ConfigKind;
 use peerway_model::config::{Action, ConfigEntry, Consumer, Pattern};
 use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::{
     InstanceId, Invalid, Namespace, NodeKey, NodeName, Origin, Partition, PeerName, ServiceKind, ServiceName,
     Tenancy,
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -47,4 +49,76 @@ fn a_body_is_one_json_object_without_repeated_keys() {
     }
     let error = json_object(b"{\"a\":\n oops}").unwrap_err().to_string();
     assert!(error.contains("line 2"), "{error}");
+}
+
+/// Any JSON value, with keys that are likely to be known.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[a-z*]{0,6}".prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    let keys = [
+        "Name",
+        "name",
+        "Kind",
+        "Sources",
+        "Services",
+        "Consumers",
+        "Peer",
+        "Action",
+        "Proxy",
+        "Upstreams",
+        "Connect",
+        "SidecarService",
+        "Meta",
+        "Config",
+        "MeshGateway",
+        "Mode",
+        "Weights",
+        "Passing",
+        "Port",
+        "TaggedAddresses",
+        "Tags",
+        "Check",
+        "Checks",
+        "protocol",
+        "DestinationName",
+        "LocalBindPort",
+    ];
+    leaf.prop_recursive(6, 64, 6, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(proptest::sample::select(keys.to_vec()), inner, 0..6).prop_map(
+                |members| Value::Object(
+                    members
+                        .into_iter()
+                        .map(|(key, value)| (key.to_owned(), value))
+                        .collect()
+                )
+            ),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics_and_what_is_taken_is_valid(mut value in any_json(), kind in 0_usize..6) {
+        if let (Some(object), Some(kind)) = (value.as_object_mut(), ConfigKind::ALL.get(kind)) {
+            object.insert("Kind".to_owned(), json!(kind.as_str()));
+        }
+        if let Ok(entry) = config(value.clone()) {
+            prop_assert!(entry.validate().is_ok());
+            let written = config_entry_to_json(&entry, None);
+            prop_assert_eq!(config_entry_from_json(&written, &Tenancy::default()), Ok(entry));
+        }
+        if let Ok(service) = register(value) {
+            for instance in service.instances(&node(), &BTreeSet::new(), None).unwrap() {
+                prop_assert_eq!(instance.kind == ServiceKind::ConnectProxy, instance.proxy.is_some());
+            }
+        }
+    }
 }

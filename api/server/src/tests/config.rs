@@ -24,7 +24,7 @@ async fn an_entry_is_written_read_listed_and_deleted() {
     assert_eq!(bench.delete(path).await.json(), json!({}));
     assert_eq!(bench.delete(path).await.json(), json!({}));
     let gone = bench.get(path).await;
-    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    assert_eq!((gone.status, gone.index()), (StatusCode::NOT_FOUND, 3));
     assert!(
         gone.text.contains("exported-services \"default\" does not exist"),
         "{}",
