@@ -27,7 +27,9 @@ pub(super) fn caller(pattern: &CallerPattern) -> String {
     )
 }
 
-/// Every text but those that begin with `spiffe://<domain>/`, also one that is not UTF-8.
+/// Every text but those that begin with `spiffe://<domain>/`, as long as what differs first is an ASCII character.
+/// That holds for the SAN that a certificate was verified by, because trust domains are ASCII; after that, anything
+/// may follow, also what is not UTF-8.
 ///
 /// RE2 cannot say "not", so this spells it out: up to some place it is the same, and there it ends or goes on
 /// differently.
