@@ -83,9 +83,13 @@ impl Target {
             let (tls, name, at) = (Arc::clone(&tls), name.clone(), at.clone());
             async move { secure(tls, name, &at).await.map(TokioIo::new) }
         });
-        // The scheme says nothing about the connection, which the connector makes.
+        let origin = http::Uri::try_from(format!("https://{}", self.authority))
+            .map_err(|error| format!("the server name {:?} cannot be called: {error}", self.authority))?;
+        // The scheme of the endpoint says nothing about the connection, which the connector makes; that of the
+        // origin is what the acceptor sees.
         let endpoint = Endpoint::from_shared(format!("http://{}", self.authority))
             .map_err(|error| cause(&error))?
+            .origin(origin)
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)

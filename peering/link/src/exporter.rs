@@ -18,38 +18,141 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Everything to export over `peering`. `addresses` is where this cluster's peering endpoint can be dialled.
+pub fn exports(snapshot: &Snapshot, peering: &PeeringKey, addresses: &[String]) -> Exports {
+    let mut exporter = Exporter::new(peering.clone(), addresses);
+    exporter.update(snapshot).unwrap_or_default()
+}
+
+/// What one peer should know, brought up to date at the cost of what changed.
 ///
 /// The wire names a service without its namespace, so services of one name in several namespaces travel together;
 /// the mesh face of such a name is that of the first namespace, `default` if it is among them.
-pub fn exports(snapshot: &Snapshot, peering: &PeeringKey, addresses: &[String]) -> Exports {
-    let mut exports = Exports {
-        addresses: addresses.into(),
-        ..Exports::default()
-    };
-    let Some(roots) = snapshot.roots() else {
-        return exports;
-    };
-    exports.bundle = Some(Arc::new(bundle(roots, &peering.partition)));
-    let names = exported_names(snapshot, peering);
-    let gateways = gateways(snapshot, &peering.partition);
-    for (name, namespaces) in &names {
+pub(crate) struct Exporter {
+    peering: PeeringKey,
+    addresses: Arc<[String]>,
+    current: Exports,
+    stale: Stale,
+}
+
+enum Stale {
+    Names(BTreeSet<ServiceName>),
+    Everything,
+}
+
+impl Exporter {
+    /// An exporter that has not looked at anything yet.
+    pub(crate) fn new(peering: PeeringKey, addresses: &[String]) -> Self {
+        Exporter {
+            peering,
+            addresses: addresses.into(),
+            current: Exports::default(),
+            stale: Stale::Everything,
+        }
+    }
+
+    /// Whether [`Exporter::update`] has something to do.
+    pub(crate) fn is_stale(&self) -> bool {
+        !matches!(&self.stale, Stale::Names(names) if names.is_empty())
+    }
+
+    /// Anything may have changed.
+    pub(crate) fn reload(&mut self) {
+        self.stale = Stale::Everything;
+    }
+
+    /// Takes note of a commit. A change of a node or of the set of names touches its services as well, and what
+    /// was imported never is exported again.
+    pub(crate) fn note(&mut self, changes: &ChangeSet) {
+        for topic in changes.iter() {
+            match topic {
+                Topic::Roots | Topic::ConfigKind(ConfigKind::ExportedServices) => self.reload(),
+                Topic::Kind(ServiceKind::MeshGateway, partition) if *partition == self.peering.partition => {
+                    self.reload();
+                }
+                Topic::Service(key) | Topic::ProxiesOf(key)
+                    if key.origin.is_local() && key.partition == self.peering.partition =>
+                {
+                    // A service of such a name is never exported, and its entry would be another one's face.
+                    if let Stale::Names(names) = &mut self.stale
+                        && !key.name.as_str().ends_with(SIDECAR_SUFFIX)
+                    {
+                        names.insert(key.name.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What to export now, or `None` when nothing that was noted can have changed it. What did not change is shared
+    /// with what was returned before.
+    pub(crate) fn update(&mut self, snapshot: &Snapshot) -> Option<Exports> {
+        let stale = std::mem::replace(&mut self.stale, Stale::Names(BTreeSet::new()));
+        let only = match stale {
+            Stale::Names(names) if names.is_empty() => return None,
+            Stale::Names(names) => Some(names),
+            Stale::Everything => None,
+        };
+        let Some(roots) = snapshot.roots() else {
+            // Nothing can be offered without an identity; the roots will be noted when they come.
+            self.current = Exports {
+                addresses: Arc::clone(&self.addresses),
+                ..Exports::default()
+            };
+            return Some(self.current.clone());
+        };
+        match &only {
+            Some(names) => {
+                for name in names {
+                    self.current.services.remove(name.as_str());
+                    self.current.services.remove(&face_of(name));
+                }
+            }
+            None => {
+                self.current = Exports {
+                    addresses: Arc::clone(&self.addresses),
+                    bundle: Some(Arc::new(bundle(roots, &self.peering.partition))),
+                    ..Exports::default()
+                };
+            }
+        }
+        let gateways = gateways(snapshot, &self.peering.partition);
+        for (name, namespaces) in exported_names(snapshot, &self.peering, only.as_ref()) {
+            self.put(snapshot, roots, &gateways, &name, &namespaces);
+        }
+        let names = self.current.services.keys();
+        let list: Vec<&String> = names.filter(|name| !name.ends_with(SIDECAR_SUFFIX)).collect();
+        if !list.iter().copied().eq(self.current.list.iter()) {
+            self.current.list = list.into_iter().cloned().collect();
+        }
+        Some(self.current.clone())
+    }
+
+    fn put(
+        &mut self,
+        snapshot: &Snapshot,
+        roots: &CaRoots,
+        gateways: &[InstanceHealth],
+        name: &ServiceName,
+        namespaces: &BTreeSet<Namespace>,
+    ) {
         let mut instances = Vec::new();
-        let mut face = None;
+        let mut meshed = None;
         for namespace in namespaces {
             let key = ServiceKey {
                 origin: Origin::Local,
-                partition: peering.partition.clone(),
+                partition: self.peering.partition.clone(),
                 namespace: namespace.clone(),
                 name: name.clone(),
             };
             instances.extend(typical_instances(snapshot, &key));
-            if (face.is_none() || namespace.is_default()) && snapshot.proxies_of(&key).next().is_some() {
-                face = Some(key);
+            if (meshed.is_none() || namespace.is_default()) && snapshot.proxies_of(&key).next().is_some() {
+                meshed = Some(key);
             }
         }
-        exports.services.insert(name.to_string(), instances.into());
-        if let Some(key) = face {
-            let meta = peer_meta(roots, &key, peering);
+        self.current.services.insert(name.to_string(), instances.into());
+        if let Some(key) = meshed {
+            let meta = peer_meta(roots, &key, &self.peering);
             let synthetic = gateways.iter().enumerate().map(|(index, gateway)| {
                 let status = flatten(gateway.checks.iter().map(|check| &*check.row));
                 OfferedInstance::of_gateway(
@@ -61,50 +164,46 @@ pub fn exports(snapshot: &Snapshot, peering: &PeeringKey, addresses: &[String]) 
                     meta.clone(),
                 )
             });
-            exports
-                .services
-                .insert(format!("{name}{SIDECAR_SUFFIX}"), synthetic.collect());
+            self.current.services.insert(face_of(name), synthetic.collect());
         }
     }
-    exports.list = names.keys().map(ToString::to_string).collect();
-    exports
 }
 
-/// Whether a commit may have changed what [`exports`] gives. What was imported never is exported again.
-pub(crate) fn concerns(changes: &ChangeSet, partition: &Partition) -> bool {
-    changes.iter().any(|topic| match topic {
-        Topic::Service(key) | Topic::ProxiesOf(key) => key.origin.is_local() && key.partition == *partition,
-        Topic::Kind(_, own) => own == partition,
-        Topic::ServiceNames(origin, own) | Topic::Nodes(origin, own) => origin.is_local() && own == partition,
-        Topic::ConfigKind(kind) => *kind == ConfigKind::ExportedServices,
-        Topic::Roots => true,
-        _ => false,
-    })
+fn face_of(name: &ServiceName) -> String {
+    format!("{name}{SIDECAR_SUFFIX}")
 }
 
-fn exported_names(snapshot: &Snapshot, peering: &PeeringKey) -> BTreeMap<ServiceName, BTreeSet<Namespace>> {
+/// The names to export with the namespaces that they are in; of all names, or `only` of these.
+fn exported_names(
+    snapshot: &Snapshot,
+    peering: &PeeringKey,
+    only: Option<&BTreeSet<ServiceName>>,
+) -> BTreeMap<ServiceName, BTreeSet<Namespace>> {
     let mut names: BTreeMap<ServiceName, BTreeSet<Namespace>> = BTreeMap::new();
     let key = ConfigKey::singleton(ConfigKind::ExportedServices, &peering.partition);
     let Some(ConfigEntry::ExportedServices(entry)) = snapshot.config(&key).map(|entry| &*entry.row) else {
         return names;
     };
+    // A name with the suffix would be taken for the mesh face of another service.
+    let meant = |name: &ServiceName| {
+        only.is_none_or(|only| only.contains(name)) && !name.as_str().ends_with(SIDECAR_SUFFIX)
+    };
     // Exact names count even without instances: the importer then knows that they are meant to come.
-    for (namespace, name) in exact_names(entry) {
+    for (namespace, name) in exact_names(entry).filter(|(_, name)| meant(name)) {
         if entry.exports_to(namespace, name, &peering.name) {
             names.entry(name.clone()).or_default().insert(namespace.clone());
         }
     }
     let registered = snapshot.service_names(&Origin::Local, &peering.partition);
-    for key in registered.filter(|key| entry.exports_to(&key.namespace, &key.name, &peering.name)) {
-        if snapshot.instances_of(key).any(|instance| is_typical(instance)) {
+    for key in registered.filter(|key| meant(&key.name)) {
+        let exported = entry.exports_to(&key.namespace, &key.name, &peering.name);
+        if exported && snapshot.instances_of(key).any(|instance| is_typical(instance)) {
             names
                 .entry(key.name.clone())
                 .or_default()
                 .insert(key.namespace.clone());
         }
     }
-    // Such a name would be taken for the mesh face of another service.
-    names.retain(|name, _| !name.as_str().ends_with(SIDECAR_SUFFIX));
     names
 }
 

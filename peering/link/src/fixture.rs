@@ -8,7 +8,7 @@ use peerway_model::{
     InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering, PeeringKey,
     PeeringRole, PeeringState, Proxy, ServiceKind, ServiceName, TrustDomain, Weights,
 };
-use peerway_state::{ChangeSet, Row, Snapshot, Transaction, apply};
+use peerway_state::{ChangeSet, Row, RowKey, Snapshot, Transaction, apply};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -197,6 +197,20 @@ impl World {
 
     pub(crate) fn export(&mut self, names: &[&str], peer: &str) -> &mut Self {
         self.put([Row::Config(Arc::new(export(names, peer)))])
+    }
+
+    /// Removes a local instance, if it is there.
+    pub(crate) fn remove(&mut self, id: &str) -> &mut Self {
+        let key = instance(&self.local(), "any", id).key;
+        self.commit(&Transaction::new().delete(RowKey::Instance(key)));
+        self
+    }
+
+    /// Gives the local node another address.
+    pub(crate) fn move_node(&mut self, address: &str) -> &mut Self {
+        let mut node = node(Origin::Local, &self.name);
+        node.address = address.to_owned();
+        self.put([Row::Node(Arc::new(node))])
     }
 
     /// A peering; with a server name it dials.

@@ -5,10 +5,11 @@
 //! coalesce instead of pile up. The loop goes on reading while it cannot send, else two sides that both have much
 //! to say would wait for each other.
 
+use crate::exporter::Exporter;
 use crate::grpc::MAX_MESSAGE_BYTES;
 use crate::link::Link;
 use crate::wire::{self, ReplicationMessage};
-use crate::{exporter, importer, metrics, records};
+use crate::{importer, metrics, records};
 use peerway_model::PeeringKey;
 use peerway_peering_protocol::{Code, Effect, End, Message, Refusal, Session};
 use peerway_store::FeedEvent;
@@ -60,7 +61,7 @@ pub(crate) async fn drive(
     let mut outbound = Some(outbound);
     let mut waiting: VecDeque<Message> = VecDeque::new();
     let mut half_close = false;
-    let mut exports_due = true;
+    let mut exporter = Exporter::new(key.clone(), link.server_addresses());
     let mut effects = effects;
     loop {
         match perform(context, &mut session, effects, &mut waiting, &mut half_close).await {
@@ -73,11 +74,11 @@ pub(crate) async fn drive(
         if half_close && waiting.is_empty() {
             outbound = None;
         }
-        if exports_due && waiting.is_empty() {
-            exports_due = false;
-            let snapshot = link.reader().snapshot();
-            let exports = exporter::exports(&snapshot, key, link.server_addresses());
-            effects = session.set_exports(exports, clock.monotonic());
+        if exporter.is_stale() && waiting.is_empty() {
+            effects = match exporter.update(&link.reader().snapshot()) {
+                Some(exports) => session.set_exports(exports, clock.monotonic()),
+                None => Vec::new(),
+            };
             continue;
         }
         let Some(due) = session.next_tick() else {
@@ -106,8 +107,8 @@ pub(crate) async fn drive(
             },
             event = feed.next() => {
                 match event {
-                    FeedEvent::Changed(changes) => exports_due |= exporter::concerns(&changes, &key.partition),
-                    FeedEvent::Reload => exports_due = true,
+                    FeedEvent::Changed(changes) => exporter.note(&changes),
+                    FeedEvent::Reload => exporter.reload(),
                     FeedEvent::Closed => return failed(Code::Unavailable, "the store has stopped"),
                 }
                 Vec::new()

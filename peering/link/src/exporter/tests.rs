@@ -118,34 +118,60 @@ fn the_mesh_face_is_the_gateway_under_the_exporters_name_for_the_peer() {
 }
 
 #[test]
-fn only_local_changes_concern_an_export() {
+fn what_was_imported_makes_nothing_stale() {
     let mut world = World::new("us");
-    world.export(&["*"], "west");
-    let partition = Partition::default();
-    assert!(concerns(
-        &world.changes(|world| {
-            world.service("web", "web-1");
-        }),
-        &partition
-    ));
-    assert!(concerns(
-        &world.changes(|world| {
-            world.gateway("gw-1");
-        }),
-        &partition
-    ));
-    assert!(concerns(
-        &world.changes(|world| {
-            world.export(&["web"], "west");
-        }),
-        &partition
-    ));
+    world.export(&["*"], "west").service("web", "web-1");
+    let mut exporter = Exporter::new(fixture::peering("west"), &[]);
+    assert!(exporter.is_stale());
+    let before = exporter.update(&world.snapshot).unwrap();
+    assert!(!exporter.is_stale() && exporter.update(&world.snapshot).is_none());
     let imported = world.changes(|world| {
-        world.peer("west", None);
-        world.import("west", "api");
+        world.peer("west", None).import("west", "api");
     });
-    assert!(
-        !imported.is_empty() && !concerns(&imported, &partition),
-        "{imported:?}"
-    );
+    exporter.note(&imported);
+    assert!(!imported.is_empty() && !exporter.is_stale(), "{imported:?}");
+
+    // What did not change is shared, not made again.
+    let changed = world.changes(|world| {
+        world.service("db", "db-1");
+    });
+    exporter.note(&changed);
+    let after = exporter.update(&world.snapshot).unwrap();
+    assert!(Arc::ptr_eq(&before.services["web"], &after.services["web"]));
+    assert_eq!(after.list.as_ref(), ["db", "web"]);
+}
+
+/// After any history the exports that were kept up to date equal those made from nothing.
+#[test]
+fn upkeep_equals_building_from_nothing() {
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut world = World::new("us");
+        let peering = fixture::peering("west");
+        let mut exporter = Exporter::new(peering.clone(), &[]);
+        let mut kept = exporter.update(&world.snapshot).unwrap();
+        for step in 0..40 {
+            let service = ["a", "b", "b-sidecar-proxy", "consul"][random.usize(..4)];
+            let id = ["1", "2"][random.usize(..2)];
+            let choice = random.u8(..8);
+            let changes = world.changes(|world| match choice {
+                0 | 1 => drop(world.service(service, &format!("{service}-{id}"))),
+                2 => drop(world.proxy(service)),
+                3 => drop(world.gateway(id)),
+                4 => drop(world.remove(&format!("{service}-{id}"))),
+                5 => drop(world.remove([id, "a-sidecar-proxy"][random.usize(..2)])),
+                6 => drop(world.export(
+                    &[["*", service][random.usize(..2)]],
+                    ["west", "east"][random.usize(..2)],
+                )),
+                _ => drop(world.move_node(&format!("10.0.0.{}", random.u8(..)))),
+            });
+            exporter.note(&changes);
+            if let Some(exports) = exporter.update(&world.snapshot) {
+                kept = exports;
+            }
+            let fresh = super::exports(&world.snapshot, &peering, &[]);
+            assert_eq!(kept, fresh, "seed {seed}, step {step}, choice {choice}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tonic::service::Routes;
 
 /// Only there so that a broken test ends; nothing is timed by it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -214,7 +215,7 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, serving: Serving) {
             let Ok(stream) = tls.accept(stream).await else {
                 return;
             };
-            let service = TowerToHyperService::new(PeerStreamServer::new(link));
+            let service = TowerToHyperService::new(Routes::new(PeerStreamServer::new(link)).prepare());
             let builder = auto::Builder::new(TokioExecutor::new()).http2_only();
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             tokio::select! {
