@@ -89,3 +89,64 @@ impl Tracked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{World, peering};
+
+    #[test]
+    fn a_stream_speaks_louder_than_the_record() {
+        let mut world = World::new("us");
+        world.peer("west", None);
+        let mut record = Peering::clone(&world.snapshot.peering(&peering("west")).unwrap().row);
+        let never = StreamStatus::default();
+        let connected = StreamStatus {
+            connected: true,
+            ..StreamStatus::default()
+        };
+        let broken = StreamStatus {
+            failed: true,
+            ..StreamStatus::default()
+        };
+        for (stored, without, after_a_break) in [
+            (
+                PeeringState::Pending,
+                PeeringState::Pending,
+                PeeringState::Failing,
+            ),
+            (
+                PeeringState::Terminated,
+                PeeringState::Terminated,
+                PeeringState::Terminated,
+            ),
+            (
+                PeeringState::Deleting,
+                PeeringState::Deleting,
+                PeeringState::Deleting,
+            ),
+        ] {
+            record.state = stored;
+            assert_eq!(never.state(&record), without);
+            assert_eq!(connected.state(&record), PeeringState::Active);
+            assert_eq!(broken.state(&record), after_a_break);
+        }
+    }
+
+    #[test]
+    fn moments_are_told_in_wall_time() {
+        let tracked = Tracked {
+            freshness: Freshness {
+                last_heartbeat: Some(Duration::from_secs(5)),
+                last_applied: Some(Duration::from_secs(8)),
+                ..Freshness::default()
+            },
+            ..Tracked::default()
+        };
+        let status = tracked.at(UnixMillis(100_000), Duration::from_secs(10));
+        assert_eq!(status.last_heartbeat, Some(UnixMillis(95_000)));
+        assert_eq!(status.last_applied, Some(UnixMillis(98_000)));
+        assert_eq!(status.applied_age, Some(Duration::from_secs(2)));
+        assert_eq!(status.last_sent, None);
+    }
+}
