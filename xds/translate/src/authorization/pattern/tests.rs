@@ -204,6 +204,9 @@ proptest! {
         let mut text = full.as_bytes()[..=cut.index(full.len() - 1)].to_vec();
         text.extend(tail);
         // A verified certificate begins with a trust domain, so what differs first is an ASCII character.
+        if let Some((c, _)) = text.iter_mut().zip(own.as_bytes()).find(|(a, b)| *a != *b) {
+            *c &= 0x7f;
+        }
         let differs = text.iter().zip(own.as_bytes()).find(|(a, b)| a != b);
         prop_assume!(differs.is_none_or(|(c, _)| c.is_ascii()));
         prop_assert_eq!(matches(&outside(&domain), &text), !text.starts_with(own.as_bytes()));
