@@ -6,6 +6,7 @@ use crate::routes::Shared;
 use http::StatusCode;
 use peerway_runtime::telemetry::{self, IntGauge};
 use peerway_state::{Revision, Snapshot, Topic};
+use peerway_store::FeedEvent;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
@@ -83,13 +84,27 @@ impl Shared {
         limit: Duration,
         topics: impl Fn(&Snapshot) -> Vec<Topic>,
     ) -> Arc<Snapshot> {
-        let changed = |snapshot: &Snapshot, revision: Revision| {
-            snapshot.revision() < revision || self.history.touched_since(revision, &topics(snapshot))
+        // The feed first: it gets what is published from here on, the history has what was before. Not by
+        // Reader::wait, which leaves to a snapshot what is in it already, and a snapshot is there a moment before
+        // its feed event, which is all that tells of a removal.
+        let mut feed = self.parts.reader.feed();
+        let (watched, newest) = {
+            let snapshot = self.parts.reader.snapshot();
+            (topics(&snapshot), snapshot.revision())
         };
-        self.parts
-            .reader
-            .wait(revision_of(index), limit, changed, &topics)
-            .await;
+        let seen = revision_of(index);
+        if newest >= seen && !self.history.touched_since(seen, &watched) {
+            let waited = tokio::time::timeout(limit, async {
+                loop {
+                    match feed.next().await {
+                        FeedEvent::Changed(changes) if !changes.touches_any(&watched) => {}
+                        FeedEvent::Changed(_) | FeedEvent::Reload | FeedEvent::Closed => return,
+                    }
+                }
+            });
+            // Time is up or not, the newest snapshot is the answer.
+            let _ = waited.await;
+        }
         self.newest()
     }
 

@@ -220,3 +220,31 @@ async fn only_so_many_queries_wait() {
     // The first has gone away and left its place.
     waiting!(_query, bench, &uri);
 }
+
+/// A lost wake-up would leave the follower waiting for minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_sees_the_last_of_many_changes() {
+    let bench = Arc::new(Bench::new());
+    let writer = tokio::spawn({
+        let bench = bench.clone();
+        async move {
+            for port in 1..=300 {
+                bench.register(json!({"Name": "other", "Port": port})).await;
+                bench.register(json!({"Name": "web", "Port": port})).await;
+                bench.put("/v1/agent/service/deregister/web", json!({})).await;
+            }
+            bench.register(json!({"Name": "web", "Port": 60_000})).await;
+        }
+    });
+    let mut index = 0;
+    loop {
+        let uri = format!("/v1/health/service/web?index={index}&wait=10m");
+        let answer = bench.get(&uri).await;
+        assert!(answer.index() >= index);
+        index = answer.index();
+        if answer.json().pointer("/0/Service/Port") == Some(&json!(60_000)) {
+            break;
+        }
+    }
+    writer.await.unwrap();
+}
