@@ -1,13 +1,11 @@
 //! The composition root: settings, wiring, and the order of start and stop.
 
+mod hatches;
+mod listen;
+mod run;
+mod seed;
 pub mod settings;
+mod tls;
 
+pub use run::{RunError, run};
 pub use settings::{Overrides, Settings, SettingsError};
-
-/// Placeholder until the rooms are wired.
-///
-/// # Errors
-/// Never.
-pub fn run(_settings: Settings) -> Result<(), SettingsError> {
-    Ok(())
-}

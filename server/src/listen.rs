@@ -27,7 +27,9 @@ fn cure(cause: &std::io::Error) -> &'static str {
 /// # Errors
 /// [`ListenError`] with the address, the setting and a cure.
 pub async fn listen(setting: &'static str, addr: SocketAddr) -> Result<TcpListener, ListenError> {
-    let listener = TcpListener::bind(addr).await.map_err(|cause| ListenError { addr, setting, cause })?;
+    let listener = TcpListener::bind(addr)
+        .await
+        .map_err(|cause| ListenError { addr, setting, cause })?;
     let bound = listener.local_addr().unwrap_or(addr);
     tracing::info!(setting, addr = %bound, "listening");
     if !bound.ip().is_loopback() && setting == "ports.grpc" {

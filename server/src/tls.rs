@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, RwLock, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -44,7 +44,10 @@ impl fmt::Debug for Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        if !hello.server_name().is_some_and(|name| name.eq_ignore_ascii_case(&self.server_name)) {
+        if !hello
+            .server_name()
+            .is_some_and(|name| name.eq_ignore_ascii_case(&self.server_name))
+        {
             return None;
         }
         self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -56,7 +59,8 @@ impl Certificates {
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(leaf.chain_pem.as_bytes())
             .collect::<Result<_, _>>()
             .map_err(|error| error.to_string())?;
-        let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.expose().as_bytes()).map_err(|error| error.to_string())?;
+        let key = PrivateKeyDer::from_pem_slice(leaf.key_pem.expose().as_bytes())
+            .map_err(|error| error.to_string())?;
         let key = rustls::crypto::ring::sign::any_supported_type(&key).map_err(|error| error.to_string())?;
         let certified = Arc::new(CertifiedKey::new(chain, key));
         *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Some(certified);
@@ -73,7 +77,10 @@ pub fn accept(
     server_name: String,
     mut leaves: watch::Receiver<Option<Arc<Leaf>>>,
 ) -> Result<ReceiverStream<std::io::Result<PeerConnection>>, rustls::Error> {
-    let certificates = Arc::new(Certificates { server_name, newest: RwLock::new(None) });
+    let certificates = Arc::new(Certificates {
+        server_name,
+        newest: RwLock::new(None),
+    });
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -113,7 +120,9 @@ async fn shake_hands(
 ) {
     let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            return;
+        };
         let connection = tokio::select! {
             () = accepted.closed() => return,
             connection = listener.accept() => connection,
@@ -163,7 +172,11 @@ impl AsyncRead for PeerConnection {
 }
 
 impl AsyncWrite for PeerConnection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 

@@ -68,6 +68,22 @@ impl Scene {
     }
 }
 
+/// Starts both clusters and all Envoys, without telling a story about it.
+///
+/// # Errors
+/// When something does not start.
+pub fn set(stage: &Stage) -> Result<Scene> {
+    topology::set(stage).map(|(scene, _)| scene)
+}
+
+/// Peers the two clusters: east calls west "west", west calls east "east".
+///
+/// # Errors
+/// When they do not become active.
+pub fn introduce(scene: &Scene) -> Result<()> {
+    peer(scene).map(|_| ())
+}
+
 /// Tells the whole story on `stage`; the report is complete up to the first failed step. The scene is left running.
 ///
 /// # Errors

@@ -9,12 +9,16 @@ use envoy_types::pb::envoy::config::listener::v3::{
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
+use envoy_types::pb::google::protobuf::UInt32Value;
 use envoy_types::util::pack_any;
 use peerway_mesh::{Chain, Direction, Listener};
 use prost::{Message, Name};
 
 /// How long a client may take for its TLS handshake, in milliseconds; Envoy would wait for ever.
 const HANDSHAKE_TIMEOUT_MS: u64 = 15_000;
+/// How many endpoints are tried for one connection. An instance that was registered a moment before it listens, or
+/// that went away a moment before anybody knew, costs a retry and no call. Nothing was sent to the endpoint by then.
+const CONNECT_ATTEMPTS: u32 = 4;
 /// The name of the chain that takes every connection.
 const UNMATCHED: &str = "any";
 
@@ -49,6 +53,9 @@ fn chain(chain: &Chain) -> FilterChain {
         TcpProxy {
             stat_prefix: chain.stat_prefix.clone(),
             cluster_specifier: Some(ClusterSpecifier::Cluster(chain.cluster.clone())),
+            max_connect_attempts: Some(UInt32Value {
+                value: CONNECT_ATTEMPTS,
+            }),
             ..TcpProxy::default()
         },
     ));

@@ -1,0 +1,130 @@
+//! What rooms ask of one another without knowing one another: each hatch filled with the room that has the answer.
+
+use peerway_api_server::{EstablishRequest, Introductions, Leaves, TokenRequest};
+use peerway_certs::Certs;
+use peerway_model::{Datacenter, Failure, FailureKind, Leaf, PeeringKey, ServiceKey, SpiffeId, StreamStatus};
+use peerway_peering_link::{IntroductionError, Link};
+use peerway_store::Reader;
+use peerway_xds_server::SecretSource;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// Leaves for proxies and for the API, from the authority.
+pub struct Authority {
+    pub(crate) certs: Certs,
+    pub(crate) datacenter: Datacenter,
+}
+
+impl SecretSource for Authority {
+    fn subscribe(&self, identity: &SpiffeId) -> watch::Receiver<Option<Arc<Leaf>>> {
+        self.certs.leaf(identity)
+    }
+}
+
+impl Leaves for Authority {
+    fn leaf(&self, service: &ServiceKey) -> Answer<'_, Arc<Leaf>> {
+        let identity = SpiffeId::Service {
+            trust_domain: self.certs.trust_domain().clone(),
+            partition: service.partition.clone(),
+            namespace: service.namespace.clone(),
+            datacenter: self.datacenter.clone(),
+            service: service.name.clone(),
+        };
+        Box::pin(async move { self.certs.issue_now(&identity) })
+    }
+}
+
+/// Peerings for the API, from the link.
+pub struct Peerings {
+    pub(crate) link: Link,
+    pub(crate) reader: Reader,
+    /// Whether peerings are offered at all.
+    pub(crate) enabled: bool,
+}
+
+impl Peerings {
+    fn offered(&self) -> Result<(), Failure> {
+        if self.enabled {
+            return Ok(());
+        }
+        let text = "peering is switched off on this server, set peering { enabled = true }";
+        Err(Failure::new(FailureKind::Unavailable, text))
+    }
+}
+
+impl Introductions for Peerings {
+    fn generate_token(&self, request: TokenRequest) -> Answer<'_, String> {
+        Box::pin(async move {
+            self.offered()?;
+            let TokenRequest {
+                peer,
+                partition,
+                meta,
+                external_addresses,
+            } = request;
+            let made = self
+                .link
+                .generate_token(peer.as_str(), &partition, meta, external_addresses)
+                .await;
+            made.map_err(failure)
+        })
+    }
+
+    fn establish(&self, request: EstablishRequest) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.offered()?;
+            let EstablishRequest {
+                peer,
+                partition,
+                meta,
+                token,
+            } = request;
+            self.link
+                .establish(peer.as_str(), &partition, &token, meta)
+                .await
+                .map_err(failure)
+        })
+    }
+
+    fn delete(&self, key: PeeringKey) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.offered()?;
+            self.link
+                .delete(key.name.as_str(), &key.partition)
+                .await
+                .map_err(failure)
+        })
+    }
+
+    fn status(&self, key: &PeeringKey) -> Option<StreamStatus> {
+        let snapshot = self.reader.snapshot();
+        let peering = snapshot.peering(key)?;
+        let status = self.link.status(key);
+        let millis = |moment: Option<peerway_runtime::UnixMillis>| moment.map(|at| at.as_millis());
+        Some(StreamStatus {
+            state: status.state(peering),
+            last_heartbeat: millis(status.last_heartbeat),
+            last_receive: millis(status.last_received),
+            last_send: millis(status.last_sent),
+            last_applied: millis(status.last_applied),
+            last_error: status.last_error,
+            imported: status.imported_services,
+            exported: status.exported_services,
+        })
+    }
+}
+
+fn failure(error: IntroductionError) -> Failure {
+    let kind = match &error {
+        IntroductionError::Invalid(_) => FailureKind::Invalid,
+        IntroductionError::Conflict(_) => FailureKind::Conflict,
+        IntroductionError::PermissionDenied(_) => FailureKind::Denied,
+        IntroductionError::Unavailable(_) => FailureKind::Unavailable,
+        IntroductionError::Internal(_) => FailureKind::Internal,
+    };
+    Failure::new(kind, error.to_string())
+}
