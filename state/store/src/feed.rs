@@ -9,26 +9,61 @@ use tokio::sync::broadcast;
 /// How many commits a feed may lag behind before it is told to reload instead.
 pub(crate) const FEED_COMMITS: usize = 1024;
 
-/// What is shared between the writer and all readers.
-pub(crate) struct Published {
+/// One commit, or several that were kept together, as the feeds get it.
+#[derive(Clone)]
+struct Change {
+    /// The newest revision in it.
+    revision: Revision,
+    topics: Arc<ChangeSet>,
+}
+
+/// What readers share. It holds the channel weakly: the feeds end with the writer, not with the last reader.
+struct Published {
     snapshot: ArcSwap<Snapshot>,
-    changes: broadcast::Sender<Arc<ChangeSet>>,
+    changes: broadcast::WeakSender<Change>,
 }
 
 impl Published {
-    pub(crate) fn new(snapshot: Snapshot) -> Arc<Self> {
+    fn subscribe(&self) -> broadcast::Receiver<Change> {
+        match self.changes.upgrade() {
+            Some(changes) => changes.subscribe(),
+            // The store has stopped: a receiver without a sender says so.
+            None => broadcast::channel(1).1,
+        }
+    }
+}
+
+/// The writer's end. Dropping it closes every feed.
+pub(crate) struct Publisher {
+    published: Arc<Published>,
+    changes: broadcast::Sender<Change>,
+}
+
+impl Publisher {
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
         let (changes, _) = broadcast::channel(FEED_COMMITS);
-        Arc::new(Published {
+        let published = Arc::new(Published {
             snapshot: ArcSwap::from_pointee(snapshot),
-            changes,
-        })
+            changes: changes.downgrade(),
+        });
+        Publisher { published, changes }
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader {
+            published: self.published.clone(),
+        }
     }
 
     /// Makes `snapshot` the newest and tells the feeds. The snapshot goes first: whoever hears of a change can read it.
-    pub(crate) fn publish(&self, snapshot: Snapshot, changes: Arc<ChangeSet>) {
-        self.snapshot.store(Arc::new(snapshot));
+    pub(crate) fn publish(&self, snapshot: Snapshot, topics: ChangeSet) {
+        let change = Change {
+            revision: snapshot.revision(),
+            topics: Arc::new(topics),
+        };
+        self.published.snapshot.store(Arc::new(snapshot));
         // No receiver is fine: nobody listens right now.
-        let _ = self.changes.send(changes);
+        let _ = self.changes.send(change);
     }
 }
 
@@ -52,14 +87,10 @@ pub enum FeedEvent {
 /// Says *that* something changed; the snapshot says *what*. Never holds up a commit.
 pub struct Feed {
     published: Arc<Published>,
-    receiver: broadcast::Receiver<Arc<ChangeSet>>,
+    receiver: broadcast::Receiver<Change>,
 }
 
 impl Reader {
-    pub(crate) fn new(published: Arc<Published>) -> Self {
-        Reader { published }
-    }
-
     /// The newest snapshot.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.published.snapshot.load_full()
@@ -69,7 +100,7 @@ impl Reader {
     pub fn feed(&self) -> Feed {
         Feed {
             published: self.published.clone(),
-            receiver: self.published.changes.subscribe(),
+            receiver: self.published.subscribe(),
         }
     }
 
@@ -83,18 +114,24 @@ impl Reader {
         changed_since: impl Fn(&Snapshot, Revision) -> bool,
         topics: impl Fn(&Snapshot) -> Vec<Topic>,
     ) -> Arc<Snapshot> {
-        let mut feed = self.feed();
+        let mut receiver = self.published.subscribe();
         let snapshot = self.snapshot();
         if changed_since(&snapshot, index) {
             return snapshot;
         }
         let watched = topics(&snapshot);
+        let seen = snapshot.revision();
+        // A waiting reader must not keep an old snapshot in memory.
+        drop(snapshot);
         let waited = tokio::time::timeout(limit, async {
             loop {
-                match feed.next().await {
-                    FeedEvent::Changed(changes) if changes.touches_any(&watched) => return,
-                    FeedEvent::Changed(_) => {}
-                    FeedEvent::Reload | FeedEvent::Closed => return,
+                match receiver.recv().await {
+                    // Published between the subscription and the snapshot: `changed_since` has judged it already.
+                    Ok(change) if change.revision <= seen => {}
+                    Ok(change) if change.topics.touches_any(&watched) => return,
+                    Ok(_) => {}
+                    // Too slow, so it may have been touched; or stopped, so it never will be.
+                    Err(_) => return,
                 }
             }
         });
@@ -107,14 +144,15 @@ impl Feed {
     /// The next event; events that wait already are merged into one. Cancel-safe.
     pub async fn next(&mut self) -> FeedEvent {
         let first = match self.receiver.recv().await {
-            Ok(changes) => changes,
+            Ok(change) => change.topics,
             Err(broadcast::error::RecvError::Lagged(_)) => return self.reload(),
             Err(broadcast::error::RecvError::Closed) => return FeedEvent::Closed,
         };
         let mut merged: Option<ChangeSet> = None;
-        loop {
+        // Bounded, so that a writer that never pauses cannot keep the reader here.
+        for _ in 0..FEED_COMMITS {
             match self.receiver.try_recv() {
-                Ok(more) => merged.get_or_insert_with(|| (*first).clone()).merge(&more),
+                Ok(more) => merged.get_or_insert_with(|| (*first).clone()).merge(&more.topics),
                 Err(broadcast::error::TryRecvError::Lagged(_)) => return self.reload(),
                 Err(_) => break,
             }

@@ -9,6 +9,8 @@ mod open;
 mod storage;
 mod writer;
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod record;
 
 pub use feed::{Feed, FeedEvent, Reader};

@@ -1,6 +1,6 @@
 //! Opening a store.
 
-use crate::feed::{Published, Reader};
+use crate::feed::{Publisher, Reader};
 use crate::storage::{Storage, StorageError};
 use crate::writer::{self, Writer};
 use peerway_state::{Refused, load};
@@ -36,11 +36,12 @@ pub enum OpenError {
 pub fn open(mut storage: impl Storage) -> Result<Store, OpenError> {
     let stored = storage.load()?;
     let snapshot = load(stored.rows, stored.revision).map_err(OpenError::Inconsistent)?;
-    let published = Published::new(snapshot.clone());
-    let (writer, thread) = writer::start(storage, snapshot, published.clone())?;
+    let publisher = Publisher::new(snapshot.clone());
+    let reader = publisher.reader();
+    let (writer, thread) = writer::start(storage, snapshot, publisher)?;
     Ok(Store {
         writer,
-        reader: Reader::new(published),
+        reader,
         thread,
     })
 }

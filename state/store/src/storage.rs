@@ -41,9 +41,9 @@ pub enum StorageError {
 
 /// Keeps rows durably. Calls block and come from one thread at a time.
 ///
-/// One conformance suite, [`crate::record`]'s encoding and crash tests hold for all implementations: after `append`
-/// has returned, every later `load`, also after a crash, sees all of its changes; a crash before that leaves all or
-/// nothing of them.
+/// After `append` has returned, every later `load`, also after a crash, sees all of its changes; a crash before that
+/// leaves all or nothing of them. Every implementation passes the suite in `conformance` (feature `conformance`); one
+/// that outlives the process has crash tests too. [`crate::record`] has the bytes to keep.
 pub trait Storage: Send + 'static {
     /// Everything that is kept.
     ///

@@ -1,1 +1,17 @@
-//! To be written.
+//! What writers, readers and storages may rely on.
+
+mod commits;
+mod feeds;
+mod fixtures;
+mod records;
+mod rows;
+
+use crate::{MemoryStorage, conformance};
+
+#[test]
+fn memory_conforms() {
+    conformance::run(|| {
+        let kept = MemoryStorage::default();
+        move || kept.clone()
+    });
+}

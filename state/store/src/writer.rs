@@ -1,6 +1,6 @@
 //! Writing: a queue, one thread that applies and keeps, and an answer for each transaction.
 
-use crate::feed::Published;
+use crate::feed::Publisher;
 use crate::storage::{Storage, StorageError};
 use peerway_runtime::telemetry;
 use peerway_state::{ChangeSet, Refused, Revision, RowChange, Snapshot, Transaction, apply};
@@ -76,7 +76,7 @@ impl Writer {
 pub(crate) fn start(
     mut storage: impl Storage,
     mut snapshot: Snapshot,
-    published: Arc<Published>,
+    publisher: Publisher,
 ) -> std::io::Result<(Writer, std::thread::JoinHandle<()>)> {
     let (queue, mut requests) = mpsc::channel::<Request>(QUEUE);
     REVISION.set(i64::try_from(snapshot.revision()).unwrap_or(i64::MAX));
@@ -98,7 +98,7 @@ pub(crate) fn start(
                     }
                     continue;
                 }
-                if let Err(error) = commit_group(&mut storage, &mut snapshot, &published, group) {
+                if let Err(error) = commit_group(&mut storage, &mut snapshot, &publisher, group) {
                     tracing::error!(%error, "storage failed, no more writes are taken");
                     broken = Some(error);
                 }
@@ -111,7 +111,7 @@ pub(crate) fn start(
 fn commit_group(
     storage: &mut impl Storage,
     snapshot: &mut Snapshot,
-    published: &Published,
+    publisher: &Publisher,
     group: Vec<Request>,
 ) -> Result<(), Arc<StorageError>> {
     let mut next = snapshot.clone();
@@ -146,7 +146,7 @@ fn commit_group(
     if !rows.is_empty() {
         *snapshot = next.clone();
         REVISION.set(i64::try_from(next.revision()).unwrap_or(i64::MAX));
-        published.publish(next, Arc::new(changes));
+        publisher.publish(next, changes);
     }
     for (answer, result) in answers {
         if result.as_ref().is_ok_and(|committed| committed.changed) {

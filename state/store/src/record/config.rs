@@ -1,0 +1,326 @@
+//! Twins of the config entries.
+
+use super::opaque::{ConfigMap, give_back, keep};
+use super::text::{Text, text};
+use peerway_model::config::{
+    Action, ConfigEntry, Consumer, ExportedService, ExportedServices, Mesh, Meta, Pattern, Protocol,
+    ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
+};
+use peerway_model::instance::GatewayMode;
+use peerway_model::{Namespace, Partition, PeerName, ServiceName};
+use serde::{Deserialize, Serialize};
+
+/// Tagged with Consul's names of the kinds.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ConfigRecord {
+    ExportedServices(ExportsRecord),
+    ServiceIntentions(IntentionsRecord),
+    Mesh(MeshRecord),
+    ProxyDefaults(ProxyDefaultsRecord),
+    ServiceDefaults(ServiceDefaultsRecord),
+}
+
+impl From<&ConfigEntry> for ConfigRecord {
+    fn from(entry: &ConfigEntry) -> Self {
+        match entry {
+            ConfigEntry::ExportedServices(entry) => ConfigRecord::ExportedServices(entry.into()),
+            ConfigEntry::ServiceIntentions(entry) => ConfigRecord::ServiceIntentions(entry.into()),
+            ConfigEntry::Mesh(entry) => ConfigRecord::Mesh(entry.into()),
+            ConfigEntry::ProxyDefaults(entry) => ConfigRecord::ProxyDefaults(entry.into()),
+            ConfigEntry::ServiceDefaults(entry) => ConfigRecord::ServiceDefaults(entry.into()),
+        }
+    }
+}
+
+impl From<ConfigRecord> for ConfigEntry {
+    fn from(record: ConfigRecord) -> Self {
+        match record {
+            ConfigRecord::ExportedServices(record) => ConfigEntry::ExportedServices(record.into()),
+            ConfigRecord::ServiceIntentions(record) => ConfigEntry::ServiceIntentions(record.into()),
+            ConfigRecord::Mesh(record) => ConfigEntry::Mesh(record.into()),
+            ConfigRecord::ProxyDefaults(record) => ConfigEntry::ProxyDefaults(record.into()),
+            ConfigRecord::ServiceDefaults(record) => ConfigEntry::ServiceDefaults(record.into()),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ExportsRecord {
+    partition: Text<Partition>,
+    #[serde(default)]
+    services: Vec<ExportRecord>,
+    #[serde(default, skip_serializing_if = "Meta::is_empty")]
+    meta: Meta,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExportRecord {
+    name: Text<Pattern<ServiceName>>,
+    namespace: Text<Pattern<Namespace>>,
+    consumers: Vec<ConsumerRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ConsumerRecord {
+    Peer(Text<PeerName>),
+    Partition(Text<Partition>),
+}
+
+impl From<&ExportedServices> for ExportsRecord {
+    fn from(entry: &ExportedServices) -> Self {
+        let ExportedServices {
+            partition,
+            services,
+            meta,
+        } = entry;
+        ExportsRecord {
+            partition: Text(partition.clone()),
+            services: services.iter().map(ExportRecord::from).collect(),
+            meta: meta.clone(),
+        }
+    }
+}
+
+impl From<ExportsRecord> for ExportedServices {
+    fn from(record: ExportsRecord) -> Self {
+        ExportedServices {
+            partition: record.partition.0,
+            services: record.services.into_iter().map(ExportedService::from).collect(),
+            meta: record.meta,
+        }
+    }
+}
+
+impl From<&ExportedService> for ExportRecord {
+    fn from(export: &ExportedService) -> Self {
+        let ExportedService {
+            name,
+            namespace,
+            consumers,
+        } = export;
+        let consumer = |consumer: &Consumer| match consumer {
+            Consumer::Peer(peer) => ConsumerRecord::Peer(Text(peer.clone())),
+            Consumer::Partition(partition) => ConsumerRecord::Partition(Text(partition.clone())),
+        };
+        ExportRecord {
+            name: Text(name.clone()),
+            namespace: Text(namespace.clone()),
+            consumers: consumers.iter().map(consumer).collect(),
+        }
+    }
+}
+
+impl From<ExportRecord> for ExportedService {
+    fn from(record: ExportRecord) -> Self {
+        let consumer = |record| match record {
+            ConsumerRecord::Peer(peer) => Consumer::Peer(peer.0),
+            ConsumerRecord::Partition(partition) => Consumer::Partition(partition.0),
+        };
+        ExportedService {
+            name: record.name.0,
+            namespace: record.namespace.0,
+            consumers: record.consumers.into_iter().map(consumer).collect(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct IntentionsRecord {
+    name: Text<Pattern<ServiceName>>,
+    namespace: Text<Pattern<Namespace>>,
+    partition: Text<Partition>,
+    sources: Vec<SourceRecord>,
+    #[serde(default, skip_serializing_if = "Meta::is_empty")]
+    meta: Meta,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SourceRecord {
+    name: Text<Pattern<ServiceName>>,
+    namespace: Text<Pattern<Namespace>>,
+    partition: Text<Partition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peer: Option<Text<PeerName>>,
+    action: Text<Action>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    description: String,
+}
+
+impl From<&ServiceIntentions> for IntentionsRecord {
+    fn from(entry: &ServiceIntentions) -> Self {
+        let ServiceIntentions {
+            name,
+            namespace,
+            partition,
+            sources,
+            meta,
+        } = entry;
+        IntentionsRecord {
+            name: Text(name.clone()),
+            namespace: Text(namespace.clone()),
+            partition: Text(partition.clone()),
+            sources: sources.iter().map(SourceRecord::from).collect(),
+            meta: meta.clone(),
+        }
+    }
+}
+
+impl From<IntentionsRecord> for ServiceIntentions {
+    fn from(record: IntentionsRecord) -> Self {
+        ServiceIntentions {
+            name: record.name.0,
+            namespace: record.namespace.0,
+            partition: record.partition.0,
+            sources: record.sources.into_iter().map(Source::from).collect(),
+            meta: record.meta,
+        }
+    }
+}
+
+impl From<&Source> for SourceRecord {
+    fn from(source: &Source) -> Self {
+        let Source {
+            name,
+            namespace,
+            partition,
+            peer,
+            action,
+            description,
+        } = source;
+        SourceRecord {
+            name: Text(name.clone()),
+            namespace: Text(namespace.clone()),
+            partition: Text(partition.clone()),
+            peer: text(peer),
+            action: Text(*action),
+            description: description.clone(),
+        }
+    }
+}
+
+impl From<SourceRecord> for Source {
+    fn from(record: SourceRecord) -> Self {
+        Source {
+            name: record.name.0,
+            namespace: record.namespace.0,
+            partition: record.partition.0,
+            peer: record.peer.map(|peer| peer.0),
+            action: record.action.0,
+            description: record.description,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct MeshRecord {
+    partition: Text<Partition>,
+    #[serde(default, skip_serializing_if = "Meta::is_empty")]
+    meta: Meta,
+}
+
+impl From<&Mesh> for MeshRecord {
+    fn from(entry: &Mesh) -> Self {
+        let Mesh { partition, meta } = entry;
+        MeshRecord {
+            partition: Text(partition.clone()),
+            meta: meta.clone(),
+        }
+    }
+}
+
+impl From<MeshRecord> for Mesh {
+    fn from(record: MeshRecord) -> Self {
+        Mesh {
+            partition: record.partition.0,
+            meta: record.meta,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ProxyDefaultsRecord {
+    partition: Text<Partition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mesh_gateway: Option<Text<GatewayMode>>,
+    #[serde(default, skip_serializing_if = "ConfigMap::is_empty")]
+    config: ConfigMap,
+    #[serde(default, skip_serializing_if = "Meta::is_empty")]
+    meta: Meta,
+}
+
+impl From<&ProxyDefaults> for ProxyDefaultsRecord {
+    fn from(entry: &ProxyDefaults) -> Self {
+        let ProxyDefaults {
+            partition,
+            mesh_gateway,
+            config,
+            meta,
+        } = entry;
+        ProxyDefaultsRecord {
+            partition: Text(partition.clone()),
+            mesh_gateway: text(mesh_gateway),
+            config: keep(config),
+            meta: meta.clone(),
+        }
+    }
+}
+
+impl From<ProxyDefaultsRecord> for ProxyDefaults {
+    fn from(record: ProxyDefaultsRecord) -> Self {
+        ProxyDefaults {
+            partition: record.partition.0,
+            mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
+            config: give_back(record.config),
+            meta: record.meta,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ServiceDefaultsRecord {
+    partition: Text<Partition>,
+    namespace: Text<Namespace>,
+    name: Text<ServiceName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    protocol: Option<Text<Protocol>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mesh_gateway: Option<Text<GatewayMode>>,
+    #[serde(default, skip_serializing_if = "Meta::is_empty")]
+    meta: Meta,
+}
+
+impl From<&ServiceDefaults> for ServiceDefaultsRecord {
+    fn from(entry: &ServiceDefaults) -> Self {
+        let ServiceDefaults {
+            partition,
+            namespace,
+            name,
+            protocol,
+            mesh_gateway,
+            meta,
+        } = entry;
+        ServiceDefaultsRecord {
+            partition: Text(partition.clone()),
+            namespace: Text(namespace.clone()),
+            name: Text(name.clone()),
+            protocol: text(protocol),
+            mesh_gateway: text(mesh_gateway),
+            meta: meta.clone(),
+        }
+    }
+}
+
+impl From<ServiceDefaultsRecord> for ServiceDefaults {
+    fn from(record: ServiceDefaultsRecord) -> Self {
+        ServiceDefaults {
+            partition: record.partition.0,
+            namespace: record.namespace.0,
+            name: record.name.0,
+            protocol: record.protocol.map(|protocol| protocol.0),
+            mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
+            meta: record.meta,
+        }
+    }
+}

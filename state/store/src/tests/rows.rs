@@ -1,0 +1,475 @@
+//! Generated rows of every kind, with every field in use.
+
+use peerway_model::config::{
+    Action, ConfigEntry, Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol, ProxyDefaults,
+    ServiceDefaults, ServiceIntentions, Source,
+};
+use peerway_model::instance::{GatewayMode, Opaque};
+use peerway_model::peering::RemoteInfo;
+use peerway_model::{
+    CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
+    Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta,
+    PeerName, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Proxy, Secret, ServiceAddress,
+    ServiceKind, ServiceName, TrustBundle, TrustDomain, Upstream, Weights,
+};
+use peerway_state::{Row, RowKey, StoredRow};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+macro_rules! named {
+    ($($function:ident $type:ident $pattern:literal),*) => {
+        $(pub(super) fn $function() -> impl Strategy<Value = $type> {
+            $pattern.prop_map(|text| $type::new(&text).unwrap())
+        })*
+    };
+}
+named!(
+    service_name ServiceName "[A-Za-z0-9]([A-Za-z0-9_-]{0,5}[A-Za-z0-9])?",
+    peer_name PeerName "[a-z0-9]([a-z0-9-]{0,4}[a-z0-9])?",
+    partition Partition "[A-Za-z0-9]([A-Za-z0-9_-]{0,4}[A-Za-z0-9])?",
+    namespace Namespace "[A-Za-z0-9]([A-Za-z0-9_-]{0,4}[A-Za-z0-9])?",
+    datacenter Datacenter "[a-z0-9]([a-z0-9_-]{0,4}[a-z0-9])?",
+    trust_domain TrustDomain "[a-z0-9._-]{1,8}",
+    node_name NodeName "[ -.0-~\u{a1}-\u{17f}]{1,6}",
+    instance_id InstanceId "[ -.0-~\u{a1}-\u{17f}]{1,6}",
+    check_id CheckId "[ -.0-~\u{a1}-\u{17f}]{1,6}"
+);
+
+/// Any text, control characters and quotes included.
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => vec(any::<char>(), 0..6).prop_map(|chars| chars.into_iter().collect()),
+        1 => select(vec!["", "null", "*", "\"", "\\", "\u{0}", "t", "n1"]).prop_map(str::to_owned),
+    ]
+}
+
+fn pairs() -> impl Strategy<Value = BTreeMap<String, String>> {
+    btree_map(any_text(), any_text(), 0..3)
+}
+
+fn texts() -> impl Strategy<Value = Vec<String>> {
+    vec(any_text(), 0..3)
+}
+
+fn opaque() -> impl Strategy<Value = Opaque> {
+    let leaf = prop_oneof![
+        Just(Opaque::Null),
+        any::<bool>().prop_map(Opaque::Bool),
+        select(vec!["0", "1.0", "1", "-1e400", "18446744073709551616"])
+            .prop_map(|text| Opaque::Number(text.to_owned())),
+        any_text().prop_map(Opaque::Text),
+    ];
+    leaf.prop_recursive(4, 16, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Opaque::List),
+            btree_map(any_text(), inner, 0..3).prop_map(Opaque::Map),
+        ]
+    })
+}
+
+fn opaque_map() -> impl Strategy<Value = BTreeMap<String, Opaque>> {
+    btree_map(any_text(), opaque(), 0..3)
+}
+
+fn gateway_mode() -> impl Strategy<Value = GatewayMode> {
+    select(vec![GatewayMode::Local, GatewayMode::Remote])
+}
+
+fn pattern<T: Clone + std::fmt::Debug>(exact: impl Strategy<Value = T>) -> impl Strategy<Value = Pattern<T>> {
+    option::of(exact).prop_map(|exact| exact.map_or(Pattern::Any, Pattern::Exact))
+}
+
+fn origin() -> impl Strategy<Value = Origin> {
+    option::of(peer_name()).prop_map(|peer| peer.map_or(Origin::Local, Origin::Peer))
+}
+
+pub(super) fn peering_key() -> impl Strategy<Value = PeeringKey> {
+    (partition(), peer_name()).prop_map(|(partition, name)| PeeringKey { partition, name })
+}
+
+pub(super) fn node_key() -> impl Strategy<Value = NodeKey> {
+    (origin(), partition(), node_name()).prop_map(|(origin, partition, name)| NodeKey {
+        origin,
+        partition,
+        name,
+    })
+}
+
+fn roots() -> impl Strategy<Value = CaRoots> {
+    let root = (
+        (any_text(), any_text(), any::<u64>(), any_text()),
+        (any_text(), any::<u64>(), any::<u64>(), any::<bool>()),
+    )
+        .prop_map(
+            |((id, name, serial, key_id), (pem, not_before, not_after, active))| CaRoot {
+                id,
+                name,
+                serial,
+                key_id,
+                pem,
+                not_before,
+                not_after,
+                active,
+            },
+        );
+    (any_text(), trust_domain(), datacenter(), vec(root, 0..3)).prop_map(
+        |(cluster_id, trust_domain, datacenter, roots)| CaRoots {
+            cluster_id,
+            trust_domain,
+            datacenter,
+            roots,
+        },
+    )
+}
+
+fn ca_key() -> impl Strategy<Value = CaKey> {
+    (any_text(), any_text()).prop_map(|(root_id, pem)| CaKey {
+        root_id,
+        pem: Secret::new(pem),
+    })
+}
+
+fn exports() -> impl Strategy<Value = ExportedServices> {
+    let consumer = prop_oneof![
+        peer_name().prop_map(Consumer::Peer),
+        partition().prop_map(Consumer::Partition),
+    ];
+    let service = (pattern(service_name()), pattern(namespace()), vec(consumer, 0..3)).prop_map(
+        |(name, namespace, consumers)| ExportedService {
+            name,
+            namespace,
+            consumers,
+        },
+    );
+    (partition(), vec(service, 0..3), pairs()).prop_map(|(partition, services, meta)| ExportedServices {
+        partition,
+        services,
+        meta,
+    })
+}
+
+fn intentions() -> impl Strategy<Value = ServiceIntentions> {
+    let source = (
+        pattern(service_name()),
+        pattern(namespace()),
+        partition(),
+        option::of(peer_name()),
+        select(vec![Action::Allow, Action::Deny]),
+        any_text(),
+    )
+        .prop_map(|(name, namespace, partition, peer, action, description)| Source {
+            name,
+            namespace,
+            partition,
+            peer,
+            action,
+            description,
+        });
+    (
+        pattern(service_name()),
+        pattern(namespace()),
+        partition(),
+        vec(source, 0..3),
+        pairs(),
+    )
+        .prop_map(|(name, namespace, partition, sources, meta)| ServiceIntentions {
+            name,
+            namespace,
+            partition,
+            sources,
+            meta,
+        })
+}
+
+fn settings() -> impl Strategy<Value = ConfigEntry> {
+    let mode = || option::of(gateway_mode());
+    prop_oneof![
+        (partition(), pairs()).prop_map(|(partition, meta)| ConfigEntry::Mesh(Mesh { partition, meta })),
+        (partition(), mode(), opaque_map(), pairs()).prop_map(|(partition, mesh_gateway, config, meta)| {
+            ConfigEntry::ProxyDefaults(ProxyDefaults {
+                partition,
+                mesh_gateway,
+                config,
+                meta,
+            })
+        }),
+        (
+            partition(),
+            namespace(),
+            service_name(),
+            option::of(Just(Protocol::Tcp)),
+            mode(),
+            pairs()
+        )
+            .prop_map(|(partition, namespace, name, protocol, mesh_gateway, meta)| {
+                ConfigEntry::ServiceDefaults(ServiceDefaults {
+                    partition,
+                    namespace,
+                    name,
+                    protocol,
+                    mesh_gateway,
+                    meta,
+                })
+            }),
+    ]
+}
+
+fn entry() -> impl Strategy<Value = ConfigEntry> {
+    prop_oneof![
+        exports().prop_map(ConfigEntry::ExportedServices),
+        intentions().prop_map(ConfigEntry::ServiceIntentions),
+        settings(),
+    ]
+}
+
+fn peering() -> impl Strategy<Value = Peering> {
+    let role = select(vec![PeeringRole::Acceptor, PeeringRole::Dialer]);
+    let state = select(PeeringState::ALL.to_vec());
+    let said = (any_text(), any_text());
+    (
+        (peering_key(), any_text(), role, state, pairs()),
+        (option::of(any_text()), texts(), option::of(any_text()), texts()),
+        (texts(), texts(), said, option::of(any::<u64>())),
+    )
+        .prop_map(
+            |(
+                (key, id, role, state, meta),
+                (remote_id, ca_pems, server_name, server_addresses),
+                (manual_addresses, external_addresses, (partition, datacenter), deleted_at),
+            )| Peering {
+                key,
+                id,
+                role,
+                state,
+                meta,
+                remote_id,
+                ca_pems,
+                server_name,
+                server_addresses,
+                manual_addresses,
+                external_addresses,
+                remote: RemoteInfo {
+                    partition,
+                    datacenter,
+                },
+                deleted_at,
+            },
+        )
+}
+
+fn secrets() -> impl Strategy<Value = PeeringSecrets> {
+    let secret = || option::of(any_text());
+    (secret(), secret(), secret()).prop_map(|(establishment, pending_stream, active_stream)| PeeringSecrets {
+        establishment: establishment.map(Secret::new),
+        pending_stream: pending_stream.map(Secret::new),
+        active_stream: active_stream.map(Secret::new),
+    })
+}
+
+fn bundle() -> impl Strategy<Value = TrustBundle> {
+    (peering_key(), trust_domain(), partition(), texts()).prop_map(
+        |(peering, trust_domain, exported_partition, root_pems)| TrustBundle {
+            peering,
+            trust_domain,
+            exported_partition,
+            root_pems,
+        },
+    )
+}
+
+fn node() -> impl Strategy<Value = Node> {
+    (
+        node_key(),
+        option::of(any_text()),
+        any_text(),
+        datacenter(),
+        pairs(),
+        pairs(),
+    )
+        .prop_map(|(key, id, address, datacenter, tagged_addresses, meta)| Node {
+            key,
+            id,
+            address,
+            datacenter,
+            tagged_addresses,
+            meta,
+        })
+}
+
+fn upstream() -> impl Strategy<Value = Upstream> {
+    (
+        (service_name(), namespace(), partition(), option::of(peer_name())),
+        (any_text(), any::<u16>(), option::of(gateway_mode()), opaque_map()),
+    )
+        .prop_map(
+            |((name, namespace, partition, peer), (bind_address, bind_port, mesh_gateway, config))| {
+                Upstream {
+                    name,
+                    namespace,
+                    partition,
+                    peer,
+                    bind_address,
+                    bind_port,
+                    mesh_gateway,
+                    config,
+                }
+            },
+        )
+}
+
+fn proxy() -> impl Strategy<Value = Proxy> {
+    (
+        (service_name(), option::of(instance_id()), option::of(any_text())),
+        (
+            option::of(any::<u16>()),
+            vec(upstream(), 0..3),
+            option::of(gateway_mode()),
+            opaque_map(),
+        ),
+    )
+        .prop_map(
+            |(
+                (destination, destination_id, local_address),
+                (local_port, upstreams, mesh_gateway, config),
+            )| Proxy {
+                destination,
+                destination_id,
+                local_address,
+                local_port,
+                upstreams,
+                mesh_gateway,
+                config,
+            },
+        )
+}
+
+fn instance() -> impl Strategy<Value = Instance> {
+    let kind = select(vec![
+        ServiceKind::Typical,
+        ServiceKind::ConnectProxy,
+        ServiceKind::MeshGateway,
+    ]);
+    let address = (any_text(), any::<u16>()).prop_map(|(address, port)| ServiceAddress { address, port });
+    let weights = (any::<u32>(), any::<u32>()).prop_map(|(passing, warning)| Weights { passing, warning });
+    let peer_meta = (texts(), texts(), any_text()).prop_map(|(sni, spiffe_ids, protocol)| PeerMeta {
+        sni,
+        spiffe_ids,
+        protocol,
+    });
+    (
+        (node_key(), instance_id(), namespace(), service_name(), kind),
+        (
+            texts(),
+            any_text(),
+            any::<u16>(),
+            btree_map(any_text(), address, 0..3),
+            pairs(),
+        ),
+        (
+            weights,
+            any::<bool>(),
+            option::of(proxy()),
+            opaque_map(),
+            option::of(peer_meta),
+        ),
+    )
+        .prop_map(
+            |(
+                (node, id, namespace, service, kind),
+                (tags, address, port, tagged_addresses, meta),
+                (weights, enable_tag_override, proxy, gateway_config, peer_meta),
+            )| Instance {
+                key: InstanceKey { node, id },
+                namespace,
+                service,
+                kind,
+                tags,
+                address,
+                port,
+                tagged_addresses,
+                meta,
+                weights,
+                enable_tag_override,
+                proxy,
+                gateway_config,
+                peer_meta,
+            },
+        )
+}
+
+fn check() -> impl Strategy<Value = Check> {
+    let status = select(vec![
+        CheckStatus::Passing,
+        CheckStatus::Warning,
+        CheckStatus::Critical,
+        CheckStatus::Maintenance,
+    ]);
+    (
+        (node_key(), check_id(), any_text(), status),
+        (any_text(), any_text(), option::of(instance_id())),
+        option::of((namespace(), service_name())),
+    )
+        .prop_map(
+            |((node, id, name, status), (notes, output, instance), service)| Check {
+                key: CheckKey { node, id },
+                name,
+                status,
+                notes,
+                output,
+                instance,
+                service,
+            },
+        )
+}
+
+pub(super) fn row() -> impl Strategy<Value = Row> {
+    prop_oneof![
+        roots().prop_map(|roots| Row::Roots(Arc::new(roots))),
+        ca_key().prop_map(|key| Row::CaKey(Arc::new(key))),
+        entry().prop_map(|entry| Row::Config(Arc::new(entry))),
+        peering().prop_map(|peering| Row::Peering(Arc::new(peering))),
+        (peering_key(), secrets()).prop_map(|(key, secrets)| Row::Secrets(key, Arc::new(secrets))),
+        bundle().prop_map(|bundle| Row::Bundle(Arc::new(bundle))),
+        node().prop_map(|node| Row::Node(Arc::new(node))),
+        instance().prop_map(|instance| Row::Instance(Arc::new(instance))),
+        check().prop_map(|check| Row::Check(Arc::new(check))),
+    ]
+}
+
+pub(super) fn stored() -> impl Strategy<Value = StoredRow> {
+    (row(), any::<u64>(), any::<u64>()).prop_map(|(row, create_index, modify_index)| StoredRow {
+        row,
+        create_index,
+        modify_index,
+    })
+}
+
+/// Keys of every kind; texts that are not names may hold anything.
+pub(super) fn key() -> impl Strategy<Value = RowKey> {
+    prop_oneof![
+        Just(RowKey::Roots),
+        any_text().prop_map(RowKey::CaKey),
+        (
+            select(ConfigKind::ALL.to_vec()),
+            partition(),
+            any_text(),
+            any_text()
+        )
+            .prop_map(|(kind, partition, namespace, name)| RowKey::Config(ConfigKey {
+                kind,
+                partition,
+                namespace,
+                name
+            })),
+        peering_key().prop_map(RowKey::Peering),
+        peering_key().prop_map(RowKey::Secrets),
+        peering_key().prop_map(RowKey::Bundle),
+        node_key().prop_map(RowKey::Node),
+        (node_key(), instance_id()).prop_map(|(node, id)| RowKey::Instance(InstanceKey { node, id })),
+        (node_key(), check_id()).prop_map(|(node, id)| RowKey::Check(CheckKey { node, id })),
+    ]
+}
