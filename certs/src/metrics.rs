@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 /// Leaves issued, by kind of identity.
 pub(crate) static ISSUED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     telemetry::counter_vec(
-        "peerway_certs_leaves_issued_total",
+        "peerway_certs_issued_leaves_total",
         "leaf certificates issued",
         &["kind"],
     )
@@ -24,7 +24,7 @@ pub(crate) static FAILED: LazyLock<IntCounter> = LazyLock::new(|| {
 /// Requests that were refused: a foreign identity, or too many of them.
 pub(crate) static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     telemetry::counter_vec(
-        "peerway_certs_refused_total",
+        "peerway_certs_refusals_total",
         "requests for a leaf that were refused",
         &["reason"],
     )

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
 /// Leaves for proxies and for the API, from the authority.
-pub struct Authority {
+pub(crate) struct Authority {
     pub(crate) certs: Certs,
     pub(crate) datacenter: Datacenter,
 }
@@ -39,7 +39,7 @@ impl Leaves for Authority {
 }
 
 /// Peerings for the API, from the link.
-pub struct Peerings {
+pub(crate) struct Peerings {
     pub(crate) link: Link,
     pub(crate) reader: Reader,
     /// Whether peerings are offered at all.

@@ -26,7 +26,7 @@ fn cure(cause: &std::io::Error) -> &'static str {
 ///
 /// # Errors
 /// [`ListenError`] with the address, the setting and a cure.
-pub async fn listen(setting: &'static str, addr: SocketAddr) -> Result<TcpListener, ListenError> {
+pub(crate) async fn listen(setting: &'static str, addr: SocketAddr) -> Result<TcpListener, ListenError> {
     let listener = TcpListener::bind(addr)
         .await
         .map_err(|cause| ListenError { addr, setting, cause })?;

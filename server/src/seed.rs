@@ -42,7 +42,7 @@ fn node_key(settings: &Settings) -> NodeKey {
 }
 
 /// The row of this server's node; it keeps the id that it was given first.
-pub fn node(settings: &Settings, snapshot: &Snapshot) -> Node {
+pub(crate) fn node(settings: &Settings, snapshot: &Snapshot) -> Node {
     let key = node_key(settings);
     let id = snapshot.node(&key).and_then(|node| node.id.clone());
     let tagged = |tag: &str, addr: IpAddr| (tag.to_owned(), addr.to_string());
@@ -63,7 +63,7 @@ pub fn node(settings: &Settings, snapshot: &Snapshot) -> Node {
 ///
 /// # Errors
 /// The first item that is wrong; nothing is written then.
-pub async fn seed(settings: &Settings, writer: &Writer, reader: &Reader) -> Result<(), SeedError> {
+pub(crate) async fn seed(settings: &Settings, writer: &Writer, reader: &Reader) -> Result<(), SeedError> {
     let snapshot = reader.snapshot();
     let node = node(settings, &snapshot);
     let key = node.key.clone();

@@ -72,7 +72,7 @@ impl Certificates {
 ///
 /// # Errors
 /// When the TLS library refuses its own defaults.
-pub fn accept(
+pub(crate) fn accept(
     listener: TcpListener,
     server_name: String,
     mut leaves: watch::Receiver<Option<Arc<Leaf>>>,
@@ -153,7 +153,7 @@ async fn shake_hands(
 }
 
 /// A connection of a peer.
-pub struct PeerConnection(TlsStream<TcpStream>);
+pub(crate) struct PeerConnection(TlsStream<TcpStream>);
 
 impl Connected for PeerConnection {
     type ConnectInfo = ();

@@ -1,5 +1,12 @@
 //! The corridor end to end, on real Envoys: the demo's story, with the newest and the oldest supported Envoy.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV, envoy};
 use serde_json::Value;
 use std::process::Command;

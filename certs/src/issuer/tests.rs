@@ -256,11 +256,11 @@ async fn another_active_root_renews_everything() {
     }
     let text = peerway_runtime::telemetry::metrics_text();
     assert!(
-        text.contains("peerway_certs_leaves_issued_total{kind=\"server\"}"),
+        text.contains("peerway_certs_issued_leaves_total{kind=\"server\"}"),
         "{text}"
     );
     assert!(
-        text.contains("peerway_certs_leaves_issued_total{kind=\"service\"}"),
+        text.contains("peerway_certs_issued_leaves_total{kind=\"service\"}"),
         "{text}"
     );
     assert!(

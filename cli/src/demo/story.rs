@@ -153,6 +153,19 @@ fn play(stage: &Stage, scene: &mut Scene, report: &mut Report) -> Result<()> {
         "h",
         "west deletes the peering: east sees it and the call fails",
         || deleted(scene),
+    )?;
+    report.step(
+        "end",
+        "still nothing rejected, and nothing has ended by itself",
+        || {
+            let fallen: Vec<String> = stage
+                .fallen()
+                .iter()
+                .map(|process| process.name().to_owned())
+                .collect();
+            ensure!(fallen.is_empty(), "ended by themselves: {}", fallen.join(", "));
+            accepted(scene)
+        },
     )
 }
 
@@ -352,6 +365,7 @@ fn instance(stage: &Stage, scene: &mut Scene) -> Result<String> {
             count => bail!("{count} connections"),
         }
     })?;
+    accepted_by(&second.envoy)?;
     second.envoy.process.stop();
     second.service.stop();
     let calls = steady.stop()?;
@@ -364,25 +378,30 @@ fn instance(stage: &Stage, scene: &mut Scene) -> Result<String> {
 
 fn accepted(scene: &Scene) -> Result<String> {
     for envoy in scene.envoys() {
-        let rejected: Vec<(String, u64)> = envoy
-            .stats("update_rejected")?
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .collect();
-        ensure!(
-            rejected.is_empty(),
-            "{} rejected {rejected:?}",
-            envoy.process.name()
-        );
-        let log = std::fs::read_to_string(envoy.process.log())?;
-        if let Some(line) = log
-            .lines()
-            .find(|line| line.to_ascii_lowercase().contains("deprecated"))
-        {
-            bail!("{} warned: {line}", envoy.process.name());
-        }
+        accepted_by(envoy)?;
     }
     Ok("update_rejected is 0 on all five".to_owned())
+}
+
+fn accepted_by(envoy: &Envoy) -> Result<()> {
+    let rejected: Vec<(String, u64)> = envoy
+        .stats("update_rejected")?
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    ensure!(
+        rejected.is_empty(),
+        "{} rejected {rejected:?}",
+        envoy.process.name()
+    );
+    let log = std::fs::read_to_string(envoy.process.log())?;
+    if let Some(line) = log
+        .lines()
+        .find(|line| line.to_ascii_lowercase().contains("deprecated"))
+    {
+        bail!("{} warned: {line}", envoy.process.name());
+    }
+    Ok(())
 }
 
 fn deleted(scene: &Scene) -> Result<String> {

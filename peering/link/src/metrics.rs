@@ -38,7 +38,7 @@ static PEERINGS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 });
 static CONNECTED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauge_vec(
-        "peerway_peering_connected",
+        "peerway_peering_connected_streams",
         "1 while the stream of a peering is connected, else 0.",
         &["partition", "peer"],
     )

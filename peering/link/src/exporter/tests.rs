@@ -1,3 +1,5 @@
+//! What a peer is offered, and that an upkept offer equals a fresh one.
+
 use super::*;
 use crate::fixture::{self, World};
 use peerway_state::Snapshot;

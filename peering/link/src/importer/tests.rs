@@ -1,3 +1,5 @@
+//! What an import leaves in the store, and what it never touches.
+
 use super::*;
 use crate::exporter;
 use crate::fixture::{self, World};

@@ -1,3 +1,5 @@
+//! Byte vectors of every message, both ways.
+
 use super::messages::{self as wire, Payload};
 use super::*;
 use peerway_model::peering::RemoteInfo;

@@ -1,3 +1,5 @@
+//! What is refused from a peer, by name, and what is let in.
+
 use super::*;
 use crate::offer::{OfferedCheck, OfferedInstance, OfferedNode, OfferedProxy, OfferedService};
 use crate::pem::tests::certificate;

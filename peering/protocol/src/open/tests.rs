@@ -1,3 +1,5 @@
+//! Tables of who may open a stream and who may exchange a secret.
+
 use super::*;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{Partition, PeerName, PeeringKey};

@@ -1,3 +1,5 @@
+//! Tables of messages in and effects out, for both roles.
+
 use super::*;
 use crate::message::{Content, OPERATION_UPSERT, Response};
 use crate::offer::OfferedInstance;

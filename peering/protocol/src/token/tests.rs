@@ -1,3 +1,5 @@
+//! Tokens that survive a round trip, and texts that are no tokens.
+
 use super::*;
 use crate::pem::tests::certificate;
 use proptest::prelude::*;
