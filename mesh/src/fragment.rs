@@ -172,6 +172,9 @@ pub struct Chain {
     pub stat_prefix: String,
     /// The Envoy cluster that bytes go to.
     pub cluster: String,
+    /// Whether the application speaks before its client does. Then its connection cannot wait for the client's first
+    /// bytes, which is when policy is decided otherwise.
+    pub server_first: bool,
 }
 
 /// mTLS as a server; a client certificate is always required.

@@ -42,6 +42,8 @@ pub(crate) enum FragmentKey {
         address: ServiceAddress,
         /// The service that the sidecar stands for.
         service: ServiceKey,
+        /// Whether its application speaks before its client does.
+        server_first: bool,
     },
     /// Where a sidecar takes calls of its application.
     UpstreamListener {

@@ -32,9 +32,11 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
         FragmentKey::GatewayEndpoints(face, service) => {
             endpoints::gateway(reading, *face, service).map(Fragment::Endpoints)
         }
-        FragmentKey::PublicListener { address, service } => {
-            listener::public(reading, address, service).map(Fragment::Listener)
-        }
+        FragmentKey::PublicListener {
+            address,
+            service,
+            server_first,
+        } => listener::public(reading, address, service, *server_first).map(Fragment::Listener),
         FragmentKey::UpstreamListener { address, service } => {
             listener::upstream(reading, address, service).map(Fragment::Listener)
         }

@@ -67,13 +67,13 @@ impl Envoy {
         Ok(self.stats(part)?.values().sum())
     }
 
-    /// How often the RBAC filter has refused a connection.
+    /// How often a caller was refused: by the RBAC filter, and on an Envoy that cannot wait for it (1.36) already in
+    /// the handshake.
     ///
     /// # Errors
     /// When Envoy does not answer.
     pub fn denied(&self) -> Result<u64> {
-        self.sum("connect_authz.rbac.denied")
-            .or_else(|_| self.sum("rbac.denied"))
+        Ok(self.sum("connect_authz.rbac.denied")? + self.sum("ssl.fail_verify_san")?)
     }
 
     /// Addresses of the endpoints of the Envoy clusters whose names contain `part`.

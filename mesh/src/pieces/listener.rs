@@ -11,6 +11,7 @@ pub(super) fn public(
     reading: &mut Reading<'_>,
     address: &ServiceAddress,
     service: &ServiceKey,
+    server_first: bool,
 ) -> Option<Listener> {
     // Without a policy there is no listener: it must never be open.
     let authorization = reading.authorization(service)?;
@@ -26,6 +27,7 @@ pub(super) fn public(
             authorization: Some((*authorization).clone()),
             stat_prefix: naming::PUBLIC_LISTENER.to_owned(),
             cluster: naming::LOCAL_APP.to_owned(),
+            server_first,
         }],
     })
 }
@@ -59,6 +61,7 @@ pub(super) fn upstream(
             authorization: None,
             stat_prefix: naming::upstream_stats(&identity, service),
             cluster,
+            server_first: false,
         }],
     })
 }
@@ -81,6 +84,7 @@ pub(super) fn gateway(
             authorization: None,
             stat_prefix: route.stat_prefix.clone(),
             cluster: route.cluster.clone(),
+            server_first: false,
         })
         .collect();
     (!chains.is_empty()).then(|| Listener {

@@ -5,7 +5,7 @@ use crate::address;
 use crate::fragment_key::FragmentKey;
 use crate::pieces::{DEFAULT_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS};
 use crate::read::Reading;
-use peerway_model::instance::GatewayMode;
+use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::{
     ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Origin, PeeringKey, Proxy, ServiceAddress,
     ServiceKey, SpiffeId, Upstream,
@@ -30,6 +30,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         keys.add(FragmentKey::PublicListener {
             address,
             service: service.clone(),
+            server_first: proxy.config.get("server_first").is_some_and(says_yes),
         });
     }
     let inherited = inherited_mode(proxy, &service, reading);
@@ -72,6 +73,10 @@ fn local_app(instance: &Instance, proxy: &Proxy, reading: &mut Reading<'_>) -> O
         port,
     };
     address::ip(&given).or_else(|| address::host(&given))
+}
+
+fn says_yes(given: &Opaque) -> bool {
+    matches!(given, Opaque::Bool(true)) || given.as_text() == Some("true")
 }
 
 /// The configured address, else the instance's own, else every one of the machine.

@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::config::rbac::v3::principal::{Identifier, Set};
 use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, Rbac as Rules, rbac};
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac;
 use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3::Config as MtlsAuthenticated;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::SubjectAltNameMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::util::pack_any;
@@ -57,6 +58,31 @@ pub(crate) fn filter(authorization: &Authorization) -> Rbac {
         stat_prefix: STAT_PREFIX.to_owned(),
         ..Rbac::default()
     }
+}
+
+/// URI SANs of which a client certificate must have one, so that callers who are surely not allowed do not get past
+/// the handshake; `None` when the list says who is denied. Never empty: an empty list would admit everybody.
+pub(crate) fn names(authorization: &Authorization) -> Option<Vec<SubjectAltNameMatcher>> {
+    if authorization.action != Action::Allow {
+        return None;
+    }
+    let mut names: Vec<String> = authorization
+        .callers
+        .iter()
+        .map(|caller| pattern::caller(&caller.include))
+        .collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() {
+        names.push(pattern::NOTHING.to_owned());
+    }
+    let regex = |regex| {
+        MatchPattern::SafeRegex(RegexMatcher {
+            regex,
+            ..RegexMatcher::default()
+        })
+    };
+    Some(names.into_iter().map(|name| tls::uri(regex(name))).collect())
 }
 
 /// Callers that may pass: those listed, as long as their certificate names no other trust domain.

@@ -9,8 +9,10 @@ pub const OLDEST: (u32, u32) = (1, 36);
 /// purpose, because each is encoded for separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
-    /// Envoy 1.36 and later.
+    /// Envoy 1.36: connects to the application before policy has decided.
     From1_36,
+    /// Envoy 1.37 and later: can wait with that (`TcpProxy.upstream_connect_mode`).
+    From1_37,
 }
 
 impl Dialect {
@@ -21,8 +23,10 @@ impl Dialect {
     pub fn of(major: u32, minor: u32) -> Result<Self, TooOld> {
         if (major, minor) < OLDEST {
             Err(TooOld { major, minor })
-        } else {
+        } else if (major, minor) < (1, 37) {
             Ok(Dialect::From1_36)
+        } else {
+            Ok(Dialect::From1_37)
         }
     }
 }
@@ -55,8 +59,9 @@ mod tests {
 
     #[test]
     fn old_envoys_are_told_what_to_do() {
-        for (major, minor) in [(1, 36), (1, 40), (1, 99), (2, 0)] {
-            assert_eq!(Dialect::of(major, minor), Ok(Dialect::From1_36));
+        assert_eq!(Dialect::of(1, 36), Ok(Dialect::From1_36));
+        for (major, minor) in [(1, 37), (1, 40), (1, 99), (2, 0)] {
+            assert_eq!(Dialect::of(major, minor), Ok(Dialect::From1_37));
         }
         for (major, minor) in [(0, 0), (1, 0), (1, 35)] {
             assert!(Dialect::of(major, minor).is_err());

@@ -39,6 +39,8 @@ pub fn translate(fragment: &Fragment, dialect: Dialect) -> Resource {
         Fragment::Endpoints(endpoints) => {
             Resource::encode(kind, name, version, endpoints::endpoints(endpoints))
         }
-        Fragment::Listener(listener) => Resource::encode(kind, name, version, listener::listener(listener)),
+        Fragment::Listener(listener) => {
+            Resource::encode(kind, name, version, listener::listener(listener, dialect))
+        }
     }
 }

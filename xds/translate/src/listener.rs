@@ -1,5 +1,6 @@
 //! Listeners.
 
+use crate::dialect::Dialect;
 use crate::packed::{address, millis};
 use crate::{authorization, tls};
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
@@ -7,8 +8,8 @@ use envoy_types::pb::envoy::config::listener::v3::{
     Filter, FilterChain, FilterChainMatch, Listener as EnvoyListener, ListenerFilter, filter, listener_filter,
 };
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
-use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, UpstreamConnectMode};
 use envoy_types::pb::google::protobuf::UInt32Value;
 use envoy_types::util::pack_any;
 use peerway_mesh::{Chain, Direction, Listener};
@@ -19,10 +20,12 @@ const HANDSHAKE_TIMEOUT_MS: u64 = 15_000;
 /// How many endpoints are tried for one connection. An instance that was registered a moment before it listens, or
 /// that went away a moment before anybody knew, costs a retry and no call. Nothing was sent to the endpoint by then.
 const CONNECT_ATTEMPTS: u32 = 4;
+/// How much a client may send before the application is connected, in bytes: more waits in the kernel.
+const EARLY_BYTES: u32 = 64 << 10;
 /// The name of the chain that takes every connection.
 const UNMATCHED: &str = "any";
 
-pub(crate) fn listener(listener: &Listener) -> EnvoyListener {
+pub(crate) fn listener(listener: &Listener, dialect: Dialect) -> EnvoyListener {
     let direction = match listener.direction {
         Direction::Inbound => TrafficDirection::Inbound,
         Direction::Outbound => TrafficDirection::Outbound,
@@ -32,15 +35,41 @@ pub(crate) fn listener(listener: &Listener) -> EnvoyListener {
     EnvoyListener {
         name: listener.name.clone(),
         address: Some(address(&listener.address)),
-        filter_chains: listener.chains.iter().map(chain).collect(),
+        filter_chains: listener.chains.iter().map(|own| chain(own, dialect)).collect(),
         listener_filters: by_name.then(tls_inspector).into_iter().collect(),
         traffic_direction: i32::from(direction),
         ..EnvoyListener::default()
     }
 }
 
+/// When a chain decides about a caller. Envoy's RBAC filter looks at a connection only when its first bytes come, and
+/// the TCP proxy behind it connects to the application before that: what an application says first would reach a
+/// caller that is about to be refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Decided {
+    /// There is nobody to decide about.
+    Never,
+    /// At the client's first bytes; the application is not connected before.
+    AtFirstBytes,
+    /// In the TLS handshake, by the names in the certificate, and again by the filter: where the application speaks
+    /// first, or Envoy cannot wait. The handshake cannot leave single callers out of a wildcard, so those are refused
+    /// only at their first bytes.
+    AtHandshake,
+}
+
+impl Decided {
+    fn of(chain: &Chain, dialect: Dialect) -> Self {
+        match (&chain.authorization, dialect) {
+            (None, _) => Decided::Never,
+            (Some(_), Dialect::From1_37) if !chain.server_first => Decided::AtFirstBytes,
+            (Some(_), _) => Decided::AtHandshake,
+        }
+    }
+}
+
 /// The one builder of TCP chains: who may pass always comes before where it goes.
-fn chain(chain: &Chain) -> FilterChain {
+fn chain(chain: &Chain, dialect: Dialect) -> FilterChain {
+    let decided = Decided::of(chain, dialect);
     let mut filters = Vec::new();
     if let Some(authorization) = &chain.authorization {
         filters.push(filter(
@@ -48,17 +77,23 @@ fn chain(chain: &Chain) -> FilterChain {
             authorization::filter(authorization),
         ));
     }
-    filters.push(filter(
-        "envoy.filters.network.tcp_proxy",
-        TcpProxy {
-            stat_prefix: chain.stat_prefix.clone(),
-            cluster_specifier: Some(ClusterSpecifier::Cluster(chain.cluster.clone())),
-            max_connect_attempts: Some(UInt32Value {
-                value: CONNECT_ATTEMPTS,
-            }),
-            ..TcpProxy::default()
-        },
-    ));
+    let mut proxy = TcpProxy {
+        stat_prefix: chain.stat_prefix.clone(),
+        cluster_specifier: Some(ClusterSpecifier::Cluster(chain.cluster.clone())),
+        max_connect_attempts: Some(UInt32Value {
+            value: CONNECT_ATTEMPTS,
+        }),
+        ..TcpProxy::default()
+    };
+    if decided == Decided::AtFirstBytes {
+        proxy.upstream_connect_mode = i32::from(UpstreamConnectMode::OnDownstreamData);
+        proxy.max_early_data_bytes = Some(UInt32Value { value: EARLY_BYTES });
+    }
+    filters.push(filter("envoy.filters.network.tcp_proxy", proxy));
+    let admitted = chain
+        .authorization
+        .as_ref()
+        .filter(|_| decided == Decided::AtHandshake);
     let named = !chain.server_names.is_empty();
     FilterChain {
         // Not the place in the list: Envoy drains the connections of a chain that was renamed, and a new neighbour
@@ -73,7 +108,7 @@ fn chain(chain: &Chain) -> FilterChain {
             ..FilterChainMatch::default()
         }),
         filters,
-        transport_socket: chain.tls.as_ref().map(tls::downstream),
+        transport_socket: chain.tls.as_ref().map(|own| tls::downstream(own, admitted)),
         transport_socket_connect_timeout: chain.tls.as_ref().map(|_| millis(HANDSHAKE_TIMEOUT_MS)),
         ..FilterChain::default()
     }

@@ -1,6 +1,6 @@
 //! mTLS contexts, and how a URI SAN is matched. Key material is never inside: it comes as secrets.
 
-use crate::{packed, source};
+use crate::{authorization, packed, source};
 use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::{
     CombinedCertificateValidationContext, ValidationContextType,
@@ -15,7 +15,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
-use peerway_mesh::{DownstreamTls, LEAF_SECRET, UpstreamTls};
+use peerway_mesh::{Authorization, DownstreamTls, LEAF_SECRET, UpstreamTls};
 
 /// mTLS as a client: the server must show one of the identities, vouched for by the validation's roots.
 pub(crate) fn upstream(tls: &UpstreamTls) -> TransportSocket {
@@ -41,9 +41,23 @@ pub(crate) fn upstream(tls: &UpstreamTls) -> TransportSocket {
     })
 }
 
-/// mTLS as a server: any client that the validation's roots vouch for; who may go on is decided later.
-pub(crate) fn downstream(tls: &DownstreamTls) -> TransportSocket {
-    let validation = ValidationContextType::ValidationContextSdsSecretConfig(source::secret(&tls.validation));
+/// mTLS as a server: any client that the validation's roots vouch for; who may go on is decided later, unless
+/// `admitted` says that the handshake has to fail for those who may not.
+pub(crate) fn downstream(tls: &DownstreamTls, admitted: Option<&Authorization>) -> TransportSocket {
+    let roots = source::secret(&tls.validation);
+    let validation = match admitted.and_then(authorization::names) {
+        None => ValidationContextType::ValidationContextSdsSecretConfig(roots),
+        Some(names) => {
+            ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
+                default_validation_context: Some(CertificateValidationContext {
+                    match_typed_subject_alt_names: names,
+                    ..CertificateValidationContext::default()
+                }),
+                validation_context_sds_secret_config: Some(roots),
+                ..CombinedCertificateValidationContext::default()
+            })
+        }
+    };
     packed::tls_socket(DownstreamTlsContext {
         common_tls_context: Some(common(validation)),
         require_client_certificate: Some(BoolValue { value: true }),

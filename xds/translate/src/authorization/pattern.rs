@@ -10,6 +10,9 @@ use peerway_model::config::Pattern;
 /// One path segment, whatever it is.
 const SEGMENT: &str = "[^/]+";
 
+/// Matches no text at all: a class without members.
+pub(super) const NOTHING: &str = r"[^\x00-\x{10FFFF}]";
+
 /// The identities that `pattern` means, in any datacenter.
 pub(super) fn caller(pattern: &CallerPattern) -> String {
     let partition = escaped(pattern.partition.as_str());

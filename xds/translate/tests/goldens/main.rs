@@ -34,7 +34,11 @@ fn check(name: &str, resource: &Resource) {
 }
 
 fn golden(name: &str, fragment: Fragment) {
-    let resource = translate(&fragment, Dialect::From1_36);
+    golden_for(name, fragment, Dialect::From1_37);
+}
+
+fn golden_for(name: &str, fragment: Fragment, dialect: Dialect) {
+    let resource = translate(&fragment, dialect);
     assert_eq!(resource.name, fragment.name());
     check(name, &resource);
 }
@@ -89,6 +93,7 @@ fn public(authorization: Authorization) -> Fragment {
             authorization: Some(authorization),
             stat_prefix: "public_listener".to_owned(),
             cluster: "local_app".to_owned(),
+            server_first: false,
         }],
     })
 }
@@ -187,12 +192,35 @@ fn listeners() {
             callers: vec![callers(&theirs, None, Some("good"))],
         }),
     );
+    // Where policy cannot wait for the client's first bytes, the handshake has to refuse whom it can.
+    let allow = |callers| Authorization {
+        action: Action::Allow,
+        callers,
+    };
+    let listed = || {
+        vec![
+            callers(&theirs, Some("web"), None),
+            callers(&theirs, None, Some("bad")),
+        ]
+    };
+    let Fragment::Listener(mut first) = public(allow(listed())) else {
+        unreachable!()
+    };
+    first.chains[0].server_first = true;
+    golden("listener_server_first", Fragment::Listener(first));
+    golden_for("listener_1_36", public(allow(listed())), Dialect::From1_36);
+    golden_for(
+        "listener_1_36_nobody",
+        public(allow(Vec::new())),
+        Dialect::From1_36,
+    );
     let passthrough = |names: &[&str], cluster: &str| Chain {
         server_names: names.iter().map(|name| (*name).to_owned()).collect(),
         tls: None,
         authorization: None,
         stat_prefix: format!("mesh_gateway_local_peered.{cluster}"),
         cluster: cluster.to_owned(),
+        server_first: false,
     };
     golden(
         "listener_gateway",
