@@ -48,6 +48,21 @@ impl TestStage {
     }
 }
 
+impl TestStage {
+    /// Ends a test that used Envoys: none of them may have rejected anything or warned of a deprecated field.
+    ///
+    /// # Errors
+    /// The first that has, with what it said.
+    pub fn finish(self) -> Result<()> {
+        let looked_at = self.stage.nothing_rejected()?;
+        if looked_at == 0 {
+            bail!("the test ran no Envoy, there is nothing to finish")
+        } else {
+            Ok(())
+        }
+    }
+}
+
 impl Drop for TestStage {
     fn drop(&mut self) {
         self.stage.stop();

@@ -240,4 +240,5 @@ fn each_side_sees_the_others_identity_vouched_for_by_the_others_root() {
         &west_roots,
         dir,
     );
+    test.finish().unwrap();
 }

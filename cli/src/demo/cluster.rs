@@ -139,10 +139,12 @@ impl Cluster {
             "--concurrency".to_owned(),
             "1".to_owned(),
         ];
-        Ok(Envoy {
+        let envoy = Envoy {
             process: self.stage.start(name, &args)?,
             admin,
-        })
+        };
+        self.stage.watch(&envoy);
+        Ok(envoy)
     }
 
     /// State of a peering, `None` when there is none of this name.

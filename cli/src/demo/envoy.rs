@@ -2,7 +2,7 @@
 
 use super::stage::{Process, wait_for};
 use crate::client::Client;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -74,6 +74,33 @@ impl Envoy {
     /// When Envoy does not answer.
     pub fn denied(&self) -> Result<u64> {
         Ok(self.sum("connect_authz.rbac.denied")? + self.sum("ssl.fail_verify_san")?)
+    }
+
+    /// Checks that it has rejected no update and warned of no deprecated field.
+    ///
+    /// # Errors
+    /// When it has, with what it said.
+    pub fn has_rejected_nothing(&self) -> Result<()> {
+        if self.process.is_running() {
+            let rejected: Vec<(String, u64)> = self
+                .stats("update_rejected")?
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .collect();
+            ensure!(
+                rejected.is_empty(),
+                "{} rejected {rejected:?}",
+                self.process.name()
+            );
+        }
+        let log = std::fs::read_to_string(self.process.log())?;
+        if let Some(line) = log
+            .lines()
+            .find(|line| line.to_ascii_lowercase().contains("deprecated"))
+        {
+            bail!("{} warned: {line}", self.process.name());
+        }
+        Ok(())
     }
 
     /// Addresses of the endpoints of the Envoy clusters whose names contain `part`.

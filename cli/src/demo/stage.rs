@@ -1,5 +1,6 @@
 //! Processes of a demo or a test: started with their logs in files, all of them stopped in the end.
 
+use super::envoy::Envoy;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
@@ -99,6 +100,7 @@ pub struct Stage {
     binary: PathBuf,
     envoy: PathBuf,
     processes: Arc<Mutex<Vec<Process>>>,
+    envoys: Arc<Mutex<Vec<Envoy>>>,
 }
 
 impl Stage {
@@ -126,6 +128,7 @@ impl Stage {
             binary: binary.to_owned(),
             envoy: envoy.to_owned(),
             processes: Arc::default(),
+            envoys: Arc::default(),
         })
     }
 
@@ -198,6 +201,27 @@ impl Stage {
         let path = self.dir.join(name);
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path.display().to_string())
+    }
+
+    /// Remembers an Envoy, for [`Stage::nothing_rejected`].
+    pub fn watch(&self, envoy: &Envoy) {
+        self.envoys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(envoy.clone());
+    }
+
+    /// Checks that no Envoy that runs has rejected anything and that none, running or stopped, has warned of a
+    /// deprecated field; how many were looked at.
+    ///
+    /// # Errors
+    /// The first that has, with what it said.
+    pub fn nothing_rejected(&self) -> Result<usize> {
+        let envoys = self.envoys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for envoy in &envoys {
+            envoy.has_rejected_nothing()?;
+        }
+        Ok(envoys.len())
     }
 
     /// Processes that were started and not stopped through their handle but have ended.
