@@ -47,7 +47,7 @@ pub(super) fn run(args: DemoArgs) -> Result<ExitCode> {
 
 async fn play(args: &DemoArgs, stage: &Stage) -> Result<ExitCode> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let (thread_stage, json) = (stage.clone(), args.json.clone());
+    let (thread_stage, json, once) = (stage.clone(), args.json.clone(), args.once);
     let story = tokio::task::spawn_blocking(move || -> Result<(bool, Option<Scene>)> {
         let mut report = Report::default();
         let told = story::tell_all(&thread_stage, &mut report);
@@ -55,6 +55,12 @@ async fn play(args: &DemoArgs, stage: &Stage) -> Result<ExitCode> {
             write(&report, file)?;
         }
         println!("\n{} steps in {:.1} s", report.steps.len(), report.seconds);
+        if let Ok(scene) = &told
+            && !once
+        {
+            println!("Peering the clusters again, so that there is something to try.");
+            story::introduce_again(scene)?;
+        }
         Ok((report.ok && told.is_ok(), told.ok()))
     });
     let (ok, scene) = tokio::select! {
@@ -96,5 +102,8 @@ fn show(scene: &Scene) {
     for envoy in scene.envoys() {
         println!("{:<20} Envoy admin http://{}", envoy.process.name(), envoy.admin);
     }
-    println!("{:<20} dials api at 127.0.0.1:{}", "web", scene.web_dials);
+    println!(
+        "{:<20} curl http://127.0.0.1:{}/hello",
+        "web calls api with", scene.web_dials
+    );
 }

@@ -84,6 +84,22 @@ pub fn introduce(scene: &Scene) -> Result<()> {
     peer(scene).map(|_| ())
 }
 
+/// Peers the clusters again after the story's end, so that there is something to try: export and intention still stand.
+///
+/// # Errors
+/// When web's call does not arrive.
+pub fn introduce_again(scene: &Scene) -> Result<()> {
+    scene.east.cli(&["peering", "delete", "-name=west"])?;
+    wait_for("the ended peering to be gone in east", SETTLE, || {
+        match scene.east.peering_state("west")? {
+            None => Ok(()),
+            Some(state) => bail!("it is {state}"),
+        }
+    })?;
+    introduce(scene)?;
+    wait_for("web's call to arrive", SETTLE, || scene.web().call()).map(|_| ())
+}
+
 /// Tells the whole story on `stage`; the report is complete up to the first failed step. The scene is left running.
 ///
 /// # Errors
