@@ -30,8 +30,12 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The Envoy versions that are supported, newest first.
 const ENVOY_VERSIONS: &[&str] = &["1.40.0", "1.39.3", "1.38.3", "1.37.0", "1.36.4"];
-/// Streams that one gRPC connection may have open.
-const STREAMS_PER_CONNECTION: u32 = 2048;
+/// Streams that one connection of proxies may have open: an aggregator may carry many proxies over one.
+const PROXY_STREAMS: u32 = 2048;
+/// Streams that one connection of a peer may have open; it needs one, and one more to exchange a secret.
+const PEER_STREAMS: u32 = 8;
+/// Most bytes of the headers of one gRPC request.
+const MAX_HEADER_BYTES: u32 = 16 << 10;
 
 /// Why a server did not start, or stopped by itself.
 #[derive(Debug, Error)]
@@ -222,11 +226,12 @@ fn link_config(settings: &Settings, listener: Option<&TcpListener>) -> LinkConfi
     }
 }
 
-fn grpc_server() -> Server {
+fn grpc_server(streams: u32) -> Server {
     Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_concurrent_streams(Some(STREAMS_PER_CONNECTION))
+        .max_concurrent_streams(Some(streams))
+        .http2_max_header_list_size(Some(MAX_HEADER_BYTES))
         .tcp_nodelay(true)
 }
 
@@ -241,7 +246,7 @@ fn serve_peers(
     let connections = tls::accept(listener, server_name, certs.server_certificate())?;
     let (service, stop) = (PeerStreamServer::new(link.clone()), tasks.watch());
     tasks.spawn("peering endpoint", async move {
-        let router = grpc_server().add_service(service);
+        let router = grpc_server(PEER_STREAMS).add_service(service);
         router
             .serve_with_incoming_shutdown(connections, async move { stop.signaled().await })
             .await
@@ -252,7 +257,7 @@ fn serve_peers(
 fn serve_proxies(listener: TcpListener, gate: &Gate, tasks: &Tasks) {
     let (service, stop) = (gate.service(), tasks.watch());
     tasks.spawn("xds", async move {
-        let router = grpc_server().add_service(service);
+        let router = grpc_server(PROXY_STREAMS).add_service(service);
         router
             .serve_with_incoming_shutdown(
                 TcpListenerStream::new(listener),

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,8 +23,8 @@ use tonic::transport::server::Connected;
 
 /// How long a peer may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes under way at once; further connections wait in the kernel's queue.
-const MAX_HANDSHAKES: usize = 256;
+/// Connections at once, those shaking hands included; further ones wait in the kernel's queue. A peer needs one.
+const MAX_CONNECTIONS: usize = 1024;
 /// Connections that have shaken hands and wait to be served.
 const ACCEPTED: usize = 64;
 /// How long to wait after the system refused a connection, for example for want of file descriptors.
@@ -118,7 +118,7 @@ async fn shake_hands(
     acceptor: TlsAcceptor,
     accepted: mpsc::Sender<std::io::Result<PeerConnection>>,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else {
             return;
@@ -137,13 +137,12 @@ async fn shake_hands(
         };
         let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
         tokio::spawn(async move {
-            let _slot = slot;
             // Peering messages are small and must not wait for one another.
             let _ = tcp.set_nodelay(true);
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await {
                 Ok(Ok(tls)) => {
                     // The server has stopped when nobody takes it.
-                    let _ = accepted.send(Ok(PeerConnection(tls))).await;
+                    let _ = accepted.send(Ok(PeerConnection { tls, _slot: slot })).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%from, %error, "a TLS handshake with a peer failed"),
                 Err(_) => tracing::debug!(%from, "a TLS handshake with a peer took too long"),
@@ -153,7 +152,11 @@ async fn shake_hands(
 }
 
 /// A connection of a peer.
-pub(crate) struct PeerConnection(TlsStream<TcpStream>);
+pub(crate) struct PeerConnection {
+    tls: TlsStream<TcpStream>,
+    /// Given back when the connection is closed.
+    _slot: OwnedSemaphorePermit,
+}
 
 impl Connected for PeerConnection {
     type ConnectInfo = ();
@@ -167,7 +170,7 @@ impl AsyncRead for PeerConnection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.tls).poll_read(cx, buf)
     }
 }
 
@@ -177,14 +180,14 @@ impl AsyncWrite for PeerConnection {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.tls).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.tls).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.tls).poll_shutdown(cx)
     }
 }
