@@ -10,7 +10,7 @@ use super::envoy::Envoy;
 use super::report::{Report, tell};
 use super::stage::{Process, Stage, now, wait_for};
 use anyhow::{Result, bail, ensure};
-use calls::{Dialled, Steady};
+pub use calls::{Dialled, Steady};
 use std::time::Duration;
 use topology::{ALLOW_WEB, EXPORT_API};
 
@@ -57,7 +57,8 @@ impl Scene {
         ]
     }
 
-    fn web(&self) -> Dialled {
+    /// web's port for api.
+    pub fn web(&self) -> Dialled {
         Dialled { port: self.web_dials }
     }
 
@@ -97,6 +98,16 @@ pub fn introduce_again(scene: &Scene) -> Result<()> {
         }
     })?;
     introduce(scene)?;
+    wait_for("web's call to arrive", SETTLE, || scene.web().call()).map(|_| ())
+}
+
+/// Exports api to east and lets east's web call it; returns when a call has arrived.
+///
+/// # Errors
+/// When no call arrives.
+pub fn allow(scene: &Scene) -> Result<()> {
+    scene.west.write_config("exported-services.hcl", EXPORT_API)?;
+    scene.west.write_config("service-intentions.hcl", ALLOW_WEB)?;
     wait_for("web's call to arrive", SETTLE, || scene.web().call()).map(|_| ())
 }
 

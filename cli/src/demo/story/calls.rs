@@ -10,13 +10,17 @@ use std::time::Duration;
 
 /// A port of a sidecar behind which another service is.
 #[derive(Clone, Copy)]
-pub(super) struct Dialled {
-    pub(super) port: u16,
+pub struct Dialled {
+    /// The port, on loopback.
+    pub port: u16,
 }
 
 impl Dialled {
-    /// One request on a connection of its own; the body of the answer if it is 200.
-    pub(super) fn call(self) -> Result<String> {
+    /// One request on a connection of its own; the body of the answer.
+    ///
+    /// # Errors
+    /// When there is no answer, or not 200.
+    pub fn call(self) -> Result<String> {
         // A client per call: every call shall open a connection, which is where policy is decided.
         let answer = Client::new(&format!("127.0.0.1:{}", self.port))?.get("/hello")?;
         if answer.status == 200 {
@@ -27,7 +31,10 @@ impl Dialled {
     }
 
     /// One request that must not be answered; how it failed.
-    pub(super) fn must_fail(self) -> Result<String> {
+    ///
+    /// # Errors
+    /// When it was answered.
+    pub fn must_fail(self) -> Result<String> {
         match self.call() {
             Ok(body) => bail!("the call was answered: {body}"),
             Err(error) => Ok(error.root_cause().to_string()),
@@ -39,13 +46,14 @@ impl Dialled {
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Calls without end in the background, until stopped.
-pub(super) struct Steady {
+pub struct Steady {
     done: Arc<AtomicBool>,
     caller: JoinHandle<Result<u64>>,
 }
 
 impl Steady {
-    pub(super) fn start(dialled: Dialled) -> Self {
+    /// Begins to call, each call on a connection of its own.
+    pub fn start(dialled: Dialled) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let stop = done.clone();
         let caller = std::thread::spawn(move || {
@@ -66,7 +74,7 @@ impl Steady {
     ///
     /// # Errors
     /// The first call that failed.
-    pub(super) fn stop(self) -> Result<u64> {
+    pub fn stop(self) -> Result<u64> {
         self.done.store(true, Ordering::Release);
         match self.caller.join() {
             Ok(result) => result,
