@@ -1,8 +1,9 @@
-//! Developer commands: `cargo xtask envoy | demo | test | help`.
+//! Developer commands: `cargo xtask envoy | demo | test | bench | help`.
 //!
 //! Nothing here is shipped. It is a program and not a set of shell scripts so that it runs the same on every
 //! machine that can build Peerway, and so that its decisions have tests.
 
+mod bench;
 mod demo;
 mod envoy;
 mod place;
@@ -24,6 +25,8 @@ developer commands; run as `cargo xtask <command>`
       fetch Envoy, build the peerway binary and run `peerway demo` with the remaining arguments.
   test
       everything that has to pass before a commit: format, lints, a real Envoy, build, tests.
+  bench NAME [--json FILE]
+      build a benchmark optimised and run it; it prints JSON. Without NAME it lists them.
   help
       this text.
 
@@ -33,7 +36,7 @@ environment
 ";
 
 /// The subcommands, in the order of [`HELP`].
-const COMMANDS: [&str; 4] = ["envoy", "demo", "test", "help"];
+const COMMANDS: [&str; 5] = ["envoy", "demo", "test", "bench", "help"];
 
 /// What the first argument asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +44,7 @@ enum Command {
     Envoy,
     Demo,
     Test,
+    Bench,
     Help,
 }
 
@@ -68,6 +72,7 @@ fn parse_command(word: Option<&str>) -> Result<Command, String> {
         Some("envoy") => Ok(Command::Envoy),
         Some("demo") => Ok(Command::Demo),
         Some("test") => Ok(Command::Test),
+        Some("bench") => Ok(Command::Bench),
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
         Some(other) => Err(format!(
             "unknown command {other:?}: known are {}",
@@ -93,6 +98,7 @@ fn dispatch(command: &Command, args: Vec<String>) -> Result<ExitCode> {
             }
             steps::test(&place::Place::find()?)
         }
+        Command::Bench => Err(bench::exec(&place::Place::find()?, args)),
         Command::Help => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)
