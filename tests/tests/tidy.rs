@@ -180,6 +180,45 @@ fn metrics_are_named_by_the_rule() {
 }
 
 #[test]
+fn metrics_and_their_page_agree() {
+    let rooms = edges::Room::all_from(&tree::cargo_metadata().unwrap()).unwrap();
+    let rooms = metrics::Rooms::new(
+        rooms
+            .iter()
+            .map(|room| (room.folder.as_str(), room.library.as_str())),
+    );
+    let page = tree::read(metrics::PAGE).unwrap();
+    expect_none(
+        metrics::DOCUMENTED,
+        over_files(is_rust, |path, text| {
+            metrics::undocumented(&rooms, &page, path, text)
+        })
+        .unwrap(),
+    );
+    let mut known = BTreeSet::new();
+    for file in tree::text_files()
+        .unwrap()
+        .iter()
+        .filter(|file| is_rust(&file.path))
+    {
+        known.extend(
+            metrics::names(&rooms, &file.path, &file.text)
+                .into_iter()
+                .map(|(_, name)| format!("peerway_{name}")),
+        );
+    }
+    let gone: Vec<String> = metrics::documented(&page)
+        .into_iter()
+        .filter(|name| !known.contains(name))
+        .collect();
+    assert!(
+        gone.is_empty(),
+        "{} describes metrics that do not exist: {gone:?}",
+        metrics::PAGE
+    );
+}
+
+#[test]
 fn exceptions_have_reasons_and_name_real_checks() {
     let checks = [
         edges::CHECK,

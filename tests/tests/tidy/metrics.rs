@@ -10,6 +10,11 @@ use crate::{Finding, literals, source};
 /// The name of this check.
 pub(crate) const CHECK: &str = "metric-name";
 
+/// The name of the check that every metric is described.
+pub(crate) const DOCUMENTED: &str = "metric-page";
+/// The page that describes every metric.
+pub(crate) const PAGE: &str = "docs/metrics.md";
+
 const PREFIX: &str = "peerway_";
 
 /// Units that are not the plural of something counted. Base units only: a dashboard scales by itself.
@@ -59,28 +64,59 @@ impl Rooms {
 /// Literals of a file that begin like a metric and are not named like one. Tests are left out: they make up
 /// metrics, wrong ones too.
 pub(crate) fn check(rooms: &Rooms, path: &str, text: &str) -> Vec<Finding> {
+    let faulty = |(line, name): (usize, String)| {
+        let fault = fault(rooms, &name)?;
+        Some(Finding::new(
+            CHECK,
+            path,
+            format!("line {line}: {PREFIX}{name}: {fault}"),
+        ))
+    };
+    names(rooms, path, text).into_iter().filter_map(faulty).collect()
+}
+
+/// Metrics of a file that the page of metrics does not describe.
+pub(crate) fn undocumented(rooms: &Rooms, page: &str, path: &str, text: &str) -> Vec<Finding> {
+    let is_missing = |name: &str| !documented(page).contains(&format!("{PREFIX}{name}"));
+    let missing = names(rooms, path, text)
+        .into_iter()
+        .filter(|(_, name)| is_missing(name));
+    missing
+        .map(|(line, name)| {
+            Finding::new(
+                DOCUMENTED,
+                path,
+                format!("line {line}: {PREFIX}{name} has no row in {PAGE}"),
+            )
+        })
+        .collect()
+}
+
+/// The metrics that have a row in the page: its first cell is the name.
+pub(crate) fn documented(page: &str) -> BTreeSet<String> {
+    page.lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .filter(|name| name.starts_with(PREFIX))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Line and name, without the prefix, of every literal of a file that begins like a metric.
+pub(crate) fn names(rooms: &Rooms, path: &str, text: &str) -> Vec<(usize, String)> {
     if source::is_test(path) {
         return Vec::new();
     }
-    let mut findings = Vec::new();
-    for (line, literal) in literals::scan(source::before_tests(text)).strings {
-        let Some(rest) = literal.strip_prefix(PREFIX) else {
-            continue;
-        };
-        let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-        let name = &rest[..rest.find(|character| !is_name(character)).unwrap_or(rest.len())];
-        if rooms.libraries.contains(&format!("{PREFIX}{name}")) {
-            continue;
-        }
-        if let Some(fault) = fault(rooms, name) {
-            findings.push(Finding::new(
-                CHECK,
-                path,
-                format!("line {line}: {PREFIX}{name}: {fault}"),
-            ));
-        }
-    }
-    findings
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let literals = literals::scan(source::before_tests(text)).strings;
+    literals
+        .into_iter()
+        .filter_map(|(line, literal)| {
+            let rest = literal.strip_prefix(PREFIX)?;
+            let end = rest.find(|character| !is_name(character)).unwrap_or(rest.len());
+            Some((line, rest.get(..end)?.to_owned()))
+        })
+        .filter(|(_, name)| !rooms.libraries.contains(&format!("{PREFIX}{name}")))
+        .collect()
 }
 
 /// What is wrong with a name, given without the prefix.
