@@ -6,6 +6,9 @@ use peerway_model::{Invalid, Tenancy};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// How many letters may be wrong, missing or swapped in a key that is taken for a slip of another one.
+const MAX_SLIPS: usize = 2;
+
 /// The fields of an object that nobody has taken yet.
 ///
 /// Take each known field under its PascalCase name, then call [`Fields::finish`], which refuses the rest.
@@ -73,8 +76,25 @@ impl<'a> Fields<'a> {
 
     /// Takes a text that must be given and not be empty.
     pub(crate) fn required(&mut self, key: &'static str) -> Result<String, Invalid> {
-        self.nonempty(key)?
-            .ok_or_else(|| Invalid::new(self.at(key), "is required"))
+        self.nonempty(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// The refusal of an object without `key`; names a field that looks like it, should there be one.
+    pub(crate) fn missing(&self, key: &str) -> Invalid {
+        let folded = fold(key);
+        let alike = |given: &&String| strsim::damerau_levenshtein(given, &folded) <= MAX_SLIPS;
+        let near = self
+            .left
+            .keys()
+            .find(alike)
+            .and_then(|given| self.left.get(given));
+        match near {
+            Some((given, _)) => Invalid::new(
+                self.at(key),
+                format!("is required; {given} is not a known field, {key} is"),
+            ),
+            None => Invalid::new(self.at(key), "is required"),
+        }
     }
 
     /// Takes a text; an empty one counts as not given.

@@ -294,8 +294,7 @@ fn required_pattern<T>(
     key: &'static str,
     parse: impl FnOnce(&str) -> Result<T, Invalid>,
 ) -> Result<Pattern<T>, Invalid> {
-    let at = fields.at(key);
-    pattern(fields, key, parse)?.ok_or_else(|| Invalid::new(at, "is required"))
+    pattern(fields, key, parse)?.ok_or_else(|| fields.missing(key))
 }
 
 fn pattern<T>(

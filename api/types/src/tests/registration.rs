@@ -148,6 +148,11 @@ fn refusals_name_the_field_and_the_problem() {
     };
     let cases = [
         (json!({}), "Name: is required"),
+        (
+            json!({ "Naem": "web" }),
+            "Name: is required; Naem is not a known field, Name is",
+        ),
+        (json!({ "Port": 1, "Tags": [] }), "Name: is required"),
         (json!({"Name": "a.b"}), "Name: \"a.b\" is not a valid name"),
         (json!({"Name": "web", "Prot": 1}), "Prot: is not a known field"),
         (
