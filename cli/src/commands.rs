@@ -7,6 +7,7 @@ mod echo;
 mod peering;
 mod server;
 mod services;
+mod stat_tags;
 mod table;
 
 pub mod bootstrap;

@@ -1,5 +1,6 @@
 //! The configuration that an Envoy starts with: who it is and where its control plane is.
 
+use super::stat_tags::{self, Source};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,6 +16,8 @@ pub struct Bootstrap {
     pub partition: String,
     /// Its namespace.
     pub namespace: String,
+    /// Name of the cluster that it lives in.
+    pub datacenter: String,
     /// Where Envoy's admin interface listens.
     pub admin: SocketAddr,
     /// Where xDS is served, plaintext HTTP/2.
@@ -38,6 +41,12 @@ impl Bootstrap {
                 },
             },
             "admin": { "address": address(self.admin) },
+            "stats_config": stat_tags::config(&Source {
+                service: &self.cluster,
+                namespace: &self.namespace,
+                partition: &self.partition,
+                datacenter: &self.datacenter,
+            }),
             "layered_runtime": { "layers": [{
                 "name": "base",
                 "static_layer": { "re2.max_program_size.error_level": 1_048_576 },

@@ -125,6 +125,10 @@ fn describe(args: &Envoy) -> Result<Bootstrap> {
             .as_str()
             .unwrap_or_default()
             .to_owned(),
+        datacenter: about["Config"]["Datacenter"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         partition: args.client.partition.clone(),
         namespace: args.client.namespace.clone(),
         admin: resolve(&args.admin_bind).context("-admin-bind")?,
