@@ -225,7 +225,7 @@ impl World {
             },
             state: PeeringState::Pending,
             meta: BTreeMap::new(),
-            remote_id: None,
+            remote_id: server_name.map(|_| format!("remote-id-of-{name}")),
             ca_pems: Vec::new(),
             server_name: server_name.map(str::to_owned),
             server_addresses: Vec::new(),

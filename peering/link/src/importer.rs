@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::records;
 use peerway_model::{
     Check, Instance, InstanceKey, NodeKey, Origin, Peering, PeeringKey, PeeringRole, ServiceKey, ServiceName,
     TrustBundle, TrustDomain,
@@ -30,10 +31,11 @@ pub(crate) async fn import(
     reader: &Reader,
     writer: &Writer,
     key: &PeeringKey,
+    peer_id: &str,
     resource: &Resource,
 ) -> Result<(), Refusal> {
     for _ in 0..MAX_CONFLICTS {
-        let transaction = plan(&reader.snapshot(), key, resource)?;
+        let transaction = plan(&reader.snapshot(), key, peer_id, resource)?;
         match writer.commit(transaction).await {
             Ok(_) => return Ok(()),
             Err(CommitError::Refused(Refused::Conflict { .. })) => {}
@@ -46,19 +48,21 @@ pub(crate) async fn import(
     ))
 }
 
-/// The transaction that makes the stored copy equal to `resource`. It expects the peering's record as it is in
-/// `snapshot`, so that nothing is written for a peering that is deleted meanwhile.
+/// The transaction that makes the stored copy equal to `resource`, which came over a stream that was opened with
+/// `peer_id`. It expects the peering's record as it is in `snapshot`, so that nothing is written for a peering that is
+/// deleted meanwhile.
 ///
 /// # Errors
-/// When the peering is gone, or the resource is not admitted.
-pub(crate) fn plan(
+/// When the peering is gone or another one than the stream's, or the resource is not admitted.
+pub fn plan(
     snapshot: &Snapshot,
     key: &PeeringKey,
+    peer_id: &str,
     resource: &Resource,
 ) -> Result<Transaction, Refusal> {
     let peering = snapshot
         .peering(key)
-        .filter(|peering| peering.is_live())
+        .filter(|peering| peering.is_live() && records::introduced_as(peering) == Some(peer_id))
         .ok_or_else(|| {
             Refusal::new(
                 Code::Aborted,

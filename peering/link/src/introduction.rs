@@ -1,21 +1,17 @@
 //! What operators do: generate a token, establish a peering with one, delete a peering (wire facts, sections 1, 2.6
 //! and 9).
 
+pub(crate) mod rows;
+
 use crate::dial::{self, Target};
 use crate::link::Link;
 use crate::records;
 use peerway_model::config::{Meta, validate_meta};
-use peerway_model::peering::RemoteInfo;
-use peerway_model::{
-    Invalid, Partition, PeerName, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Secret, sni,
-};
-use peerway_peering_protocol::admit::trust_domain_of_server_name;
-use peerway_peering_protocol::open::after_token;
+use peerway_model::{Invalid, Partition, PeerName, PeeringKey, Secret};
 use peerway_peering_protocol::token::MAX_ADDRESSES;
 use peerway_peering_protocol::{Token, TokenError, address};
-use peerway_state::{Expect, Op, Row, RowKey, Snapshot, Transaction};
+use peerway_state::Snapshot;
 use peerway_store::CommitError;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long establishing may try the addresses of a token, over all of them.
@@ -69,12 +65,6 @@ fn key(peer: &str, partition: &Partition) -> Result<PeeringKey, IntroductionErro
     })
 }
 
-fn not_ready() -> IntroductionError {
-    IntroductionError::Unavailable(
-        "the certificate authority is not ready yet, try again in a moment".to_owned(),
-    )
-}
-
 impl Link {
     /// Generates a token for `peer`, which makes this cluster the acceptor of that peering. Called again for the
     /// same name it voids an unused older token and leaves a running stream alone. `external_addresses` are what
@@ -98,48 +88,8 @@ impl Link {
             ));
         }
         let decide = |snapshot: &Snapshot| {
-            let roots = snapshot.roots().ok_or_else(not_ready)?;
-            let existing = snapshot.peering(&key);
-            if let Some(peering) = existing {
-                expect_role(peering, PeeringRole::Acceptor)?;
-            }
-            let peering = match existing {
-                Some(peering) => Peering {
-                    external_addresses: external_addresses.clone(),
-                    ..Peering::clone(&peering.row)
-                },
-                None => Peering {
-                    meta: meta.clone(),
-                    external_addresses: external_addresses.clone(),
-                    ..new_peering(&key, PeeringRole::Acceptor)
-                },
-            };
-            let establishment = Secret::new(uuid::Uuid::new_v4().to_string());
-            let none = PeeringSecrets::default();
-            let secrets = snapshot.secrets(&key).map_or(&none, |secrets| &*secrets.row);
-            let token = Token {
-                ca_pems: roots.roots.iter().map(|root| root.pem.clone()).collect(),
-                manual_server_addresses: external_addresses.clone(),
-                server_addresses: self.server_addresses().to_vec(),
-                server_name: sni::peering_server(&roots.datacenter, &roots.trust_domain),
-                peer_id: peering.id.clone(),
-                establishment_secret: establishment.clone(),
-                remote: RemoteInfo {
-                    partition: spelt(partition),
-                    datacenter: roots.datacenter.to_string(),
-                },
-            };
-            let transaction = Transaction::new()
-                .expect(existing.map_or_else(
-                    || Expect::Absent(RowKey::Peering(key.clone())),
-                    records::unchanged,
-                ))
-                .expect(records::secrets_unchanged(snapshot, &key))
-                .put(Row::Peering(Arc::new(peering)))
-                .put(Row::Secrets(
-                    key.clone(),
-                    Arc::new(after_token(secrets, establishment)),
-                ));
+            let own = self.server_addresses();
+            let (transaction, token) = rows::token(snapshot, &key, &meta, own, &external_addresses, fresh)?;
             Ok((Some(transaction), token.encode()))
         };
         records::change(self.reader(), self.writer(), decide, failed).await
@@ -164,37 +114,10 @@ impl Link {
             IntroductionError::Invalid(format!("the peering token cannot be used: {problem}"))
         })?;
         // Before the token is spent, and again in the write.
-        check_establish(&self.reader().snapshot(), &key, &token)?;
+        rows::check(&self.reader().snapshot(), &key, &token)?;
         let stream = exchange(&target, &token).await?;
         let decide = |snapshot: &Snapshot| {
-            check_establish(snapshot, &key, &token)?;
-            let existing = snapshot.peering(&key);
-            let base = existing.map_or_else(
-                || new_peering(&key, PeeringRole::Dialer),
-                |peering| Peering::clone(&peering.row),
-            );
-            let peering = Peering {
-                state: PeeringState::Establishing,
-                meta: meta.clone(),
-                remote_id: Some(token.peer_id.clone()),
-                ca_pems: token.ca_pems.clone(),
-                server_name: Some(token.server_name.clone()),
-                server_addresses: token.server_addresses.clone(),
-                manual_addresses: token.manual_server_addresses.clone(),
-                remote: token.remote.clone(),
-                ..base
-            };
-            let secrets = PeeringSecrets {
-                active_stream: Some(stream.clone()),
-                ..PeeringSecrets::default()
-            };
-            let transaction = Transaction::new()
-                .expect(existing.map_or_else(
-                    || Expect::Absent(RowKey::Peering(key.clone())),
-                    records::unchanged,
-                ))
-                .put(Row::Peering(Arc::new(peering)))
-                .put(Row::Secrets(key.clone(), Arc::new(secrets)));
+            let transaction = rows::established(snapshot, &key, &token, &meta, &stream, fresh)?;
             Ok((Some(transaction), ()))
         };
         records::change(self.reader(), self.writer(), decide, failed).await
@@ -208,24 +131,13 @@ impl Link {
     pub async fn delete(&self, peer: &str, partition: &Partition) -> Result<(), IntroductionError> {
         let key = key(peer, partition)?;
         let now = self.clock().now().as_millis();
-        let decide = |snapshot: &Snapshot| {
-            let live = snapshot
-                .peering(&key)
-                .filter(|peering| peering.state != PeeringState::Deleting);
-            let transaction = live.map(|peering| {
-                Transaction::new()
-                    .expect(records::unchanged(peering))
-                    .put(records::with(peering, |peering| {
-                        peering.state = PeeringState::Deleting;
-                        peering.deleted_at = Some(now);
-                    }))
-                    .op(Op::ForgetImports(key.clone()))
-                    .delete(RowKey::Secrets(key.clone()))
-            });
-            Ok((transaction, ()))
-        };
+        let decide = |snapshot: &Snapshot| Ok((rows::deletion(snapshot, &key, now), ()));
         records::change(self.reader(), self.writer(), decide, failed).await
     }
+}
+
+fn fresh() -> String {
+    uuid::Uuid::new_v4().to_string()
 }
 
 fn check_addresses(addresses: &[String]) -> Result<(), IntroductionError> {
@@ -243,56 +155,6 @@ fn check_addresses(addresses: &[String]) -> Result<(), IntroductionError> {
                 format!("{address:?} {problem}"),
             )
         })?;
-    }
-    Ok(())
-}
-
-/// Refuses a peering of the other role, and one on its way out.
-fn expect_role(peering: &Peering, role: PeeringRole) -> Result<(), IntroductionError> {
-    let name = &peering.key.name;
-    let problem = match (peering.state, peering.role, role) {
-        (PeeringState::Deleting, ..) => {
-            format!("peering {name} is being deleted, try again in a moment")
-        }
-        (_, PeeringRole::Dialer, PeeringRole::Acceptor) => format!(
-            "peering {name} was established with a token of the peer: delete it first, or choose another name"
-        ),
-        (_, PeeringRole::Acceptor, PeeringRole::Dialer) => format!(
-            "peering {name} has generated a token and waits to be dialled: delete it first, or choose another name"
-        ),
-        (PeeringState::Terminated, PeeringRole::Acceptor, _) => {
-            format!("peering {name} was ended by the peer: delete it here, then generate a new token")
-        }
-        _ => return Ok(()),
-    };
-    Err(IntroductionError::Conflict(problem))
-}
-
-fn check_establish(snapshot: &Snapshot, key: &PeeringKey, token: &Token) -> Result<(), IntroductionError> {
-    let conflict = |text: String| Err(IntroductionError::Conflict(text));
-    let roots = snapshot.roots().ok_or_else(not_ready)?;
-    let own = sni::peering_server(&roots.datacenter, &roots.trust_domain);
-    let theirs = trust_domain_of_server_name(&token.server_name);
-    if token.server_name == own || theirs.as_ref() == Some(&roots.trust_domain) {
-        return conflict(
-            "the token was generated by this very cluster: use it on the cluster that is to be the peer"
-                .to_owned(),
-        );
-    }
-    if let Some(peering) = snapshot.peering(key) {
-        expect_role(peering, PeeringRole::Dialer)?;
-        let known = crate::importer::trust_domain_of(snapshot, peering);
-        if known.is_some() && known != theirs {
-            return conflict(format!(
-                "the token is of another cluster than the one that peering {} is with: delete that peering first, or choose another name",
-                key.name
-            ));
-        }
-    }
-    if let Some(other) = theirs.and_then(|theirs| records::peered_as(snapshot, key, &theirs)) {
-        return conflict(format!(
-            "the cluster that generated the token is already the peer {other}: delete that peering first, or use its name"
-        ));
     }
     Ok(())
 }
@@ -330,32 +192,5 @@ async fn exchange(target: &Target, token: &Token) -> Result<Secret, Introduction
             "the cluster that generated the token could not be reached within {} s, last {last}; check that its addresses can be reached from here",
             EXCHANGE_BUDGET.as_secs()
         ))),
-    }
-}
-
-fn new_peering(key: &PeeringKey, role: PeeringRole) -> Peering {
-    Peering {
-        key: key.clone(),
-        id: uuid::Uuid::new_v4().to_string(),
-        role,
-        state: PeeringState::Pending,
-        meta: Meta::new(),
-        remote_id: None,
-        ca_pems: Vec::new(),
-        server_name: None,
-        server_addresses: Vec::new(),
-        manual_addresses: Vec::new(),
-        external_addresses: Vec::new(),
-        remote: RemoteInfo::default(),
-        deleted_at: None,
-    }
-}
-
-/// Community clusters know no partitions and expect nothing for the default one.
-fn spelt(partition: &Partition) -> String {
-    if partition.is_default() {
-        String::new()
-    } else {
-        partition.to_string()
     }
 }

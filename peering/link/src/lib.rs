@@ -4,6 +4,7 @@
 //! generate a token, establish, delete. [`PeerStreamServer`] is the gRPC service to put on the peering endpoint.
 
 mod accept;
+mod admission;
 mod dial;
 mod dialer;
 pub mod exporter;
@@ -12,9 +13,12 @@ mod importer;
 mod introduction;
 mod link;
 mod metrics;
+mod pump;
 mod records;
+mod redial;
 mod status;
 mod stream;
+mod table;
 mod wire;
 
 #[cfg(test)]
@@ -28,5 +32,19 @@ pub use grpc::{MAX_MESSAGE_BYTES, PeerStreamServer};
 pub use importer::MAX_NAMES_PER_PEER;
 pub use introduction::{EXCHANGE_BUDGET, IntroductionError};
 pub use link::{Link, LinkConfig};
+pub use pump::MAX_WAITING_MESSAGES;
 pub use status::StreamStatus;
-pub use stream::MAX_WAITING_MESSAGES;
+
+/// The decisions of this room without I/O, for another driver than [`Link`]: the simulation in `tests/sim` puts a
+/// simulated network and clock around them. Whoever commits a transaction from here starts over on a conflict, at most
+/// [`MAX_CONFLICTS`](parts::MAX_CONFLICTS) times.
+pub mod parts {
+    pub use crate::admission::{Admitted, admit, exchange};
+    pub use crate::importer::plan as import;
+    pub use crate::introduction::rows::{check, deletion, established, token};
+    pub use crate::pump::{Pump, Task, Wish};
+    pub use crate::records::{MAX_CONFLICTS, removal, terminated};
+    pub use crate::redial::{HEALTHY_AFTER, Plan, Redial, concerns};
+    pub use crate::table::{Handle, Table, Wanted, wanted};
+    pub use crate::wire::{from_bytes, to_bytes};
+}

@@ -5,18 +5,18 @@
 //! stream a peering and the newest wins: a dialer that comes again knows better than we do that its old stream is
 //! dead. After a restart everything follows from the stored records and secrets.
 
-use crate::status::{StreamStatus, Tracked};
-use crate::stream::Wish;
+use crate::pump::Wish;
+use crate::status::StreamStatus;
+use crate::table::{Handle, Table, Wanted, wanted};
 use crate::{dialer, metrics, records};
 use parking_lot::Mutex;
-use peerway_model::{Peering, PeeringKey, PeeringRole, PeeringState};
-use peerway_peering_protocol::{Code, End, Freshness, Refusal};
+use peerway_model::{Peering, PeeringKey, PeeringState};
+use peerway_peering_protocol::{End, Freshness};
 use peerway_runtime::{SharedClock, Tasks};
 use peerway_state::{Snapshot, Topic};
 use peerway_store::{FeedEvent, Reader, Writer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -43,25 +43,42 @@ struct Shared {
     writer: Writer,
     clock: SharedClock,
     tasks: Tasks,
-    table: Mutex<BTreeMap<PeeringKey, Entry>>,
+    table: Mutex<Table<Owner>>,
     /// Something ended: the supervisor has to look again.
     wake: Notify,
-    /// Numbers tasks, so that the last words of an old one do not overwrite the status of a newer one.
-    generations: AtomicU64,
 }
 
-#[derive(Default)]
-struct Entry {
-    /// Of the newest task.
-    generation: u64,
-    running: Option<watch::Sender<Wish>>,
-    tracked: Tracked,
+/// A task's place in the table.
+pub(crate) struct Registered {
+    pub(crate) generation: u64,
+    pub(crate) wish: watch::Receiver<Wish>,
+    before: Option<Owner>,
 }
 
-impl Entry {
-    /// The newest task, unless it has ended, be it by a panic.
-    fn task(&self) -> Option<&watch::Sender<Wish>> {
-        self.running.as_ref().filter(|running| !running.is_closed())
+impl Registered {
+    /// Waits until the task before has ended. It was told to, and what it was just importing is older than anything
+    /// that the new stream brings.
+    pub(crate) async fn before_is_gone(&self) {
+        if let Some(Owner(before)) = &self.before {
+            before.closed().await;
+        }
+    }
+}
+
+/// The table's end of a task.
+struct Owner(watch::Sender<Wish>);
+
+impl Handle for Owner {
+    fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    fn tell(&self, wish: Wish) {
+        self.0.send_if_modified(|current| {
+            let changed = *current != wish;
+            *current = wish;
+            changed
+        });
     }
 }
 
@@ -77,7 +94,6 @@ impl Link {
                 tasks,
                 table: Mutex::default(),
                 wake: Notify::new(),
-                generations: AtomicU64::new(0),
             }),
         }
     }
@@ -93,11 +109,7 @@ impl Link {
     pub fn status(&self, key: &PeeringKey) -> StreamStatus {
         let clock = self.clock();
         let (now, monotonic) = (clock.now(), clock.monotonic());
-        let table = self.shared.table.lock();
-        table
-            .get(key)
-            .map(|entry| entry.tracked.at(now, monotonic))
-            .unwrap_or_default()
+        self.shared.table.lock().status(key, now, monotonic)
     }
 
     /// The state that an operator sees.
@@ -131,28 +143,16 @@ impl Link {
     async fn reconcile(&self, snapshot: &Snapshot) {
         for peering in snapshot.peerings() {
             let key = &peering.key;
-            match (peering.state, peering.role) {
+            match wanted(snapshot, peering) {
                 // The peer is told first if it can be; the end of its stream wakes us again.
-                (PeeringState::Deleting, _) if self.tell(key, Wish::Terminate) => {}
-                (PeeringState::Deleting, _) => self.remove(key).await,
-                // Its stream is draining, or gone.
-                (PeeringState::Terminated, _) => {}
-                (_, PeeringRole::Dialer) if dialer::is_ready(snapshot, peering) => self.dial(key),
-                _ => {}
+                Wanted::Removal if self.shared.table.lock().tell(key, Wish::Terminate) => {}
+                Wanted::Removal => self.remove(key).await,
+                Wanted::Dialer => self.dial(key),
+                Wanted::AsIs => {}
             }
         }
-        let gone: Vec<PeeringKey> = {
-            let table = self.shared.table.lock();
-            let known = table.keys().filter(|key| snapshot.peering(key).is_none());
-            known.cloned().collect()
-        };
-        for key in gone {
-            let reason = Refusal::new(Code::Aborted, "the peering was deleted");
-            if !self.tell(&key, Wish::Close(reason)) {
-                self.shared.table.lock().remove(&key);
-                metrics::forget(&key);
-            }
-        }
+        let forgotten = self.shared.table.lock().retire(snapshot);
+        forgotten.iter().for_each(metrics::forget);
         self.measure(snapshot);
     }
 
@@ -163,91 +163,47 @@ impl Link {
         }
     }
 
-    /// Tells the running task of a peering; returns whether there is one.
-    fn tell(&self, key: &PeeringKey, wish: Wish) -> bool {
-        let table = self.shared.table.lock();
-        let Some(running) = table.get(key).and_then(Entry::task) else {
-            return false;
-        };
-        running.send_if_modified(|current| {
-            let changed = *current != wish;
-            *current = wish;
-            changed
-        });
-        true
-    }
-
     /// Starts the dialling task unless it runs.
     fn dial(&self, key: &PeeringKey) {
-        if self
-            .shared
-            .table
-            .lock()
-            .get(key)
-            .is_some_and(|entry| entry.task().is_some())
-        {
+        if self.shared.table.lock().has_task(key) {
             return;
         }
-        let (generation, wish) = self.register(key);
+        let registered = self.register(key);
         let (link, key) = (self.clone(), key.clone());
         self.tasks().spawn_background("peering dialer", async move {
-            dialer::run(&link, &key, generation, wish).await;
+            let generation = registered.generation;
+            dialer::run(&link, &key, registered).await;
             link.ended(&key, generation);
         });
     }
 
     /// Makes a new task the one of this peering; the one before, if any, is closed.
-    pub(crate) fn register(&self, key: &PeeringKey) -> (u64, watch::Receiver<Wish>) {
-        let (sender, receiver) = watch::channel(Wish::Run);
-        let generation = self.shared.generations.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut table = self.shared.table.lock();
-        let entry = table.entry(key.clone()).or_default();
-        entry.generation = generation;
-        if let Some(before) = entry.running.replace(sender) {
-            let reason = Refusal::new(Code::Aborted, "a newer stream of this peering took over");
-            before.send_replace(Wish::Close(reason));
+    pub(crate) fn register(&self, key: &PeeringKey) -> Registered {
+        let (sender, wish) = watch::channel(Wish::Run);
+        let (generation, before) = self.shared.table.lock().register(key, Owner(sender));
+        Registered {
+            generation,
+            wish,
+            before,
         }
-        (generation, receiver)
     }
 
     /// Says that a stream is connected.
     pub(crate) fn connected(&self, key: &PeeringKey, generation: u64) {
         let now = self.clock().now();
-        self.track(key, generation, |tracked| {
-            *tracked = Tracked {
-                connected: true,
-                since: Some(now),
-                ..Tracked::default()
-            };
-        });
+        self.shared.table.lock().connected(key, generation, now);
         self.shared.wake.notify_one();
     }
 
     /// Says how fresh a stream is.
     pub(crate) fn publish(&self, key: &PeeringKey, generation: u64, freshness: &Freshness) {
-        self.track(key, generation, |tracked| tracked.freshness = freshness.clone());
+        self.shared.table.lock().publish(key, generation, freshness);
     }
 
     /// Says that a stream or an attempt is over.
     pub(crate) fn disconnected(&self, key: &PeeringKey, generation: u64, end: &End) {
         let now = self.clock().now();
-        self.track(key, generation, |tracked| {
-            let was_connected = std::mem::take(&mut tracked.connected);
-            if was_connected || tracked.since.is_none() {
-                tracked.since = Some(now);
-            }
-            match end {
-                End::Graceful => {
-                    tracked.failed = false;
-                    tracked.last_error = None;
-                    tracked.freshness = Freshness::default();
-                }
-                End::Failed(refusal) => {
-                    tracked.failed |= was_connected;
-                    tracked.last_error = Some(refusal.message.clone());
-                }
-            }
-        });
+        self.shared.table.lock().disconnected(key, generation, end, now);
         match end {
             End::Graceful => tracing::info!(peer = %key.name, "peering stream ended"),
             End::Failed(refusal) => {
@@ -264,23 +220,8 @@ impl Link {
     }
 
     fn ended(&self, key: &PeeringKey, generation: u64) {
-        let mut table = self.shared.table.lock();
-        if let Some(entry) = table.get_mut(key)
-            && entry.generation == generation
-        {
-            entry.running = None;
-        }
-        drop(table);
+        self.shared.table.lock().ended(key, generation);
         self.shared.wake.notify_one();
-    }
-
-    fn track(&self, key: &PeeringKey, generation: u64, change: impl FnOnce(&mut Tracked)) {
-        let mut table = self.shared.table.lock();
-        if let Some(entry) = table.get_mut(key)
-            && entry.generation == generation
-        {
-            change(&mut entry.tracked);
-        }
     }
 
     fn measure(&self, snapshot: &Snapshot) {

@@ -1,13 +1,13 @@
 //! Changing a peering's rows: read, decide, commit on the condition that nobody else did, or start over.
 
 use crate::importer;
-use peerway_model::{Peering, PeeringKey, PeeringState};
+use peerway_model::{Peering, PeeringKey, PeeringRole, PeeringState};
 use peerway_state::{Expect, Op, Refused, Row, RowKey, Snapshot, Transaction, Versioned};
 use peerway_store::{CommitError, Reader, Writer};
 use std::sync::Arc;
 
 /// How often a change starts over because someone else changed the rows meanwhile.
-const MAX_CONFLICTS: usize = 5;
+pub const MAX_CONFLICTS: usize = 5;
 
 /// Commits what `decide` makes of the newest snapshot, again and again until no one interferes. `decide` returns
 /// `Ok(None)` when nothing is to be done.
@@ -56,40 +56,58 @@ pub(crate) fn with(peering: &Peering, change: impl FnOnce(&mut Peering)) -> Row 
     Row::Peering(Arc::new(changed))
 }
 
-/// The peer deleted the peering: everything imported goes, the record stays until an operator deletes it here.
+/// The `PeerID` by which both sides of the introduction know the peering: the acceptor's id. `None` for a dialer that
+/// has not exchanged its token yet.
+pub(crate) fn introduced_as(peering: &Peering) -> Option<&str> {
+    match peering.role {
+        PeeringRole::Acceptor => Some(&peering.id),
+        PeeringRole::Dialer => peering.remote_id.as_deref(),
+    }
+}
+
+/// What to write when the peer says, over a stream that was opened with `peer_id`, that it deleted the peering:
+/// everything imported goes, the record stays until an operator deletes it here. `None` when that peering is gone or
+/// was replaced by another one already.
+pub fn terminated(snapshot: &Snapshot, key: &PeeringKey, peer_id: &str) -> Option<Transaction> {
+    let peering = snapshot
+        .peering(key)
+        .filter(|peering| peering.is_live() && introduced_as(peering) == Some(peer_id))?;
+    Some(
+        Transaction::new()
+            .expect(unchanged(peering))
+            .put(with(peering, |peering| peering.state = PeeringState::Terminated))
+            .op(Op::ForgetImports(key.clone())),
+    )
+}
+
+/// Commits [`terminated`].
 pub(crate) async fn mark_terminated(
     reader: &Reader,
     writer: &Writer,
     key: &PeeringKey,
+    peer_id: &str,
 ) -> Result<(), CommitError> {
-    let decide = |snapshot: &Snapshot| {
-        let Some(peering) = snapshot.peering(key).filter(|peering| peering.is_live()) else {
-            return Ok((None, ()));
-        };
-        let transaction = Transaction::new()
-            .expect(unchanged(peering))
-            .put(with(peering, |peering| peering.state = PeeringState::Terminated))
-            .op(Op::ForgetImports(key.clone()));
-        Ok((Some(transaction), ()))
-    };
+    let decide = |snapshot: &Snapshot| Ok((terminated(snapshot, key, peer_id), ()));
     change(reader, writer, decide, |error| error).await
 }
 
-/// Removes a record that is marked as deleted, with all that hangs on it.
+/// What to write to remove a record that is marked as deleted, with all that hangs on it; `None` when there is none.
+pub fn removal(snapshot: &Snapshot, key: &PeeringKey) -> Option<Transaction> {
+    let deleting = |peering: &&Versioned<Peering>| peering.state == PeeringState::Deleting;
+    snapshot.peering(key).filter(deleting).map(|peering| {
+        Transaction::new()
+            .expect(unchanged(peering))
+            .delete(RowKey::Peering(key.clone()))
+    })
+}
+
+/// Commits [`removal`].
 pub(crate) async fn remove_deleted(
     reader: &Reader,
     writer: &Writer,
     key: &PeeringKey,
 ) -> Result<(), CommitError> {
-    let decide = |snapshot: &Snapshot| {
-        let deleting = |peering: &&Versioned<Peering>| peering.state == PeeringState::Deleting;
-        let transaction = snapshot.peering(key).filter(deleting).map(|peering| {
-            Transaction::new()
-                .expect(unchanged(peering))
-                .delete(RowKey::Peering(key.clone()))
-        });
-        Ok((transaction, ()))
-    };
+    let decide = |snapshot: &Snapshot| Ok((removal(snapshot, key), ()));
     change(reader, writer, decide, |error| error).await
 }
 

@@ -1,7 +1,7 @@
 //! What is known about the stream of a peering, for operators.
 
 use peerway_model::{Peering, PeeringState};
-use peerway_peering_protocol::Freshness;
+use peerway_peering_protocol::{End, Freshness};
 use peerway_runtime::UnixMillis;
 use std::time::Duration;
 
@@ -61,6 +61,25 @@ pub(crate) struct Tracked {
 }
 
 impl Tracked {
+    /// Takes note of the end of a stream or an attempt.
+    pub(crate) fn disconnected(&mut self, end: &End, now: UnixMillis) {
+        let was_connected = std::mem::take(&mut self.connected);
+        if was_connected || self.since.is_none() {
+            self.since = Some(now);
+        }
+        match end {
+            End::Graceful => {
+                self.failed = false;
+                self.last_error = None;
+                self.freshness = Freshness::default();
+            }
+            End::Failed(refusal) => {
+                self.failed |= was_connected;
+                self.last_error = Some(refusal.message.clone());
+            }
+        }
+    }
+
     /// The status at `now`, which is `monotonic` on the clock of the freshness.
     pub(crate) fn at(&self, now: UnixMillis, monotonic: Duration) -> StreamStatus {
         let freshness = &self.freshness;

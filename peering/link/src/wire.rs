@@ -11,3 +11,21 @@ mod tests;
 pub(crate) use decode::message as decode;
 pub(crate) use encode::message as encode;
 pub(crate) use messages::{ExchangeSecretRequest, ExchangeSecretResponse, ReplicationMessage};
+
+use peerway_peering_protocol::Message;
+use prost::Message as _;
+
+/// A message as its bytes, without the length in front that gRPC adds.
+pub fn to_bytes(message: &Message) -> Vec<u8> {
+    encode(message).encode_to_vec()
+}
+
+/// The message of these bytes.
+///
+/// # Errors
+/// A clause when they are not one.
+pub fn from_bytes(bytes: &[u8]) -> Result<Message, String> {
+    ReplicationMessage::decode(bytes)
+        .map(decode)
+        .map_err(|error| error.to_string())
+}

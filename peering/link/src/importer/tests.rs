@@ -37,7 +37,12 @@ fn offered(world: &World, name: &str) -> Resource {
 
 fn import(world: &mut World, resource: &Resource) -> Result<(), String> {
     let key = fixture::peering("west");
-    let transaction = plan(&world.snapshot, &key, resource).map_err(|refusal| refusal.message)?;
+    let peer_id = world
+        .snapshot
+        .peering(&key)
+        .and_then(|peering| records::introduced_as(peering).map(str::to_owned));
+    let transaction = plan(&world.snapshot, &key, &peer_id.unwrap_or_default(), resource)
+        .map_err(|refusal| refusal.message)?;
     world.commit(&transaction);
     Ok(())
 }
@@ -220,11 +225,25 @@ fn addresses_are_for_dialers_and_nothing_is_for_the_deleted() {
 fn a_plan_does_not_fit_a_record_that_changed() {
     let (mut us, west) = (us(), west());
     let key = fixture::peering("west");
-    let planned = plan(&us.snapshot, &key, &offered(&west, "web")).unwrap();
+    let planned = plan(&us.snapshot, &key, "remote-id-of-west", &offered(&west, "web")).unwrap();
     let mut record = Peering::clone(&us.snapshot.peering(&key).unwrap().row);
     record.state = PeeringState::Deleting;
     us.put([Row::Peering(Arc::new(record))]);
     let revision = us.snapshot.revision() + 1;
     let refused = peerway_state::apply(&mut us.snapshot, &planned, revision).unwrap_err();
     assert!(matches!(refused, Refused::Conflict { .. }), "{refused}");
+}
+
+#[test]
+fn a_stream_of_a_former_introduction_changes_nothing_any_more() {
+    let (mut us, west, key) = (us(), west(), fixture::peering("west"));
+    import(&mut us, &offered(&west, "web")).unwrap();
+    let former = "former-id-of-west";
+    let refused = plan(&us.snapshot, &key, former, &offered(&west, "db")).unwrap_err();
+    assert_eq!(refused.code, Code::Aborted);
+    // Its peer may say as late as it likes that it deleted that peering.
+    assert!(records::terminated(&us.snapshot, &key, former).is_none());
+    let transaction = records::terminated(&us.snapshot, &key, "remote-id-of-west").unwrap();
+    us.commit(&transaction);
+    assert_eq!(held(&us), Vec::<String>::new());
 }

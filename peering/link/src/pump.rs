@@ -1,0 +1,250 @@
+//! One stream without its transport: the session, what is exported over it, and what waits to be sent.
+//!
+//! A driver carries messages, keeps time and commits what a [`Task`] asks for; everything else is decided here. There
+//! are two drivers: the link's own over gRPC, and the simulation in `tests/sim`.
+//!
+//! What waits to be sent is kept as inner messages that share their content with the session, and encoded one at a
+//! time as the transport has room. New exports are taken only when nothing waits, so a slow reader makes changes
+//! coalesce instead of pile up.
+
+use crate::exporter::Exporter;
+use crate::records;
+use peerway_model::PeeringKey;
+use peerway_peering_protocol::{
+    Code, Effect, End, Freshness, Message, Open, Refusal, Resource, Session, Ticket,
+};
+use peerway_state::{ChangeSet, Snapshot, Topic};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Messages that may wait for a place in the transport: a full export of the largest allowed size and as many
+/// answers. A peer that lets more pile up sends without reading.
+pub const MAX_WAITING_MESSAGES: usize = 8 * peerway_peering_protocol::admit::MAX_SERVICES;
+
+/// What the owner of a stream wants from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Go on.
+    Run,
+    /// Tell the peer that the peering was deleted, and end.
+    Terminate,
+    /// End with this reason.
+    Close(Refusal),
+}
+
+/// What the driver must do before anything else happens on the stream.
+#[derive(Debug)]
+pub enum Task {
+    /// Commit [`crate::parts::import`] of this and call [`Pump::imported`].
+    Import {
+        /// Goes back with the result.
+        ticket: Ticket,
+        /// As offered.
+        resource: Resource,
+    },
+    /// Commit [`crate::parts::terminated`].
+    MarkTerminated,
+    /// Drop the stream; nothing follows.
+    End(End),
+}
+
+/// One stream of one peering.
+pub struct Pump {
+    key: PeeringKey,
+    peer_id: String,
+    session: Session,
+    exporter: Exporter,
+    effects: VecDeque<Effect>,
+    waiting: VecDeque<Message>,
+    half_close: bool,
+}
+
+impl Pump {
+    /// The dialer's side of a stream that begins with `open`, with its first messages waiting. `addresses` is where
+    /// this cluster can be dialled.
+    pub fn dialer(key: PeeringKey, open: Open, addresses: &[String], now: Duration) -> Self {
+        let peer_id = open.peer_id.clone();
+        Pump::new(key, peer_id, Session::dialer(open, now), addresses)
+    }
+
+    /// The acceptor's side of a stream whose `Open` named `peer_id` and was admitted.
+    pub fn acceptor(key: PeeringKey, peer_id: String, addresses: &[String], now: Duration) -> Self {
+        Pump::new(key, peer_id, Session::acceptor(now), addresses)
+    }
+
+    fn new(key: PeeringKey, peer_id: String, session: (Session, Vec<Effect>), addresses: &[String]) -> Self {
+        let (session, effects) = session;
+        let mut pump = Pump {
+            exporter: Exporter::new(key.clone(), addresses),
+            key,
+            peer_id,
+            session,
+            effects: effects.into(),
+            waiting: VecDeque::new(),
+            half_close: false,
+        };
+        pump.settle();
+        pump
+    }
+
+    /// The peering.
+    pub fn key(&self) -> &PeeringKey {
+        &self.key
+    }
+
+    /// The acceptor's id of the introduction that this stream came from.
+    pub fn peer_id(&self) -> &str {
+        &self.peer_id
+    }
+
+    /// How fresh the stream is.
+    pub fn freshness(&self) -> &Freshness {
+        self.session.freshness()
+    }
+
+    /// The next thing to do. Ask until there is none before going on.
+    pub fn next_task(&mut self) -> Option<Task> {
+        self.settle();
+        if let Some(effect) = self.effects.pop_front() {
+            return match effect {
+                Effect::Import { ticket, resource } => Some(Task::Import { ticket, resource }),
+                Effect::MarkTerminated => Some(Task::MarkTerminated),
+                Effect::Ended(end) => Some(Task::End(end)),
+                // Both were settled above.
+                Effect::Send(_) | Effect::HalfClose => None,
+            };
+        }
+        (self.waiting.len() > MAX_WAITING_MESSAGES).then(|| {
+            let refusal = Refusal::new(Code::ResourceExhausted, "the peer sends without reading");
+            Task::End(End::Failed(refusal))
+        })
+    }
+
+    /// Does what needs no driver, up to the first effect that does.
+    fn settle(&mut self) {
+        while let Some(effect) = self
+            .effects
+            .pop_front_if(|effect| matches!(effect, Effect::Send(_) | Effect::HalfClose))
+        {
+            match effect {
+                Effect::Send(message) => self.waiting.push_back(message),
+                _ => self.half_close = true,
+            }
+        }
+    }
+
+    /// Takes the result of an import. A failure of our own ends the stream: a NACKed resource is not sent again
+    /// before it changes, but a new stream sends everything.
+    pub fn imported(&mut self, ticket: Ticket, result: Result<(), Refusal>, now: Duration) -> Option<End> {
+        if let Err(refusal) = &result
+            && refusal.code == Code::Unavailable
+        {
+            return Some(End::Failed(refusal.clone()));
+        }
+        self.effects.extend(self.session.on_applied(ticket, result, now));
+        None
+    }
+
+    /// Takes a received message.
+    pub fn received(&mut self, message: Message, now: Duration) {
+        self.effects.extend(self.session.on_message(message, now));
+    }
+
+    /// Takes the clean end of what the peer sends.
+    pub fn ended(&mut self) {
+        self.effects.extend(self.session.on_end());
+    }
+
+    /// Takes a failure of the transport, or the status that the other side ended with. While terminating that is as
+    /// good an end as any.
+    pub fn broken(&mut self, refusal: Refusal) -> End {
+        match self.session.on_end().pop() {
+            Some(Effect::Ended(End::Graceful)) => End::Graceful,
+            _ => End::Failed(refusal),
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Duration) {
+        self.effects.extend(self.session.on_tick(now));
+    }
+
+    /// When [`Pump::tick`] has something to do; `None` after the end.
+    pub fn next_tick(&self) -> Option<Duration> {
+        self.session.next_tick()
+    }
+
+    /// Does what the owner wants.
+    pub fn obey(&mut self, wish: &Wish, now: Duration) -> Option<End> {
+        match wish {
+            Wish::Run => None,
+            Wish::Terminate => {
+                self.effects.extend(self.session.terminate(now));
+                None
+            }
+            Wish::Close(refusal) => Some(End::Failed(refusal.clone())),
+        }
+    }
+
+    /// Takes note of a commit that led to `snapshot`. Returns the end when the stream is not of the peering any
+    /// more.
+    pub fn committed(&mut self, changes: &ChangeSet, snapshot: &Snapshot) -> Option<End> {
+        self.exporter.note(changes);
+        if changes.touches(&Topic::Peering(self.key.clone())) {
+            self.superseded(snapshot)
+        } else {
+            None
+        }
+    }
+
+    /// Anything may have changed. Returns the end as [`Pump::committed`] does. Also to be called once at the start:
+    /// the peering may have changed since the stream was admitted or planned.
+    pub fn reload(&mut self, snapshot: &Snapshot) -> Option<End> {
+        self.exporter.reload();
+        self.superseded(snapshot)
+    }
+
+    /// A peering can be deleted and made again, or established anew, under the same name. What still arrives on a
+    /// stream of the former one is no business of the new one.
+    fn superseded(&self, snapshot: &Snapshot) -> Option<End> {
+        match snapshot.peering(&self.key) {
+            Some(peering) if records::introduced_as(peering) == Some(&self.peer_id) => None,
+            _ => Some(End::Failed(Refusal::new(
+                Code::Aborted,
+                "the peering was deleted or established anew",
+            ))),
+        }
+    }
+
+    /// Whether [`Pump::export`] should be called now.
+    pub fn wants_export(&self) -> bool {
+        self.exporter.is_stale() && self.waiting.is_empty()
+    }
+
+    /// Finds out what the peer should know now, and sends what differs.
+    pub fn export(&mut self, snapshot: &Snapshot, now: Duration) {
+        if let Some(exports) = self.exporter.update(snapshot) {
+            self.effects.extend(self.session.set_exports(exports, now));
+        }
+    }
+
+    /// How many messages wait to be sent; at most [`MAX_WAITING_MESSAGES`] when there is no task.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The next message to send.
+    pub fn take(&mut self) -> Option<Message> {
+        self.waiting.pop_front()
+    }
+
+    /// The transport takes nothing any more; what it has to say about that comes in.
+    pub fn discard_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Whether the sending direction is to be closed now.
+    pub fn closes(&self) -> bool {
+        self.half_close && self.waiting.is_empty()
+    }
+}

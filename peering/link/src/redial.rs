@@ -1,0 +1,123 @@
+//! What a dialer needs for an attempt, and what it makes of its end (wire facts, section 3.10). Pure.
+
+use peerway_model::peering::RemoteInfo;
+use peerway_model::{Peering, PeeringKey, PeeringRole, Secret};
+use peerway_peering_protocol::{Code, End, Failure, Open, reconnect_delay};
+use peerway_state::{ChangeSet, Snapshot, Topic};
+use std::time::Duration;
+
+/// How long a stream must have lived for the next failure to count as the first. Consul never forgets.
+pub const HEALTHY_AFTER: Duration = Duration::from_secs(30);
+
+/// Whether the peering can and should dial.
+pub(crate) fn is_ready(snapshot: &Snapshot, peering: &Peering) -> bool {
+    Plan::of(snapshot, &peering.key).is_some()
+}
+
+/// Everything that an attempt is made with. Read anew for each: unlike Consul, a new root, address or secret counts
+/// from the next attempt on.
+pub struct Plan {
+    peer_id: String,
+    pub(crate) server_name: String,
+    pub(crate) ca_pems: Vec<String>,
+    addresses: Vec<String>,
+    secret: Secret,
+    remote: RemoteInfo,
+}
+
+impl Plan {
+    /// The plan for the next attempt; `None` when the peering does not dial or cannot.
+    pub fn of(snapshot: &Snapshot, key: &PeeringKey) -> Option<Self> {
+        let peering = snapshot.peering(key)?;
+        if peering.role != PeeringRole::Dialer || !peering.is_live() {
+            return None;
+        }
+        let roots = snapshot.roots()?;
+        Some(Plan {
+            peer_id: peering.remote_id.clone()?,
+            server_name: peering.server_name.clone()?,
+            ca_pems: peering.ca_pems.clone(),
+            addresses: if peering.manual_addresses.is_empty() {
+                peering.server_addresses.clone()
+            } else {
+                peering.manual_addresses.clone()
+            },
+            secret: snapshot.secrets(key)?.active_stream.clone()?,
+            remote: RemoteInfo {
+                partition: if key.partition.is_default() {
+                    String::new()
+                } else {
+                    key.partition.to_string()
+                },
+                datacenter: roots.datacenter.to_string(),
+            },
+        })
+    }
+
+    /// The first message.
+    pub fn open(&self) -> Open {
+        Open {
+            peer_id: self.peer_id.clone(),
+            stream_secret: self.secret.clone(),
+            remote: self.remote.clone(),
+        }
+    }
+
+    /// Whether an operator has established the peering anew since: worth an attempt at once. Roots and addresses do
+    /// not count, they come over the stream, and a peer must not make us dial without pause by changing them.
+    fn is_stale(&self, newer: &Plan) -> bool {
+        self.peer_id != newer.peer_id
+            || self.server_name != newer.server_name
+            || !self.secret.matches(newer.secret.expose())
+    }
+}
+
+/// Whether a commit may be a reason to look at [`Redial::is_cured`].
+pub fn concerns(changes: &ChangeSet, key: &PeeringKey) -> bool {
+    changes.touches(&Topic::Peering(key.clone())) || changes.touches(&Topic::Secrets(key.clone()))
+}
+
+/// The attempts of one dialer, one after the other.
+#[derive(Debug, Default)]
+pub struct Redial {
+    failures: u32,
+    turn: usize,
+}
+
+impl Redial {
+    /// The address for this attempt: each takes the next one.
+    pub fn address<'a>(&self, plan: &'a Plan) -> Option<&'a str> {
+        let turn = self.turn.checked_rem(plan.addresses.len())?;
+        plan.addresses.get(turn).map(String::as_str)
+    }
+
+    /// How long to wait after an attempt that ended like this and had lived for so long; `None` when there is
+    /// nothing to dial for any more. `jitter` as for [`reconnect_delay`].
+    pub fn after(&mut self, end: &End, lived: Duration, jitter: f64) -> Option<Duration> {
+        self.turn = self.turn.wrapping_add(1);
+        let End::Failed(refusal) = end else {
+            return None;
+        };
+        self.failures = if lived >= HEALTHY_AFTER {
+            1
+        } else {
+            self.failures.saturating_add(1)
+        };
+        let failure = match refusal.code {
+            Code::FailedPrecondition => Failure::WrongServer,
+            Code::ResourceExhausted => Failure::Busy,
+            _ => Failure::Other,
+        };
+        Some(reconnect_delay(failure, self.failures, jitter))
+    }
+
+    /// Whether to try at once instead of waiting, because the peering was established anew since `tried` was made.
+    /// The failures are forgotten then.
+    pub fn is_cured(&mut self, tried: &Plan, snapshot: &Snapshot, key: &PeeringKey) -> bool {
+        let cured = Plan::of(snapshot, key).is_some_and(|newer| tried.is_stale(&newer));
+        if cured {
+            self.failures = 0;
+        }
+        cured
+    }
+}
