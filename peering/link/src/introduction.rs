@@ -1,6 +1,7 @@
 //! What operators do: generate a token, establish a peering with one, delete a peering (wire facts, sections 1, 2.6
 //! and 9).
 
+pub(crate) mod claim;
 pub(crate) mod rows;
 
 use crate::dial::{self, Target};
@@ -113,6 +114,7 @@ impl Link {
         let target = Target::new(&token.server_name, &token.ca_pems).map_err(|problem| {
             IntroductionError::Invalid(format!("the peering token cannot be used: {problem}"))
         })?;
+        let _claim = self.establishing().claim(&key)?;
         // Before the token is spent, and again in the write.
         rows::check(&self.reader().snapshot(), &key, &token)?;
         let stream = exchange(&target, &token).await?;

@@ -41,6 +41,7 @@ pub use status::StreamStatus;
 pub mod parts {
     pub use crate::admission::{Admitted, admit, exchange};
     pub use crate::importer::plan as import;
+    pub use crate::introduction::claim::{Claim, Claims};
     pub use crate::introduction::rows::{check, deletion, established, token};
     pub use crate::pump::{Pump, Task, Wish};
     pub use crate::records::{MAX_CONFLICTS, removal, terminated};

@@ -5,6 +5,7 @@
 //! stream a peering and the newest wins: a dialer that comes again knows better than we do that its old stream is
 //! dead. After a restart everything follows from the stored records and secrets.
 
+use crate::introduction::claim::Claims;
 use crate::pump::Wish;
 use crate::status::StreamStatus;
 use crate::table::{Handle, Table, Wanted, wanted};
@@ -44,6 +45,7 @@ struct Shared {
     clock: SharedClock,
     tasks: Tasks,
     table: Mutex<Table<Owner>>,
+    establishing: Claims,
     /// Something ended: the supervisor has to look again.
     wake: Notify,
 }
@@ -93,6 +95,7 @@ impl Link {
                 clock,
                 tasks,
                 table: Mutex::default(),
+                establishing: Claims::default(),
                 wake: Notify::new(),
             }),
         }
@@ -236,6 +239,10 @@ impl Link {
 
     pub(crate) fn server_addresses(&self) -> &[String] {
         &self.shared.config.server_addresses
+    }
+
+    pub(crate) fn establishing(&self) -> &Claims {
+        &self.shared.establishing
     }
 
     pub(crate) fn reader(&self) -> &Reader {
