@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask envoy | demo | test | bench | help`.
+//! Developer commands: `cargo xtask envoy | demo | sim | test | bench | help`.
 //!
 //! Nothing here is shipped. It is a program and not a set of shell scripts so that it runs the same on every
 //! machine that can build Peerway, and so that its decisions have tests.
@@ -8,6 +8,7 @@ mod demo;
 mod envoy;
 mod place;
 mod run;
+mod sim;
 mod steps;
 
 use std::process::ExitCode;
@@ -23,6 +24,9 @@ developer commands; run as `cargo xtask <command>`
       V is a version, or `newest` (the default), or `oldest`: the ends of what Peerway supports.
   demo [--envoy-version V] [--once] [--json FILE] [...]
       fetch Envoy, build the peerway binary and run `peerway demo` with the remaining arguments.
+  sim [--histories N] [--seed S] [--json FILE] | --replay SEED
+      build the simulation of peering and run it: N generated histories that follow from S, or the one of a
+      failing seed, line by line. docs/simulation.md says what it covers.
   test
       everything that has to pass before a commit: format, lints, a real Envoy, build, tests.
   bench NAME [--json FILE]
@@ -36,13 +40,14 @@ environment
 ";
 
 /// The subcommands, in the order of [`HELP`].
-const COMMANDS: [&str; 5] = ["envoy", "demo", "test", "bench", "help"];
+const COMMANDS: [&str; 6] = ["envoy", "demo", "sim", "test", "bench", "help"];
 
 /// What the first argument asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Envoy,
     Demo,
+    Sim,
     Test,
     Bench,
     Help,
@@ -71,6 +76,7 @@ fn parse_command(word: Option<&str>) -> Result<Command, String> {
     match word {
         Some("envoy") => Ok(Command::Envoy),
         Some("demo") => Ok(Command::Demo),
+        Some("sim") => Ok(Command::Sim),
         Some("test") => Ok(Command::Test),
         Some("bench") => Ok(Command::Bench),
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
@@ -90,6 +96,7 @@ fn dispatch(command: &Command, args: Vec<String>) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo => Err(demo::exec(&place::Place::find()?, args)),
+        Command::Sim => Err(sim::exec(&place::Place::find()?, args)),
         Command::Test => {
             if let Some(extra) = args.first() {
                 anyhow::bail!(

@@ -1,0 +1,150 @@
+//! What the harness knows by itself and holds the clusters to: every version of every export, and every secret with
+//! what the wire facts (section 2.5) allow for it.
+
+use crate::content::Content;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An ordered pair of clusters: exporter and importer, or acceptor and dialer.
+pub(crate) type Pair = (usize, usize);
+
+/// No instances.
+const EMPTY: u64 = 0;
+
+/// Every version of what one cluster exported to another, and how far the importer has come.
+#[derive(Default)]
+pub(crate) struct Versions {
+    exported: BTreeMap<String, Vec<u64>>,
+    reached: BTreeMap<String, usize>,
+    /// The importer has forgotten everything and not imported the service since.
+    forgotten: BTreeSet<String>,
+}
+
+impl Versions {
+    /// Takes note of what is exported now.
+    pub(crate) fn export(&mut self, content: &Content) {
+        let now = content.hashes();
+        for name in self.exported.keys().cloned().collect::<Vec<_>>() {
+            if !now.contains_key(&name) {
+                self.push(name, EMPTY);
+            }
+        }
+        for (name, hash) in now {
+            self.push(name, hash);
+        }
+    }
+
+    fn push(&mut self, name: String, hash: u64) {
+        let versions = self.exported.entry(name).or_insert_with(|| vec![EMPTY]);
+        if versions.last() != Some(&hash) {
+            versions.push(hash);
+        }
+    }
+
+    /// The importer has removed everything, as it must when the peering ends.
+    pub(crate) fn forget(&mut self) {
+        self.forgotten = self.exported.keys().cloned().collect();
+    }
+
+    /// Checks what the importer holds now: for each service a version that was exported, and none from before the
+    /// one that it held already.
+    pub(crate) fn import(&mut self, content: &Content) -> Result<(), String> {
+        let now = content.hashes();
+        for name in now.keys() {
+            if !self.exported.contains_key(name) {
+                return Err(format!("service {name} was never exported"));
+            }
+        }
+        for (name, versions) in &self.exported {
+            let hash = now.get(name).copied().unwrap_or(EMPTY);
+            if hash == EMPTY && self.forgotten.contains(name) {
+                continue;
+            }
+            let reached = self.reached.entry(name.clone()).or_default();
+            match versions
+                .iter()
+                .skip(*reached)
+                .position(|version| *version == hash)
+            {
+                Some(further) => {
+                    *reached += further;
+                    self.forgotten.remove(name);
+                }
+                None if versions.contains(&hash) => {
+                    return Err(format!("service {name} went back in time"));
+                }
+                None => return Err(format!("service {name} has a content that was never exported")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The secrets of one introduction as the facts have them.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets {
+    pub(crate) establishment: Option<String>,
+    pub(crate) pending: Option<String>,
+    pub(crate) active: Option<String>,
+}
+
+/// All introductions by the acceptor's id.
+#[derive(Default)]
+pub(crate) struct Introductions {
+    secrets: BTreeMap<String, Secrets>,
+}
+
+impl Introductions {
+    pub(crate) fn token(&mut self, id: &str, secret: &str) {
+        self.secrets.entry(id.to_owned()).or_default().establishment = Some(secret.to_owned());
+    }
+
+    pub(crate) fn deleted(&mut self, id: &str) {
+        self.secrets.remove(id);
+    }
+
+    /// Whether the facts allow this exchange.
+    pub(crate) fn may_exchange(&self, id: &str, offered: &str) -> bool {
+        let known = self.secrets.get(id);
+        known.is_some_and(|secrets| secrets.establishment.as_deref() == Some(offered))
+    }
+
+    pub(crate) fn exchanged(&mut self, id: &str, stream: &str) {
+        let secrets = self.secrets.entry(id.to_owned()).or_default();
+        secrets.establishment = None;
+        secrets.pending = Some(stream.to_owned());
+    }
+
+    /// Whether a stream may be opened with this secret.
+    pub(crate) fn may_open(&self, id: &str, offered: &str) -> bool {
+        self.secrets.get(id).is_some_and(|secrets| {
+            secrets.active.as_deref() == Some(offered) || secrets.pending.as_deref() == Some(offered)
+        })
+    }
+
+    pub(crate) fn opened(&mut self, id: &str, offered: &str) {
+        if let Some(secrets) = self.secrets.get_mut(id)
+            && secrets.active.as_deref() != Some(offered)
+        {
+            secrets.active = secrets.pending.take();
+        }
+    }
+}
+
+/// An introduction that succeeded and that nobody has touched since: it must hold in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Promise {
+    /// The acceptor's id.
+    pub(crate) peer_id: String,
+}
+
+/// The promises by acceptor and dialer.
+#[derive(Default)]
+pub(crate) struct Promises(pub(crate) BTreeMap<Pair, Promise>);
+
+impl Promises {
+    /// Something was done that may undo what these two have.
+    pub(crate) fn withdraw(&mut self, a: usize, b: usize) {
+        self.0.remove(&(a, b));
+        self.0.remove(&(b, a));
+    }
+}
