@@ -147,7 +147,7 @@ impl World {
         self.listen(cluster, &applied.changes);
         self.check_peerings(cluster, transaction, &applied.rows)?;
         self.counts.commits += 1;
-        let local = applied.rows.iter().any(|change| is_local(change));
+        let local = applied.rows.iter().any(is_local);
         if local {
             self.note_exports(cluster)?;
         }
