@@ -7,6 +7,8 @@ mod encode;
 mod messages;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub(crate) use decode::message as decode;
 pub(crate) use encode::message as encode;
