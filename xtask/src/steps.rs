@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::place::Place;
-use crate::{envoy, run};
+use crate::{envoy, foreign, run};
 
 /// Tells the tests where the oldest supported Envoy is.
 const OLDEST_OVERRIDE: &str = "PEERWAY_ENVOY_OLDEST";
@@ -23,6 +23,7 @@ struct Shop<'a> {
     place: &'a Place,
     envoy: Option<PathBuf>,
     oldest_envoy: Option<PathBuf>,
+    python: Option<PathBuf>,
 }
 
 /// How one step ended.
@@ -48,6 +49,10 @@ pub(crate) fn test(place: &Place) -> Result<ExitCode> {
             run: fetch_envoy,
         },
         Step {
+            name: "foreign",
+            run: make_foreign,
+        },
+        Step {
             name: "build",
             run: build,
         },
@@ -60,6 +65,7 @@ pub(crate) fn test(place: &Place) -> Result<ExitCode> {
         place,
         envoy: None,
         oldest_envoy: None,
+        python: None,
     };
     let outcomes = run_all(&steps, &mut shop, now);
     eprint!("{}", summary(&outcomes, &steps));
@@ -92,6 +98,13 @@ fn fetch_envoy(shop: &mut Shop<'_>) -> Result<()> {
     Ok(())
 }
 
+fn make_foreign(shop: &mut Shop<'_>) -> Result<()> {
+    let python = foreign::provide(shop.place)?;
+    eprintln!("{}", python.display());
+    shop.python = Some(python);
+    Ok(())
+}
+
 /// A step of its own, so that what does not compile is told apart from what does not pass.
 fn build(shop: &mut Shop<'_>) -> Result<()> {
     run::visibly(&mut shop.place.cargo(&["build", "--workspace"]))
@@ -102,6 +115,11 @@ fn tests(shop: &mut Shop<'_>) -> Result<()> {
     ensure!(shop.envoy.is_some(), "the tests need the envoy step before them");
     command.envs(shop.envoy.iter().map(|path| (envoy::OVERRIDE, path)));
     command.envs(shop.oldest_envoy.iter().map(|path| (OLDEST_OVERRIDE, path)));
+    ensure!(
+        shop.python.is_some(),
+        "the tests need the foreign step before them"
+    );
+    command.envs(shop.python.iter().map(|path| (foreign::OVERRIDE, path)));
     run::visibly(&mut command)
 }
 
