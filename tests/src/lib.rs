@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: where Envoy is, and a stage that ends with the test.
+//! What the end-to-end tests share: where Envoy and the foreign peer are, and a stage that ends with the test.
 
 use anyhow::{Context, Result, bail};
 use peerway_cli::demo::stage::Stage;
@@ -23,6 +23,22 @@ pub fn envoy(variable: &str) -> Result<PathBuf> {
         Ok(path)
     } else {
         bail!("{variable} names {}, which is not a file", path.display())
+    }
+}
+
+/// Names the Python that the scripted foreign peer runs in.
+pub const FOREIGN_ENV: &str = "PEERWAY_FOREIGN_PYTHON";
+
+/// The Python of the foreign peer.
+///
+/// # Errors
+/// When [`FOREIGN_ENV`] is not set: these tests fail without it, they are never skipped.
+pub fn foreign_python() -> Result<PathBuf> {
+    match std::env::var_os(FOREIGN_ENV) {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => bail!(
+            "{FOREIGN_ENV} is not set: run `cargo xtask test`, or set it to what `cargo xtask foreign` prints"
+        ),
     }
 }
 
