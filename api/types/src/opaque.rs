@@ -1,6 +1,7 @@
 //! Free-form configuration: kept as given, except for what would change the meaning of the rest.
 
 use peerway_model::Invalid;
+use peerway_model::config::Protocol;
 use peerway_model::instance::Opaque;
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
@@ -54,11 +55,24 @@ pub fn opaque_map_to_json(members: &BTreeMap<String, Opaque>) -> Map<String, Val
         .collect()
 }
 
+/// What a `Config` belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConfigOf {
+    /// The entry `proxy-defaults`, where a protocol holds for every service that names none.
+    AllProxies,
+    /// A registered proxy or upstream: it cannot have a protocol of its own, because both ends of a call and the
+    /// gateways between them have to agree on it.
+    Registration,
+}
+
 /// The members of a `Config`.
 ///
 /// # Errors
-/// When it names a protocol other than tcp or replaces what Peerway generates.
-pub(crate) fn config_from(members: Vec<(&str, String, &Value)>) -> Result<BTreeMap<String, Opaque>, Invalid> {
+/// When it names a protocol where none can be chosen, or replaces what Peerway generates.
+pub(crate) fn config_from(
+    members: Vec<(&str, String, &Value)>,
+    of: ConfigOf,
+) -> Result<BTreeMap<String, Opaque>, Invalid> {
     let mut config = BTreeMap::new();
     for (key, at, value) in members {
         let folded = key.to_ascii_lowercase();
@@ -66,20 +80,32 @@ pub(crate) fn config_from(members: Vec<(&str, String, &Value)>) -> Result<BTreeM
             return Err(Invalid::new(at, "is not offered yet, remove it"));
         }
         if folded == "protocol" {
-            check_protocol(&at, value)?;
+            check_protocol(&at, value, of)?;
+            config.insert(folded, opaque_from_json(value));
+            continue;
         }
         config.insert(key.to_owned(), opaque_from_json(value));
     }
     Ok(config)
 }
 
-fn check_protocol(at: &str, value: &Value) -> Result<(), Invalid> {
-    match value.as_str() {
-        Some("tcp" | "") => Ok(()),
-        Some(other) => Err(Invalid::new(
+fn check_protocol(at: &str, value: &Value, of: ConfigOf) -> Result<(), Invalid> {
+    match (value.as_str(), of) {
+        (Some("tcp" | ""), _) => Ok(()),
+        (Some(text), ConfigOf::AllProxies) if Protocol::parse(text).is_some() => Ok(()),
+        (Some(other), ConfigOf::AllProxies) => {
+            let offered = Protocol::ALL.map(Protocol::as_str).join(", ");
+            Err(Invalid::new(
+                at,
+                format!("protocol {other:?} is not offered, use one of {offered}"),
+            ))
+        }
+        (Some(other), ConfigOf::Registration) => Err(Invalid::new(
             at,
-            format!("protocol {other:?} is not offered yet, use \"tcp\""),
+            format!(
+                "protocol {other:?} is not offered here, write it as Protocol of the service's service-defaults"
+            ),
         )),
-        None => Err(Invalid::new(at, "must be a text, for example \"tcp\"")),
+        (None, _) => Err(Invalid::new(at, "must be a text, for example \"tcp\"")),
     }
 }

@@ -1,7 +1,7 @@
 //! `Proxy` and `Upstreams`: what a sidecar stands for and what it may dial (xDS facts, section 6.5).
 
 use crate::fields::Fields;
-use crate::opaque::{config_from, opaque_map_to_json};
+use crate::opaque::{ConfigOf, config_from, opaque_map_to_json};
 use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::name::Partition;
 use peerway_model::{InstanceId, Invalid, Namespace, PeerName, Proxy, ServiceName, Tenancy, Upstream};
@@ -47,7 +47,7 @@ pub(crate) fn proxy_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<Pr
         local_address: fields.nonempty("LocalServiceAddress")?,
         local_port: Some(fields.port("LocalServicePort")?).filter(|port| *port != 0),
         mesh_gateway: mesh_gateway_from(&mut fields)?,
-        config: config_from(fields.members("Config")?)?,
+        config: config_from(fields.members("Config")?, ConfigOf::Registration)?,
         upstreams: upstreams_from(&mut fields, tenancy)?,
     };
     if let Some(address) = &input.local_address {
@@ -169,7 +169,7 @@ fn upstream_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<Upstream, 
         bind_address,
         bind_port,
         mesh_gateway: mesh_gateway_from(&mut fields)?,
-        config: config_from(fields.members("Config")?)?,
+        config: config_from(fields.members("Config")?, ConfigOf::Registration)?,
     };
     fields.not_offered(&[
         "Datacenter",

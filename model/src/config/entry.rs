@@ -174,7 +174,8 @@ impl ConfigEntry {
         match self {
             ConfigEntry::ExportedServices(entry) => entry.validate(),
             ConfigEntry::ServiceIntentions(entry) => entry.validate(),
-            ConfigEntry::Mesh(_) | ConfigEntry::ProxyDefaults(_) | ConfigEntry::ServiceDefaults(_) => Ok(()),
+            ConfigEntry::ProxyDefaults(entry) => entry.validate(),
+            ConfigEntry::Mesh(_) | ConfigEntry::ServiceDefaults(_) => Ok(()),
         }
     }
 }

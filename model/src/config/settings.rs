@@ -1,27 +1,64 @@
 //! `mesh`, `proxy-defaults` and `service-defaults`.
 
 use super::Meta;
+use crate::Invalid;
 use crate::instance::{GatewayMode, Opaque};
 use crate::name::{Namespace, Partition, ServiceName};
 use std::collections::BTreeMap;
 
-/// The protocol of a service.
+/// The key of the protocol in `proxy-defaults` `Config`.
+const PROTOCOL: &str = "protocol";
+
+/// The protocol of a service. Everything but `tcp` is spoken as HTTP: proxies see single requests and not bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Protocol {
     /// Opaque bytes.
     #[default]
     Tcp,
+    /// HTTP/1.1 towards the application.
+    Http,
+    /// HTTP/2 towards the application.
+    Http2,
+    /// gRPC, which is HTTP/2 with trailers and streams.
+    Grpc,
 }
 
 impl Protocol {
+    /// All protocols, in the order in which help texts list them.
+    pub const ALL: [Protocol; 4] = [Protocol::Tcp, Protocol::Http, Protocol::Http2, Protocol::Grpc];
+
     /// Consul's text.
     pub fn as_str(self) -> &'static str {
-        "tcp"
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Http => "http",
+            Protocol::Http2 => "http2",
+            Protocol::Grpc => "grpc",
+        }
     }
 
     /// The protocol of this text, or `None` when Peerway does not offer it.
     pub fn parse(text: &str) -> Option<Self> {
-        (text == "tcp").then_some(Protocol::Tcp)
+        Protocol::ALL
+            .into_iter()
+            .find(|protocol| protocol.as_str() == text)
+    }
+
+    /// Whether proxies see requests.
+    pub fn is_http(self) -> bool {
+        self != Protocol::Tcp
+    }
+
+    /// Whether the application is spoken to in HTTP/2.
+    pub fn is_http2(self) -> bool {
+        matches!(self, Protocol::Http2 | Protocol::Grpc)
+    }
+
+    /// The protocol of a service: its own defaults' before those of all proxies, else tcp (xDS facts, section 6.5).
+    pub fn of_service(own: Option<&ServiceDefaults>, all: Option<&ProxyDefaults>) -> Self {
+        own.and_then(|own| own.protocol)
+            .or_else(|| all.and_then(ProxyDefaults::protocol))
+            .unwrap_or_default()
     }
 }
 
@@ -45,6 +82,30 @@ pub struct ProxyDefaults {
     pub config: BTreeMap<String, Opaque>,
     /// The operator's pairs.
     pub meta: Meta,
+}
+
+impl ProxyDefaults {
+    /// The protocol of services that do not name one, if `Config.protocol` says it.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.config
+            .get(PROTOCOL)
+            .and_then(Opaque::as_text)
+            .and_then(Protocol::parse)
+    }
+
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        match self.config.get(PROTOCOL) {
+            Some(Opaque::Text(text)) if text.is_empty() => Ok(()),
+            Some(_) if self.protocol().is_none() => {
+                let offered = Protocol::ALL.map(Protocol::as_str).join(", ");
+                Err(Invalid::new(
+                    format!("Config.{PROTOCOL}"),
+                    format!("is not a protocol, offered are {offered}"),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Defaults of one service.

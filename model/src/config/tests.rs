@@ -1,6 +1,7 @@
 //! Validation of config entries: the error names the field.
 
 use super::*;
+use crate::instance::Opaque;
 use crate::name::{Namespace, Partition, PeerName, ServiceName};
 
 fn source(name: &str, peer: Option<&str>) -> Source {
@@ -95,6 +96,41 @@ fn an_unknown_kind_lists_the_offered_ones() {
     let error = ConfigKind::parse("exported-service").unwrap_err().to_string();
     assert!(
         error.contains("exported-services") && error.contains("\"exported-service\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_service_speaks_its_own_protocol_else_that_of_all_else_tcp() {
+    let own = |protocol| ServiceDefaults {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: ServiceName::new("web").unwrap(),
+        protocol,
+        mesh_gateway: None,
+        meta: Meta::new(),
+    };
+    let all = |text: &str| ProxyDefaults {
+        config: [("protocol".to_owned(), Opaque::Text(text.to_owned()))].into(),
+        ..ProxyDefaults::default()
+    };
+    let cases = [
+        (None, None, Protocol::Tcp),
+        (Some(own(None)), None, Protocol::Tcp),
+        (Some(own(None)), Some(all("grpc")), Protocol::Grpc),
+        (Some(own(Some(Protocol::Http))), Some(all("grpc")), Protocol::Http),
+        (None, Some(all("")), Protocol::Tcp),
+    ];
+    for (own, all, expected) in cases {
+        assert_eq!(Protocol::of_service(own.as_ref(), all.as_ref()), expected);
+    }
+    for protocol in Protocol::ALL {
+        assert_eq!(Protocol::parse(protocol.as_str()), Some(protocol));
+    }
+    ConfigEntry::ProxyDefaults(all("")).validate().unwrap();
+    let error = refusal(ConfigEntry::ProxyDefaults(all("thrift")));
+    assert!(
+        error.starts_with("Config.protocol: ") && error.contains("http2"),
         "{error}"
     );
 }

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use peerway_model::config::ExportedServices;
+use peerway_model::config::{ExportedServices, Protocol};
 use peerway_model::health::flatten;
 use peerway_model::name::Partition;
 use peerway_model::{
@@ -65,7 +65,20 @@ impl Exporter {
     pub(crate) fn note(&mut self, changes: &ChangeSet) {
         for topic in changes.iter() {
             match topic {
-                Topic::Roots | Topic::ConfigKind(ConfigKind::ExportedServices) => self.reload(),
+                Topic::Roots
+                | Topic::ConfigKind(ConfigKind::ExportedServices)
+                | Topic::ConfigKind(ConfigKind::ProxyDefaults) => self.reload(),
+                // It may change the protocol that the service is dialled with.
+                Topic::Config(key)
+                    if key.kind == ConfigKind::ServiceDefaults && key.partition == self.peering.partition =>
+                {
+                    if let Stale::Names(names) = &mut self.stale
+                        && let Ok(name) = ServiceName::new(&key.name)
+                        && !key.name.ends_with(SIDECAR_SUFFIX)
+                    {
+                        names.insert(name);
+                    }
+                }
                 Topic::Kind(ServiceKind::MeshGateway, partition) if *partition == self.peering.partition => {
                     self.reload();
                 }
@@ -152,7 +165,7 @@ impl Exporter {
         }
         self.current.services.insert(name.to_string(), instances.into());
         if let Some(key) = meshed {
-            let meta = peer_meta(roots, &key, &self.peering);
+            let meta = peer_meta(roots, &key, &self.peering, protocol(snapshot, &key));
             let synthetic = gateways.iter().enumerate().map(|(index, gateway)| {
                 let status = flatten(gateway.checks.iter().map(|check| &*check.row));
                 OfferedInstance::of_gateway(
@@ -229,7 +242,7 @@ fn typical_instances(snapshot: &Snapshot, key: &ServiceKey) -> Vec<OfferedInstan
 }
 
 /// How an importer dials the service; the peer's name in the SNI is ours for it (wire facts, section 5.5).
-fn peer_meta(roots: &CaRoots, key: &ServiceKey, peering: &PeeringKey) -> PeerMeta {
+fn peer_meta(roots: &CaRoots, key: &ServiceKey, peering: &PeeringKey, protocol: Protocol) -> PeerMeta {
     let (trust_domain, datacenter) = (roots.trust_domain.clone(), roots.datacenter.clone());
     let service = SpiffeId::Service {
         trust_domain: trust_domain.clone(),
@@ -252,9 +265,29 @@ fn peer_meta(roots: &CaRoots, key: &ServiceKey, peering: &PeeringKey) -> PeerMet
             &roots.trust_domain,
         )],
         spiffe_ids: vec![service.to_string(), gateway.to_string()],
-        // The only protocol that Peerway offers so far.
-        protocol: "tcp".to_owned(),
+        protocol: protocol.as_str().to_owned(),
     }
+}
+
+/// What the service speaks; the importer has to speak the same (wire facts, section 5.5).
+fn protocol(snapshot: &Snapshot, key: &ServiceKey) -> Protocol {
+    let own = ConfigKey::new(
+        ConfigKind::ServiceDefaults,
+        &key.partition,
+        key.namespace.as_str(),
+        key.name.as_str(),
+    );
+    let all = ConfigKey::singleton(ConfigKind::ProxyDefaults, &key.partition);
+    let entry = |key| snapshot.config(key).map(|held| &*held.row);
+    let own = match entry(&own) {
+        Some(ConfigEntry::ServiceDefaults(own)) => Some(own),
+        _ => None,
+    };
+    let all = match entry(&all) {
+        Some(ConfigEntry::ProxyDefaults(all)) => Some(all),
+        _ => None,
+    };
+    Protocol::of_service(own, all)
 }
 
 fn bundle(roots: &CaRoots, partition: &Partition) -> OfferedBundle {

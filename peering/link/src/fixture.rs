@@ -1,7 +1,9 @@
 //! Small clusters as snapshots, for the tests of this room.
 
-use peerway_model::config::{Consumer, ExportedService, ExportedServices, Pattern};
-use peerway_model::instance::{ServiceAddress, TAG_WAN};
+use peerway_model::config::{
+    Consumer, ExportedService, ExportedServices, Pattern, Protocol, ProxyDefaults, ServiceDefaults,
+};
+use peerway_model::instance::{Opaque, ServiceAddress, TAG_WAN};
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
     CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigEntry, Datacenter, Instance, InstanceId,
@@ -197,6 +199,25 @@ impl World {
 
     pub(crate) fn export(&mut self, names: &[&str], peer: &str) -> &mut Self {
         self.put([Row::Config(Arc::new(export(names, peer)))])
+    }
+
+    /// Sets the protocol of one service, or of all that have none of their own.
+    pub(crate) fn protocol(&mut self, service: Option<&str>, protocol: Protocol) -> &mut Self {
+        let entry = match service {
+            Some(service) => ConfigEntry::ServiceDefaults(ServiceDefaults {
+                partition: Partition::default(),
+                namespace: Namespace::default(),
+                name: ServiceName::new(service).unwrap(),
+                protocol: Some(protocol),
+                mesh_gateway: None,
+                meta: BTreeMap::new(),
+            }),
+            None => ConfigEntry::ProxyDefaults(ProxyDefaults {
+                config: BTreeMap::from([("protocol".to_owned(), Opaque::Text(protocol.as_str().to_owned()))]),
+                ..ProxyDefaults::default()
+            }),
+        };
+        self.put([Row::Config(Arc::new(entry))])
     }
 
     /// Removes a local instance, if it is there.

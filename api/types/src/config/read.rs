@@ -1,7 +1,7 @@
 //! From JSON to a validated config entry.
 
 use crate::fields::{Fields, says_something};
-use crate::opaque::config_from;
+use crate::opaque::{ConfigOf, config_from};
 use crate::proxy::mesh_gateway_from;
 use peerway_model::config::{
     Action, ConfigEntry, ConfigKind, Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol,
@@ -221,7 +221,7 @@ fn mesh(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Mesh, Invalid> {
 fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDefaults, Invalid> {
     let partition = singleton(&mut fields, ConfigKind::ProxyDefaults, defaults)?;
     let mesh_gateway = mesh_gateway_from(&mut fields)?;
-    let config = config_from(fields.members("Config")?)?;
+    let config = config_from(fields.members("Config")?, ConfigOf::AllProxies)?;
     direct_mode_only(&mut fields)?;
     fields.not_offered(&[
         "TransparentProxy",
@@ -247,8 +247,13 @@ fn service_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Servic
     let name = ServiceName::new(&fields.required("Name")?).map_err(|error| error.within(&name_at))?;
     let tenancy = fields.tenancy(defaults)?;
     let protocol = fields.parsed("Protocol", |text| {
-        Protocol::parse(text)
-            .ok_or_else(|| Invalid::new("", format!("protocol {text:?} is not offered yet, use \"tcp\"")))
+        Protocol::parse(text).ok_or_else(|| {
+            let offered = Protocol::ALL.map(Protocol::as_str).join(", ");
+            Invalid::new(
+                "",
+                format!("protocol {text:?} is not offered, use one of {offered}"),
+            )
+        })
     })?;
     let mesh_gateway = mesh_gateway_from(&mut fields)?;
     direct_mode_only(&mut fields)?;

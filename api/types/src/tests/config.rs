@@ -86,7 +86,9 @@ fn what_is_written_is_read_back_as_the_same_entry() {
                 {"Name": "*", "Action": "deny", "Description": "rest"}]}),
         json!({"Kind": "mesh", "Meta": {"a": "b"}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "MeshGateway": {"Mode": "local"},
-            "Config": {"connect_timeout_ms": 1500, "x": [1.5, null, {"y": true}]}}),
+            "Config": {"connect_timeout_ms": 1500, "x": [1.5, null, {"y": true}], "protocol": "http2"}}),
+        json!({"Kind": "service-defaults", "Name": "web", "Protocol": "http"}),
+        json!({"Kind": "service-defaults", "Name": "web", "Protocol": "grpc"}),
         json!({"Kind": "service-defaults", "Name": "web", "Namespace": "team", "Protocol": "tcp",
             "MeshGateway": {"Mode": "remote"}}),
     ] {
@@ -221,8 +223,8 @@ fn refusals_name_the_field_and_the_problem() {
             "JWT: is not offered yet",
         ),
         (
-            json!({"Kind": "proxy-defaults", "Name": "global", "Config": {"protocol": "http"}}),
-            "Config.protocol: protocol \"http\" is not offered yet",
+            json!({"Kind": "proxy-defaults", "Name": "global", "Config": {"protocol": "thrift"}}),
+            "Config.protocol: protocol \"thrift\" is not offered, use one of tcp, http, http2, grpc",
         ),
         (
             json!({"Kind": "proxy-defaults", "Name": "global", "Config": {"envoy_public_listener_json": "{}"}}),
@@ -237,8 +239,8 @@ fn refusals_name_the_field_and_the_problem() {
             "Mode: mode \"transparent\" is not offered yet",
         ),
         (
-            json!({"Kind": "service-defaults", "Name": "web", "Protocol": "grpc"}),
-            "Protocol: protocol \"grpc\" is not offered yet",
+            json!({"Kind": "service-defaults", "Name": "web", "Protocol": "HTTP"}),
+            "Protocol: protocol \"HTTP\" is not offered, use one of tcp, http, http2, grpc",
         ),
         (
             json!({"Kind": "service-defaults", "Name": "web", "UpstreamConfig": {"Defaults": {"Protocol": "http"}}}),

@@ -294,7 +294,7 @@ fn refusals_name_the_field_and_the_problem() {
         ),
         (
             upstream(json!({"DestinationName": "api", "LocalBindPort": 1, "Config": {"protocol": "http"}})),
-            "Proxy.Upstreams[0].Config.protocol: protocol \"http\" is not offered yet",
+            "Proxy.Upstreams[0].Config.protocol: protocol \"http\" is not offered here",
         ),
     ];
     for (value, expected) in cases {

@@ -120,6 +120,31 @@ fn the_mesh_face_is_the_gateway_under_the_exporters_name_for_the_peer() {
 }
 
 #[test]
+fn the_protocol_is_the_services_else_that_of_all_else_tcp() {
+    let mut world = World::new("us");
+    world
+        .service("web", "web-1")
+        .proxy("web")
+        .gateway("gw-1")
+        .export(&["web"], "west");
+    let told = |world: &World| {
+        let meta = exported(world).services["web-sidecar-proxy"][0]
+            .service
+            .peer_meta
+            .clone()
+            .unwrap();
+        (meta.protocol, meta.spiffe_ids.len())
+    };
+    assert_eq!(told(&world), ("tcp".to_owned(), 2));
+    world.protocol(None, Protocol::Http);
+    assert_eq!(told(&world), ("http".to_owned(), 2));
+    world.protocol(Some("web"), Protocol::Grpc);
+    assert_eq!(told(&world), ("grpc".to_owned(), 2));
+    world.protocol(Some("other"), Protocol::Tcp);
+    assert_eq!(told(&world), ("grpc".to_owned(), 2));
+}
+
+#[test]
 fn what_was_imported_makes_nothing_stale() {
     let mut world = World::new("us");
     world.export(&["*"], "west").service("web", "web-1");
@@ -155,7 +180,7 @@ fn upkeep_equals_building_from_nothing() {
         for step in 0..40 {
             let service = ["a", "b", "b-sidecar-proxy", "consul"][random.usize(..4)];
             let id = ["1", "2"][random.usize(..2)];
-            let choice = random.u8(..8);
+            let choice = random.u8(..10);
             let changes = world.changes(|world| match choice {
                 0 | 1 => drop(world.service(service, &format!("{service}-{id}"))),
                 2 => drop(world.proxy(service)),
@@ -166,6 +191,8 @@ fn upkeep_equals_building_from_nothing() {
                     &[["*", service][random.usize(..2)]],
                     ["west", "east"][random.usize(..2)],
                 )),
+                7 => drop(world.protocol(Some(service), Protocol::ALL[random.usize(..4)])),
+                8 => drop(world.protocol(None, Protocol::ALL[random.usize(..4)])),
                 _ => drop(world.move_node(&format!("10.0.0.{}", random.u8(..)))),
             });
             exporter.note(&changes);

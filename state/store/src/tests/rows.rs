@@ -201,7 +201,7 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
             partition(),
             namespace(),
             service_name(),
-            option::of(Just(Protocol::Tcp)),
+            option::of(select(Protocol::ALL.to_vec())),
             mode(),
             pairs()
         )
