@@ -8,6 +8,7 @@ mod authorization;
 mod catalog;
 mod held;
 mod peers;
+mod protocol;
 mod routes;
 
 #[cfg(test)]
@@ -17,8 +18,9 @@ pub(crate) use held::{Dependent, Findings};
 pub(crate) use peers::{InboundPeer, PeerIdentity, pems};
 pub(crate) use routes::{Face, Route};
 
-use crate::fragment::Authorization;
+use crate::fragment::{Authorization, RequestAuthorization};
 use crate::read::Reading;
+use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceKey};
 use std::collections::BTreeSet;
@@ -30,6 +32,8 @@ use std::sync::Arc;
 pub(crate) enum FindingKey {
     /// Who this cluster is.
     Cluster,
+    /// What a local service speaks.
+    Protocol(ServiceKey),
     /// Whom the sidecars among the instances of a local service stand for.
     Destinations(ServiceKey),
     /// How an imported service is dialled.
@@ -51,6 +55,8 @@ pub(crate) enum FindingKey {
 pub(crate) enum Finding {
     /// To [`FindingKey::Cluster`].
     Cluster(Option<Arc<ClusterIdentity>>),
+    /// To [`FindingKey::Protocol`].
+    Protocol(Protocol),
     /// To [`FindingKey::Destinations`].
     Destinations(Arc<BTreeSet<ServiceKey>>),
     /// To [`FindingKey::Import`].
@@ -62,14 +68,24 @@ pub(crate) enum Finding {
     /// To [`FindingKey::Inbound`].
     Inbound(Arc<Vec<InboundPeer>>),
     /// To [`FindingKey::Authorization`].
-    Authorization(Option<Arc<Authorization>>),
+    Authorization(Option<Arc<Policy>>),
     /// To [`FindingKey::Routes`].
     Routes(Arc<Vec<Route>>),
+}
+
+/// Who may call a service, in the terms of what it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// Decided for a connection.
+    Connections(Authorization),
+    /// Decided for each request.
+    Requests(RequestAuthorization),
 }
 
 fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
     match key {
         FindingKey::Cluster => Finding::Cluster(catalog::cluster(reading).map(Arc::new)),
+        FindingKey::Protocol(service) => Finding::Protocol(protocol::of_service(reading, service)),
         FindingKey::Destinations(service) => {
             Finding::Destinations(Arc::new(catalog::destinations(reading, service)))
         }

@@ -1,6 +1,6 @@
 //! The pieces that views are made of: plain data, comparable and hashable, in Peerway's words.
 
-use peerway_model::config::{Action, Pattern};
+use peerway_model::config::{Action, Pattern, Protocol};
 use peerway_model::name::{Namespace, Partition, ServiceName};
 use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub enum FragmentKind {
     Endpoints,
     /// A listener.
     Listener,
+    /// Where requests go, delivered by name to the listeners that refer to it.
+    Routes,
 }
 
 /// One piece of a view; becomes one Envoy resource.
@@ -42,6 +44,8 @@ pub enum Fragment {
     Endpoints(Endpoints),
     /// A listener.
     Listener(Listener),
+    /// Where requests go.
+    Routes(RouteTable),
 }
 
 impl Fragment {
@@ -52,6 +56,7 @@ impl Fragment {
             Fragment::Cluster(_) => FragmentKind::Cluster,
             Fragment::Endpoints(_) => FragmentKind::Endpoints,
             Fragment::Listener(_) => FragmentKind::Listener,
+            Fragment::Routes(_) => FragmentKind::Routes,
         }
     }
 
@@ -62,6 +67,7 @@ impl Fragment {
             Fragment::Cluster(cluster) => &cluster.name,
             Fragment::Endpoints(endpoints) => &endpoints.cluster,
             Fragment::Listener(listener) => &listener.name,
+            Fragment::Routes(table) => &table.name,
         }
     }
 }
@@ -83,6 +89,8 @@ pub struct Cluster {
     pub name: String,
     /// Milliseconds.
     pub connect_timeout_ms: u64,
+    /// What is spoken to the endpoints; bytes pass through a TCP one.
+    pub protocol: Protocol,
     /// How its endpoints are found.
     pub discovery: Discovery,
     /// mTLS towards the endpoints; `None` passes bytes through.
@@ -166,15 +174,80 @@ pub struct Chain {
     pub server_names: Vec<String>,
     /// mTLS as a server; `None` passes bytes through.
     pub tls: Option<DownstreamTls>,
-    /// Who may connect; `None` only where no identity is known (outbound and passthrough chains).
-    pub authorization: Option<Authorization>,
     /// Prefix of the statistics.
     pub stat_prefix: String,
+    /// What is looked at.
+    pub traffic: Traffic,
+}
+
+/// What a chain looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Traffic {
+    /// Connections.
+    Tcp(Tcp),
+    /// Single requests.
+    Http(Http),
+}
+
+/// Passes bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tcp {
+    /// Who may connect; `None` only where no identity is known (outbound and passthrough chains).
+    pub authorization: Option<Authorization>,
     /// The Envoy cluster that bytes go to.
     pub cluster: String,
     /// Whether the application speaks before its client does. Then its connection cannot wait for the client's first
     /// bytes, which is when policy is decided otherwise.
     pub server_first: bool,
+}
+
+/// Passes requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Http {
+    /// What the service speaks; never TCP.
+    pub protocol: Protocol,
+    /// What becomes of what a request says about its caller.
+    pub caller_header: CallerHeader,
+    /// Who may send which requests; `None` where somebody behind this chain decides.
+    pub authorization: Option<RequestAuthorization>,
+    /// Where requests go.
+    pub routes: Routes,
+}
+
+/// What becomes of the header `x-forwarded-client-cert`, by which a gateway tells a sidecar on whose behalf it calls.
+/// There is no way to pass it on as it came: whoever sends a request could write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallerHeader {
+    /// Removed: calls of an application, which speaks for nobody.
+    Remove,
+    /// Replaced by who is connected: the gateway that ends a peer's TLS.
+    Replace,
+    /// Followed by who is connected: a sidecar in front of its application. What stands before is believed only when
+    /// one of our own gateways is connected.
+    Append,
+}
+
+/// Where the requests of a chain go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Routes {
+    /// As written here.
+    Inline(RouteTable),
+    /// By the [`RouteTable`] of this name, which comes by itself and whose change leaves the listener alone.
+    Named(String),
+}
+
+/// Where requests go: all to one Envoy cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RouteTable {
+    /// The name of the route configuration.
+    pub name: String,
+    /// The name of its only virtual host, which takes every host.
+    pub host: String,
+    /// The Envoy cluster that requests go to.
+    pub cluster: String,
+    /// How long an answer may take, in milliseconds; `None` leaves it to whoever is nearer to the caller, or allows
+    /// streams.
+    pub timeout_ms: Option<u64>,
 }
 
 /// mTLS as a server; a client certificate is always required.
@@ -191,6 +264,42 @@ pub struct Authorization {
     pub action: Action,
     /// Listed callers; empty means nobody is listed.
     pub callers: Vec<Caller>,
+}
+
+/// Who may send requests; everybody else is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestAuthorization {
+    /// The gateways that are believed when they say on whose behalf they call.
+    pub gateways: GatewayPattern,
+    /// Allowed callers; empty means nobody.
+    pub callers: Vec<RequestCaller>,
+}
+
+/// The mesh gateways of one partition of this cluster, in any datacenter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GatewayPattern {
+    /// This cluster's own.
+    pub trust_domain: TrustDomain,
+    /// Of the gateways.
+    pub partition: Partition,
+}
+
+/// Callers who may send requests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestCaller {
+    /// Who.
+    pub caller: Caller,
+    /// How it is known that it is them.
+    pub known_by: KnownBy,
+}
+
+/// How a caller is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KnownBy {
+    /// By the certificate of the connection: a local caller.
+    Certificate,
+    /// By the word of one of our gateways, which saw the certificate: a caller of a peer.
+    Gateway,
 }
 
 /// Callers minus some of them.

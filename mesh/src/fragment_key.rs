@@ -1,6 +1,7 @@
 //! Which fragment: everything that it depends on besides the Snapshot, so that proxies that need the same share it.
 
 use crate::finding::Face;
+use peerway_model::config::Protocol;
 use peerway_model::instance::GatewayMode;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
@@ -15,7 +16,12 @@ pub(crate) enum FragmentKey {
     /// The roots of everybody who may present themselves to a local service.
     InboundRoots(ServiceKey),
     /// The application behind a sidecar.
-    LocalApp(ServiceAddress),
+    LocalApp {
+        /// IP address or host name, and port.
+        address: ServiceAddress,
+        /// What it speaks.
+        protocol: Protocol,
+    },
     /// The Envoy cluster of an upstream.
     UpstreamCluster {
         /// Local or imported.
@@ -36,6 +42,8 @@ pub(crate) enum FragmentKey {
     GatewayCluster(Face, ServiceKey),
     /// The endpoints of a service on a gateway.
     GatewayEndpoints(Face, ServiceKey),
+    /// Where the requests to an exported service go, on a gateway.
+    GatewayRoutes(ServiceKey),
     /// Where a sidecar takes calls for its service.
     PublicListener {
         /// IP address and port.

@@ -16,8 +16,9 @@ mod shape;
 mod upkeep;
 
 pub use fragment::{
-    Authorization, Caller, CallerPattern, Chain, Cluster, Direction, Discovery, DownstreamTls, Endpoint,
-    Endpoints, Fragment, FragmentKind, LEAF_SECRET, Listener, UpstreamTls, Validation, View,
+    Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery, DownstreamTls,
+    Endpoint, Endpoints, Fragment, FragmentKind, GatewayPattern, Http, KnownBy, LEAF_SECRET, Listener,
+    RequestAuthorization, RequestCaller, RouteTable, Routes, Tcp, Traffic, UpstreamTls, Validation, View,
 };
 pub use upkeep::{Changed, Mesh, Stats};
 

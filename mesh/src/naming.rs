@@ -45,6 +45,19 @@ pub(crate) fn imported_cluster(service: &ServiceKey, trust_domain: Option<&Trust
     })
 }
 
+/// The route configuration of an upstream's listener, or of an exported service on a gateway.
+pub(crate) fn routes(service: &ServiceKey) -> String {
+    upstream_id(service)
+}
+
+/// The virtual host of an upstream: name, namespace and peer.
+pub(crate) fn virtual_host(service: &ServiceKey) -> String {
+    match service.origin.peer() {
+        None => format!("{}.{}", service.name, service.namespace),
+        Some(peer) => format!("{}.{}.{peer}", service.name, service.namespace),
+    }
+}
+
 /// The validation context of one peer's workloads.
 pub(crate) fn peer_roots(peering: &PeeringKey) -> String {
     format!("roots~peer~{}~{}", peering.partition, peering.name)

@@ -3,6 +3,7 @@
 mod cluster;
 mod endpoints;
 mod listener;
+mod routes;
 mod validation;
 
 pub(crate) use cluster::{DEFAULT_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS};
@@ -17,7 +18,9 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
         FragmentKey::LocalRoots => validation::local(reading).map(Fragment::Validation),
         FragmentKey::PeerRoots(peering) => validation::peer(reading, peering).map(Fragment::Validation),
         FragmentKey::InboundRoots(service) => validation::inbound(reading, service).map(Fragment::Validation),
-        FragmentKey::LocalApp(address) => Some(Fragment::Cluster(cluster::local_app(address))),
+        FragmentKey::LocalApp { address, protocol } => {
+            Some(Fragment::Cluster(cluster::local_app(address, *protocol)))
+        }
         FragmentKey::UpstreamCluster {
             service,
             mode,
@@ -32,6 +35,7 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
         FragmentKey::GatewayEndpoints(face, service) => {
             endpoints::gateway(reading, *face, service).map(Fragment::Endpoints)
         }
+        FragmentKey::GatewayRoutes(service) => routes::gateway(reading, service).map(Fragment::Routes),
         FragmentKey::PublicListener {
             address,
             service,

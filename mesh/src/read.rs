@@ -1,8 +1,9 @@
 //! The only way from a Snapshot into this room: what is read is recorded.
 
 use crate::finding::{
-    ClusterIdentity, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity, Route,
+    ClusterIdentity, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity, Policy, Route,
 };
+use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, Instance, InstanceKey, Origin, Peering, PeeringKey, ServiceKey,
@@ -142,6 +143,24 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// What a local service speaks.
+    pub(crate) fn protocol(&mut self, service: &ServiceKey) -> Protocol {
+        match self.ask(FindingKey::Protocol(service.clone())) {
+            Finding::Protocol(protocol) => protocol,
+            _ => Protocol::Tcp,
+        }
+    }
+
+    /// What an upstream speaks, local or imported; bytes while an exporter has not said it.
+    pub(crate) fn protocol_of_upstream(&mut self, service: &ServiceKey) -> Protocol {
+        match service.origin {
+            Origin::Local => self.protocol(service),
+            Origin::Peer(_) => self
+                .import(service)
+                .map_or(Protocol::Tcp, |import| import.protocol),
+        }
+    }
+
     /// Whom the sidecars among the instances of a local service stand for.
     pub(crate) fn destinations(&mut self, service: &ServiceKey) -> Arc<BTreeSet<ServiceKey>> {
         match self.ask(FindingKey::Destinations(service.clone())) {
@@ -183,7 +202,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Who may call a local service.
-    pub(crate) fn authorization(&mut self, service: &ServiceKey) -> Option<Arc<crate::Authorization>> {
+    pub(crate) fn authorization(&mut self, service: &ServiceKey) -> Option<Arc<Policy>> {
         match self.ask(FindingKey::Authorization(service.clone())) {
             Finding::Authorization(authorization) => authorization,
             _ => None,

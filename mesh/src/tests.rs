@@ -4,6 +4,7 @@ mod authorization;
 mod cost;
 mod gateway;
 mod histories;
+mod http;
 mod render;
 mod sidecar;
 mod world;

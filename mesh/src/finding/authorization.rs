@@ -1,14 +1,16 @@
 //! Intentions as one flat set of callers.
 
-use super::{ClusterIdentity, InboundPeer};
-use crate::fragment::{Authorization, Caller, CallerPattern};
+use super::{ClusterIdentity, InboundPeer, Policy};
+use crate::fragment::{
+    Authorization, Caller, CallerPattern, GatewayPattern, KnownBy, RequestAuthorization, RequestCaller,
+};
 use crate::read::Reading;
 use peerway_model::config::Action;
 use peerway_model::intention::{Callers, Rule, rules_for};
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Origin, ServiceKey};
 use std::collections::BTreeSet;
 
-pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Authorization> {
+pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Policy> {
     let cluster = reading.cluster()?;
     let peers = reading.inbound(service);
     // Every entry that can be about the service has one of these keys, so the entries of other services are not
@@ -21,7 +23,16 @@ pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Opt
             entries.push(entry);
         }
     }
-    Some(flatten(&rules_for(entries, service), &cluster, &peers))
+    let rules = rules_for(entries, service);
+    Some(if reading.protocol(service).is_http() {
+        let gateways = GatewayPattern {
+            trust_domain: cluster.trust_domain.clone(),
+            partition: service.partition.clone(),
+        };
+        Policy::Requests(flatten_requests(&rules, &cluster, &peers, gateways))
+    } else {
+        Policy::Connections(flatten(&rules, &cluster, &peers))
+    })
 }
 
 /// Everybody that `rules` (as ordered by `rules_for`) allow, where nobody is allowed otherwise. A caller is allowed
@@ -39,6 +50,29 @@ pub(crate) fn flatten(rules: &[Rule], cluster: &ClusterIdentity, peers: &[Inboun
     Authorization {
         action: Action::Allow,
         callers: callers.into_iter().collect(),
+    }
+}
+
+/// The same for requests. A local caller is known by its certificate; one of a peer, whose TLS ends at our gateway, by
+/// the gateway's word (xDS facts, section 3.7).
+pub(crate) fn flatten_requests(
+    rules: &[Rule],
+    cluster: &ClusterIdentity,
+    peers: &[InboundPeer],
+    gateways: GatewayPattern,
+) -> RequestAuthorization {
+    let callers = flatten(rules, cluster, peers).callers;
+    let request = |caller: Caller| RequestCaller {
+        known_by: if caller.include.trust_domain == cluster.trust_domain {
+            KnownBy::Certificate
+        } else {
+            KnownBy::Gateway
+        },
+        caller,
+    };
+    RequestAuthorization {
+        gateways,
+        callers: callers.into_iter().map(request).collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::address::{host, ip, is_dotted};
 use crate::read::Reading;
+use peerway_model::config::Protocol;
 use peerway_model::name::Datacenter;
 use peerway_model::{Instance, PeerMeta, ServiceAddress, ServiceKey, ServiceKind, ServiceName, TrustDomain};
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ pub(crate) struct Import {
     pub(crate) sni: String,
     /// As the exporter gave them; may be empty.
     pub(crate) spiffe_ids: Vec<String>,
+    /// What the service speaks; bytes when the exporter names a protocol that is not known here.
+    pub(crate) protocol: Protocol,
     /// The one host to resolve, when an address of the exporter is not an IP address.
     pub(crate) host: Option<ServiceAddress>,
 }
@@ -78,6 +81,7 @@ pub(super) fn import(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<
     Some(Import {
         sni: meta.sni.first()?.clone(),
         spiffe_ids: meta.spiffe_ids.clone(),
+        protocol: Protocol::parse(&meta.protocol).unwrap_or_default(),
         host: host_of(&addresses),
     })
 }

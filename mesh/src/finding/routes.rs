@@ -3,6 +3,7 @@
 use super::catalog::behind_mesh_face;
 use crate::naming;
 use crate::read::Reading;
+use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{Origin, ServiceKey, sni};
 use std::collections::BTreeSet;
@@ -31,6 +32,9 @@ pub(crate) struct Route {
     pub(crate) cluster: String,
     /// Statistics prefix.
     pub(crate) stat_prefix: String,
+    /// What the gateway looks at: requests only of exported services, where it ends the peer's TLS. Everything else
+    /// passes through as bytes.
+    pub(crate) protocol: Protocol,
 }
 
 /// Exported services, then local ones, then imported ones: where two want a server name the first has it, so what a
@@ -57,12 +61,14 @@ pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> 
             .collect();
         let to = naming::exported_cluster(&cluster, service);
         let stats = naming::exported_stats(&cluster, service);
-        routes.add(Face::Exported, service, names, to, stats);
+        let protocol = reading.protocol(service);
+        routes.add(Face::Exported, service, names, to, stats, protocol);
     }
     for service in &services {
         let sni = naming::service_sni(&cluster, service);
         let names = vec![sni.clone()];
-        routes.add(Face::Local, service, names, sni, naming::GATEWAY_STATS.to_owned());
+        let stats = naming::GATEWAY_STATS.to_owned();
+        routes.add(Face::Local, service, names, sni, stats, Protocol::Tcp);
     }
     for peering in reading.peerings(partition) {
         let Some(peer) = reading.peer(peering) else {
@@ -80,13 +86,8 @@ pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> 
             if import.sni.to_ascii_lowercase().ends_with(&ending) {
                 let sni = import.sni.clone();
                 let names = vec![sni.clone()];
-                routes.add(
-                    Face::Imported,
-                    &service,
-                    names,
-                    sni,
-                    naming::GATEWAY_STATS.to_owned(),
-                );
+                let stats = naming::GATEWAY_STATS.to_owned();
+                routes.add(Face::Imported, &service, names, sni, stats, Protocol::Tcp);
             }
         }
     }
@@ -117,6 +118,7 @@ impl Routes {
         names: Vec<String>,
         cluster: String,
         stat_prefix: String,
+        protocol: Protocol,
     ) {
         // Envoy compares in lower case, so names that differ in case only are the same one.
         let free: BTreeSet<String> = names
@@ -131,6 +133,7 @@ impl Routes {
                 server_names: free.into_iter().collect(),
                 cluster,
                 stat_prefix,
+                protocol,
             });
         }
     }

@@ -1,9 +1,10 @@
 //! Envoy clusters.
 
-use crate::finding::{Face, Import, PeerIdentity};
+use crate::finding::{ClusterIdentity, Face, Import, PeerIdentity};
 use crate::fragment::{Cluster, Discovery, UpstreamTls};
 use crate::naming;
 use crate::read::Reading;
+use peerway_model::config::Protocol;
 use peerway_model::instance::GatewayMode;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey, SpiffeId};
 
@@ -17,7 +18,7 @@ const MAX_EJECTION_PERCENT: u32 = 10;
 const MAX_PEER_EJECTION_PERCENT: u32 = 100;
 
 /// The application behind a sidecar.
-pub(super) fn local_app(address: &ServiceAddress) -> Cluster {
+pub(super) fn local_app(address: &ServiceAddress, protocol: Protocol) -> Cluster {
     let discovery = match crate::address::ip(address) {
         Some(address) => Discovery::Static(address),
         None => Discovery::Dns(address.clone()),
@@ -25,6 +26,7 @@ pub(super) fn local_app(address: &ServiceAddress) -> Cluster {
     Cluster {
         name: naming::LOCAL_APP.to_owned(),
         connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+        protocol,
         discovery,
         tls: None,
         max_ejection_percent: None,
@@ -53,7 +55,20 @@ pub(super) fn upstream(
 
 fn local_upstream(reading: &mut Reading<'_>, service: &ServiceKey, timeout: u64) -> Option<Cluster> {
     let cluster = reading.cluster()?;
-    let sni = naming::service_sni(&cluster, service);
+    let tls = to_sidecar(&cluster, service);
+    Some(Cluster {
+        name: tls.sni.clone(),
+        connect_timeout_ms: timeout,
+        protocol: reading.protocol(service),
+        discovery: Discovery::Eds,
+        tls: Some(tls),
+        max_ejection_percent: Some(MAX_EJECTION_PERCENT),
+        keepalive: false,
+    })
+}
+
+/// mTLS to the sidecars of a local service.
+fn to_sidecar(cluster: &ClusterIdentity, service: &ServiceKey) -> UpstreamTls {
     let identity = SpiffeId::Service {
         trust_domain: cluster.trust_domain.clone(),
         partition: service.partition.clone(),
@@ -61,18 +76,11 @@ fn local_upstream(reading: &mut Reading<'_>, service: &ServiceKey, timeout: u64)
         datacenter: cluster.datacenter.clone(),
         service: service.name.clone(),
     };
-    Some(Cluster {
-        name: sni.clone(),
-        connect_timeout_ms: timeout,
-        discovery: Discovery::Eds,
-        tls: Some(UpstreamTls {
-            sni,
-            identities: vec![identity.to_string()],
-            validation: naming::LOCAL_ROOTS.to_owned(),
-        }),
-        max_ejection_percent: Some(MAX_EJECTION_PERCENT),
-        keepalive: false,
-    })
+    UpstreamTls {
+        sni: naming::service_sni(cluster, service),
+        identities: vec![identity.to_string()],
+        validation: naming::LOCAL_ROOTS.to_owned(),
+    }
 }
 
 /// Only with everything that it takes to know whom one talks to: a cluster without identities would accept every
@@ -97,6 +105,7 @@ fn peered_upstream(
     Some(Cluster {
         name: naming::imported_cluster(service, Some(&peer.trust_domain))?,
         connect_timeout_ms: timeout,
+        protocol: import.protocol,
         discovery,
         tls: Some(UpstreamTls {
             sni: import.sni.clone(),
@@ -123,7 +132,8 @@ pub(super) fn identities_within(peer: &PeerIdentity, import: &Import) -> Vec<Str
     kept
 }
 
-/// A service on a gateway: bytes pass through, TLS is between the two sidecars.
+/// A service on a gateway. Bytes pass through, TLS is between the two sidecars; but where the gateway looks at the
+/// requests for an exported service, it ended the peer's TLS and speaks to the sidecar for itself.
 pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, service: &ServiceKey) -> Option<Cluster> {
     let (name, host) = match face {
         Face::Exported => (naming::exported_cluster(&*reading.cluster()?, service), None),
@@ -133,11 +143,20 @@ pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, service: &ServiceKe
             (import.sni.clone(), import.host.clone())
         }
     };
+    let mut protocol = Protocol::Tcp;
+    if face == Face::Exported {
+        protocol = reading.protocol(service);
+    }
+    let tls = match protocol.is_http() {
+        true => Some(to_sidecar(&*reading.cluster()?, service)),
+        false => None,
+    };
     Some(Cluster {
         name,
         connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+        protocol,
         discovery: host.map_or(Discovery::Eds, Discovery::Dns),
-        tls: None,
+        tls,
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
         keepalive: face == Face::Imported,
     })

@@ -1,8 +1,11 @@
 //! Listeners.
 
-use crate::fragment::{Chain, Direction, DownstreamTls, Listener};
+use super::routes;
+use crate::finding::{Policy, Route};
+use crate::fragment::{CallerHeader, Chain, Direction, DownstreamTls, Http, Listener, Routes, Tcp, Traffic};
 use crate::naming;
 use crate::read::Reading;
+use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
 
@@ -14,20 +17,37 @@ pub(super) fn public(
     server_first: bool,
 ) -> Option<Listener> {
     // Without a policy there is no listener: it must never be open.
-    let authorization = reading.authorization(service)?;
+    let policy = reading.authorization(service)?;
+    let (validation, traffic) = match &*policy {
+        Policy::Connections(authorization) => {
+            let tcp = Tcp {
+                authorization: Some(authorization.clone()),
+                cluster: naming::LOCAL_APP.to_owned(),
+                server_first,
+            };
+            (naming::inbound_roots(service), Traffic::Tcp(tcp))
+        }
+        // Peers' callers come through our gateways, never by themselves. So nobody but our own authority vouches for
+        // who connects, and a peer's certificate is refused in the handshake, whatever SNI brought it here.
+        Policy::Requests(authorization) => {
+            let http = Http {
+                protocol: reading.protocol(service),
+                caller_header: CallerHeader::Append,
+                authorization: Some(authorization.clone()),
+                routes: Routes::Inline(routes::public()),
+            };
+            (naming::LOCAL_ROOTS.to_owned(), Traffic::Http(http))
+        }
+    };
     Some(Listener {
         name: naming::listener(naming::PUBLIC_LISTENER, address),
         address: address.clone(),
         direction: Direction::Inbound,
         chains: vec![Chain {
             server_names: Vec::new(),
-            tls: Some(DownstreamTls {
-                validation: naming::inbound_roots(service),
-            }),
-            authorization: Some((*authorization).clone()),
+            tls: Some(DownstreamTls { validation }),
             stat_prefix: naming::PUBLIC_LISTENER.to_owned(),
-            cluster: naming::LOCAL_APP.to_owned(),
-            server_first,
+            traffic,
         }],
     })
 }
@@ -58,10 +78,16 @@ pub(super) fn upstream(
         chains: vec![Chain {
             server_names: Vec::new(),
             tls: None,
-            authorization: None,
             stat_prefix: naming::upstream_stats(&identity, service),
-            cluster,
-            server_first: false,
+            traffic: match reading.protocol_of_upstream(service) {
+                Protocol::Tcp => passed(cluster),
+                protocol => Traffic::Http(Http {
+                    protocol,
+                    caller_header: CallerHeader::Remove,
+                    authorization: None,
+                    routes: Routes::Inline(routes::upstream(service, protocol, cluster)),
+                }),
+            },
         }],
     })
 }
@@ -75,22 +101,45 @@ pub(super) fn gateway(
     address: &ServiceAddress,
     partition: &Partition,
 ) -> Option<Listener> {
-    let chains: Vec<Chain> = reading
-        .routes(partition)
-        .iter()
-        .map(|route| Chain {
-            server_names: route.server_names.clone(),
-            tls: None,
-            authorization: None,
-            stat_prefix: route.stat_prefix.clone(),
-            cluster: route.cluster.clone(),
-            server_first: false,
-        })
-        .collect();
+    let chains: Vec<Chain> = reading.routes(partition).iter().map(gateway_chain).collect();
     (!chains.is_empty()).then(|| Listener {
         name: naming::listener(naming::GATEWAY_BIND, address),
         address: address.clone(),
         direction: Direction::Unspecified,
         chains,
+    })
+}
+
+fn gateway_chain(route: &Route) -> Chain {
+    let (tls, traffic) = match route.protocol {
+        Protocol::Tcp => (None, passed(route.cluster.clone())),
+        protocol => {
+            let tls = DownstreamTls {
+                validation: naming::inbound_roots(&route.service),
+            };
+            let http = Http {
+                protocol,
+                caller_header: CallerHeader::Replace,
+                // The sidecar decides, by what the gateway tells it.
+                authorization: None,
+                routes: Routes::Named(naming::routes(&route.service)),
+            };
+            (Some(tls), Traffic::Http(http))
+        }
+    };
+    Chain {
+        server_names: route.server_names.clone(),
+        tls,
+        stat_prefix: route.stat_prefix.clone(),
+        traffic,
+    }
+}
+
+/// Bytes of nobody in particular, passed on.
+fn passed(cluster: String) -> Traffic {
+    Traffic::Tcp(Tcp {
+        authorization: None,
+        cluster,
+        server_first: false,
     })
 }

@@ -10,6 +10,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     let cluster = reading.cluster()?;
     let partition = instance.key.node.partition.clone();
     let mut keys = Vec::new();
+    let mut ends_tls = false;
     if instance.port != 0 {
         let address = ServiceAddress {
             address: address::ip_text(&instance.address).unwrap_or_else(|| "0.0.0.0".to_owned()),
@@ -23,6 +24,14 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     for route in reading.routes(&partition).iter() {
         keys.push(FragmentKey::GatewayCluster(route.face, route.service.clone()));
         keys.push(FragmentKey::GatewayEndpoints(route.face, route.service.clone()));
+        if route.protocol.is_http() {
+            keys.push(FragmentKey::InboundRoots(route.service.clone()));
+            keys.push(FragmentKey::GatewayRoutes(route.service.clone()));
+            ends_tls = true;
+        }
+    }
+    if ends_tls {
+        keys.push(FragmentKey::LocalRoots);
     }
     Some(Shape {
         identity: SpiffeId::MeshGateway {

@@ -19,14 +19,18 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     let proxy = instance.proxy.as_ref()?;
     let service = instance.destination_key()?;
     let cluster = reading.cluster()?;
+    let protocol = reading.protocol(&service);
     let mut keys = Keys::default();
     if let Some(address) = local_app(instance, proxy, reading) {
-        keys.add(FragmentKey::LocalApp(address));
+        keys.add(FragmentKey::LocalApp { address, protocol });
     }
     if let Some(address) = public_address(instance, proxy)
         && keys.bind(&address)
     {
-        keys.add(FragmentKey::InboundRoots(service.clone()));
+        keys.add(match protocol.is_http() {
+            true => FragmentKey::LocalRoots,
+            false => FragmentKey::InboundRoots(service.clone()),
+        });
         keys.add(FragmentKey::PublicListener {
             address,
             service: service.clone(),

@@ -2,7 +2,7 @@
 
 use super::render::assert_view;
 use super::world::*;
-use crate::{Fragment, Mesh, View};
+use crate::{Fragment, Mesh, Traffic, View};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{CheckStatus, Instance, PeerMeta, PeeringState};
 use std::collections::BTreeSet;
@@ -43,10 +43,10 @@ fn server_names(view: &View) -> Vec<(String, String)> {
         })
         .flat_map(|listener| &listener.chains)
         .flat_map(|chain| {
-            chain
-                .server_names
-                .iter()
-                .map(|name| (name.clone(), chain.cluster.clone()))
+            chain.server_names.iter().map(|name| match &chain.traffic {
+                Traffic::Tcp(tcp) => (name.clone(), tcp.cluster.clone()),
+                Traffic::Http(_) => panic!("{name} is not passed through"),
+            })
         })
         .collect()
 }

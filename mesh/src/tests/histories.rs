@@ -3,8 +3,8 @@
 use super::render;
 use super::world::*;
 use crate::fragment_key::FragmentKey;
-use crate::{Fragment, Mesh, View};
-use peerway_model::config::Action;
+use crate::{Fragment, Mesh, Routes, Traffic, View};
+use peerway_model::config::{Action, Protocol};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
     CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Instance, InstanceKey, PeerMeta, PeeringState,
@@ -166,7 +166,12 @@ fn peer_meta() -> impl Strategy<Value = PeerMeta> {
         sni: vec![sni.to_owned()],
         ..honest
     });
-    prop_oneof![5 => honest, 1 => hostile]
+    let spoken = (honest.clone(), one_of(&["http", "http2", "grpc", "thrift", ""]));
+    let spoken = spoken.prop_map(|(honest, protocol)| PeerMeta {
+        protocol: protocol.to_owned(),
+        ..honest
+    });
+    prop_oneof![4 => honest, 2 => spoken, 1 => hostile]
 }
 
 fn config_row() -> impl Strategy<Value = Op> {
@@ -201,6 +206,9 @@ fn config_row() -> impl Strategy<Value = Op> {
         1 => one_of(&MODES).prop_map(|mode| put(proxy_defaults(mode))),
         1 => (one_of(&SERVICES), one_of(&MODES))
             .prop_map(|(service, mode)| put(service_defaults(service, mode))),
+        2 => (one_of(&SERVICES), one_of(&Protocol::ALL))
+            .prop_map(|(service, spoken)| put(protocol(Some(service), spoken))),
+        1 => one_of(&Protocol::ALL).prop_map(|spoken| put(protocol(None, spoken))),
         1 => one_of(&["A", "B"]).prop_map(|pem| put(roots(pem))),
     ]
 }
@@ -317,6 +325,24 @@ fn well_formed(view: &View) {
                     names.len(),
                     "{names:?}"
                 );
+                for chain in &listener.chains {
+                    let validations = places
+                        .iter()
+                        .filter(|(kind, _)| *kind == crate::FragmentKind::Validation);
+                    if let Some(tls) = &chain.tls {
+                        let mut names = validations.map(|(_, name)| *name);
+                        assert!(names.any(|name| name == tls.validation), "{}", tls.validation);
+                    }
+                    if let Traffic::Http(http) = &chain.traffic {
+                        assert!(http.protocol.is_http());
+                        if let Routes::Named(name) = &http.routes {
+                            assert!(places.contains(&(crate::FragmentKind::Routes, name)), "{name}");
+                        }
+                    }
+                }
+            }
+            Fragment::Routes(table) => {
+                assert!(places.contains(&(crate::FragmentKind::Cluster, &table.cluster)));
             }
             Fragment::Validation(validation) => {
                 assert!(validation.domains.windows(2).all(|pair| pair[0].0 < pair[1].0));

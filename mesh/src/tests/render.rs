@@ -1,7 +1,11 @@
 //! Views as text, one line for each thing that matters.
 
-use crate::{Caller, CallerPattern, Discovery, Fragment, View};
+use crate::{
+    Caller, CallerPattern, Chain, Discovery, Fragment, KnownBy, RequestCaller, RouteTable, Routes, Traffic,
+    View,
+};
 use peerway_model::ServiceAddress;
+use peerway_model::config::Protocol;
 
 pub(super) fn view(view: &View) -> String {
     let mut lines = vec![format!("identity {}", view.identity)];
@@ -28,8 +32,12 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
                 Discovery::Dns(at) => format!("dns {}", address(at)),
             };
             let mut lines = vec![format!(
-                "cluster {} {discovery} {}ms{}{}",
+                "cluster {}{} {discovery} {}ms{}{}",
                 cluster.name,
+                match cluster.protocol {
+                    Protocol::Tcp => String::new(),
+                    protocol => format!(" {}", protocol.as_str()),
+                },
                 cluster.connect_timeout_ms,
                 cluster
                     .max_ejection_percent
@@ -52,32 +60,70 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
         }
         Fragment::Listener(listener) => {
             let mut lines = vec![format!("listener {} {:?}", listener.name, listener.direction)];
-            for chain in &listener.chains {
-                let names = match chain.server_names.as_slice() {
-                    [] => "any".to_owned(),
-                    names => names.join(","),
-                };
-                let tls = chain
-                    .tls
-                    .as_ref()
-                    .map_or(String::new(), |tls| format!(" by {}", tls.validation));
+            lines.extend(listener.chains.iter().flat_map(chain));
+            lines
+        }
+        Fragment::Routes(table) => vec![format!("routes {}", routes(table))],
+    }
+}
+
+fn chain(chain: &Chain) -> Vec<String> {
+    let names = match chain.server_names.as_slice() {
+        [] => "any".to_owned(),
+        names => names.join(","),
+    };
+    let tls = chain
+        .tls
+        .as_ref()
+        .map_or(String::new(), |tls| format!(" by {}", tls.validation));
+    match &chain.traffic {
+        Traffic::Tcp(tcp) => {
+            let mut lines = vec![format!(
+                "  {names} -> {} as {}{tls}",
+                tcp.cluster, chain.stat_prefix
+            )];
+            if let Some(authorization) = &tcp.authorization {
+                lines.push(format!("    {:?} only", authorization.action));
+                let callers = authorization.callers.iter();
+                lines.extend(callers.map(|held| format!("    {}", caller(held))));
+            }
+            lines
+        }
+        Traffic::Http(http) => {
+            let to = match &http.routes {
+                Routes::Inline(table) => routes(table),
+                Routes::Named(name) => format!("named {name}"),
+            };
+            let mut lines = vec![format!(
+                "  {names} -> {} {:?} {to} as {}{tls}",
+                http.protocol.as_str(),
+                http.caller_header,
+                chain.stat_prefix
+            )];
+            if let Some(authorization) = &http.authorization {
+                let gateways = &authorization.gateways;
                 lines.push(format!(
-                    "  {names} -> {} as {}{tls}",
-                    chain.cluster, chain.stat_prefix
+                    "    requests, believing {}/{}",
+                    gateways.trust_domain, gateways.partition
                 ));
-                if let Some(authorization) = &chain.authorization {
-                    lines.push(format!("    {:?} only", authorization.action));
-                    lines.extend(
-                        authorization
-                            .callers
-                            .iter()
-                            .map(|held| format!("    {}", caller(held))),
-                    );
-                }
+                lines.extend(authorization.callers.iter().map(request_caller));
             }
             lines
         }
     }
+}
+
+fn request_caller(held: &RequestCaller) -> String {
+    let how = match held.known_by {
+        KnownBy::Certificate => "itself",
+        KnownBy::Gateway => "gateway",
+    };
+    format!("    {} by {how}", caller(&held.caller))
+}
+
+fn routes(table: &RouteTable) -> String {
+    let timeout = table.timeout_ms.map_or(String::new(), |ms| format!(" {ms}ms"));
+    format!("{} {} -> {}{timeout}", table.name, table.host, table.cluster)
 }
 
 fn caller(caller: &Caller) -> String {

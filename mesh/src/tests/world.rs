@@ -2,10 +2,10 @@
 
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    Action, Consumer, ExportedService, ExportedServices, Meta, Pattern, ProxyDefaults, ServiceDefaults,
-    ServiceIntentions, Source,
+    Action, Consumer, ExportedService, ExportedServices, Meta, Pattern, Protocol, ProxyDefaults,
+    ServiceDefaults, ServiceIntentions, Source,
 };
-use peerway_model::instance::{GatewayMode, TAG_WAN};
+use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN};
 use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
@@ -328,6 +328,31 @@ pub(super) fn intentions(destination: &str, sources: &[(&str, Option<&str>, Acti
         sources: sources.collect(),
         meta: Meta::new(),
     }))
+}
+
+/// The protocol of one service, or of all that have none of their own.
+pub(super) fn protocol(service: Option<&str>, protocol: Protocol) -> Row {
+    match service {
+        None => config(ConfigEntry::ProxyDefaults(ProxyDefaults {
+            config: BTreeMap::from([("protocol".to_owned(), Opaque::Text(protocol.as_str().to_owned()))]),
+            ..ProxyDefaults::default()
+        })),
+        Some(service) => config(ConfigEntry::ServiceDefaults(ServiceDefaults {
+            partition: Partition::default(),
+            namespace: Namespace::default(),
+            name: service_name(service),
+            protocol: Some(protocol),
+            mesh_gateway: None,
+            meta: Meta::new(),
+        })),
+    }
+}
+
+pub(super) fn speaks(protocol: Protocol, meta: PeerMeta) -> PeerMeta {
+    PeerMeta {
+        protocol: protocol.as_str().to_owned(),
+        ..meta
+    }
 }
 
 pub(super) fn proxy_defaults(mode: Option<GatewayMode>) -> Row {

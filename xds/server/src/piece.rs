@@ -15,6 +15,7 @@ impl Piece {
             ResourceKind::Cluster => Kind::Cluster,
             ResourceKind::Endpoints => Kind::Endpoints,
             ResourceKind::Listener => Kind::Listener,
+            ResourceKind::Route => Kind::Route,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who may connect, as Envoy's network RBAC filter.
+//! Who may connect and who may send requests, as Envoy's RBAC filters.
 //!
 //! The patterns need more than Envoy's default of 100 for `re2.max_program_size.error_level`, as those of Consul do:
 //! the bootstrap raises it. An Envoy without that refuses the listener, so nobody gets in by the omission.
@@ -10,19 +10,24 @@ use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::rbac::v3::permission::Rule;
 use envoy_types::pb::envoy::config::rbac::v3::principal::{Identifier, Set};
 use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, Rbac as Rules, rbac};
+use envoy_types::pb::envoy::config::route::v3::HeaderMatcher;
+use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
+use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac;
 use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3::Config as MtlsAuthenticated;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::SubjectAltNameMatcher;
-use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher};
 use envoy_types::util::pack_any;
-use peerway_mesh::{Authorization, Caller};
+use peerway_mesh::{Authorization, Caller, GatewayPattern, KnownBy, RequestAuthorization};
 use peerway_model::TrustDomain;
 use peerway_model::config::Action;
 use std::collections::BTreeMap;
 
 /// Prefix of the filter's statistics (xDS facts, section 1.4).
 const STAT_PREFIX: &str = "connect_authz";
+/// The header by which a gateway says who called.
+const CALLER_HEADER: &str = "x-forwarded-client-cert";
 /// The only policy: one entry in a map has one order.
 const POLICY: &str = "callers";
 
@@ -41,22 +46,86 @@ pub(crate) fn filter(authorization: &Authorization) -> Rbac {
         ..Rules::default()
     };
     if !principals.is_empty() {
-        let permissions = vec![Permission {
-            rule: Some(Rule::Any(true)),
-        }];
-        rules.policies.insert(
-            POLICY.to_owned(),
-            Policy {
-                permissions,
-                principals,
-                ..Policy::default()
-            },
-        );
+        rules.policies.insert(POLICY.to_owned(), policy(principals));
     }
     Rbac {
         rules: Some(rules),
         stat_prefix: STAT_PREFIX.to_owned(),
         ..Rbac::default()
+    }
+}
+
+/// The filter for requests. It always has rules: without callers it refuses everybody.
+pub(crate) fn request_filter(authorization: &RequestAuthorization) -> HttpRbac {
+    let mut rules = Rules {
+        action: i32::from(rbac::Action::Allow),
+        ..Rules::default()
+    };
+    let known = |by: KnownBy| {
+        let callers = authorization.callers.iter();
+        callers
+            .filter(move |held| held.known_by == by)
+            .map(|held| &held.caller)
+    };
+    let certified: Vec<Caller> = known(KnownBy::Certificate).cloned().collect();
+    let mut principals = allowed(&certified);
+    let vouched: Vec<Principal> = known(KnownBy::Gateway)
+        .map(|caller| forwarded(&authorization.gateways, caller))
+        .collect();
+    if !vouched.is_empty() {
+        principals.push(all([gateway(&authorization.gateways), any(vouched)]));
+    }
+    if !principals.is_empty() {
+        rules.policies.insert(POLICY.to_owned(), policy(principals));
+    }
+    HttpRbac {
+        rules: Some(rules),
+        ..HttpRbac::default()
+    }
+}
+
+/// One of our gateways is connected, and its certificate names nobody else.
+fn gateway(gateways: &GatewayPattern) -> Principal {
+    all([
+        uri(pattern::gateway(gateways)),
+        not(uri(pattern::outside(&gateways.trust_domain))),
+    ])
+}
+
+/// Callers for whom one of our gateways speaks: the first that `x-forwarded-client-cert` names is one of them, and it
+/// was written by the gateway. Alone it proves nothing: everybody can send the header.
+fn forwarded(gateways: &GatewayPattern, caller: &Caller) -> Principal {
+    let names = |callers| header(CALLER_HEADER, pattern::forwarded(gateways, callers));
+    let include = names(&caller.include);
+    if caller.except.is_empty() {
+        return include;
+    }
+    all(std::iter::once(include).chain(caller.except.iter().map(|except| not(names(except)))))
+}
+
+/// A header whose value as a whole matches `regex` (RE2 syntax).
+fn header(name: &str, regex: String) -> Principal {
+    let pattern = MatchPattern::SafeRegex(RegexMatcher {
+        regex,
+        ..RegexMatcher::default()
+    });
+    principal(Identifier::Header(HeaderMatcher {
+        name: name.to_owned(),
+        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(StringMatcher {
+            match_pattern: Some(pattern),
+            ..StringMatcher::default()
+        })),
+        ..HeaderMatcher::default()
+    }))
+}
+
+fn policy(principals: Vec<Principal>) -> Policy {
+    Policy {
+        permissions: vec![Permission {
+            rule: Some(Rule::Any(true)),
+        }],
+        principals,
+        ..Policy::default()
     }
 }
 

@@ -8,10 +8,18 @@ use envoy_types::pb::envoy::config::cluster::v3::cluster::{
 use envoy_types::pb::envoy::config::cluster::v3::{
     Cluster as EnvoyCluster, OutlierDetection, UpstreamConnectionOptions,
 };
-use envoy_types::pb::envoy::config::core::v3::TcpKeepalive;
+use envoy_types::pb::envoy::config::core::v3::{Http2ProtocolOptions, TcpKeepalive};
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    ExplicitHttpConfig, UpstreamProtocolOptions,
+};
 use envoy_types::pb::envoy::r#type::v3::Percent;
+use envoy_types::util::pack_any;
 use peerway_mesh::{Cluster, Discovery};
 
+/// Envoy's key of what an Envoy cluster speaks.
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /// Idle time before the first probe of a connection that leaves the cluster, in seconds.
 const KEEPALIVE_TIME_SECONDS: u32 = 60;
 /// Time between two probes, in seconds.
@@ -27,10 +35,19 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
             max_ejection_percent: Some(number(percent)),
             ..OutlierDetection::default()
         }),
-        transport_socket: cluster.tls.as_ref().map(tls::upstream),
+        transport_socket: cluster
+            .tls
+            .as_ref()
+            .map(|own| tls::upstream(own, cluster.protocol)),
         upstream_connection_options: cluster.keepalive.then(keepalive),
         ..EnvoyCluster::default()
     };
+    if cluster.protocol.is_http2() {
+        // Without it Envoy speaks HTTP/1.1, whatever the other side would understand.
+        message
+            .typed_extension_protocol_options
+            .insert(HTTP_OPTIONS.to_owned(), pack_any(http2()));
+    }
     let discovery = match &cluster.discovery {
         Discovery::Static(to) => {
             message.load_assignment = Some(endpoints::single(&cluster.name, to));
@@ -53,6 +70,17 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
     };
     message.cluster_discovery_type = Some(ClusterDiscoveryType::Type(i32::from(discovery)));
     message
+}
+
+fn http2() -> HttpProtocolOptions {
+    HttpProtocolOptions {
+        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
+            protocol_config: Some(ProtocolConfig::Http2ProtocolOptions(
+                Http2ProtocolOptions::default(),
+            )),
+        })),
+        ..HttpProtocolOptions::default()
+    }
 }
 
 /// Never sends to endpoints that are known to be bad, however few are left: their health is the verdict of checks

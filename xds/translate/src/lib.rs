@@ -7,15 +7,18 @@
 //! - `resource`: what comes out, and its version.
 //! - `dialect`: which Envoys are spoken to.
 //! - `cluster`, `endpoints`, `listener`, `secret`: one fragment kind each.
+//! - `route`, `http`: where requests go, and the one builder of what passes them.
 //! - `tls`, `authorization`, `source`, `packed`: the parts that several of them share.
 
 mod authorization;
 mod cluster;
 mod dialect;
 mod endpoints;
+mod http;
 mod listener;
 mod packed;
 mod resource;
+mod route;
 mod secret;
 mod source;
 mod tls;
@@ -42,5 +45,6 @@ pub fn translate(fragment: &Fragment, dialect: Dialect) -> Resource {
         Fragment::Listener(listener) => {
             Resource::encode(kind, name, version, listener::listener(listener, dialect))
         }
+        Fragment::Routes(table) => Resource::encode(kind, name, version, route::table(table)),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::packed::{address, millis};
-use crate::{authorization, tls};
+use crate::{authorization, http, tls};
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{
     Filter, FilterChain, FilterChainMatch, Listener as EnvoyListener, ListenerFilter, filter, listener_filter,
@@ -12,7 +12,8 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_pro
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, UpstreamConnectMode};
 use envoy_types::pb::google::protobuf::UInt32Value;
 use envoy_types::util::pack_any;
-use peerway_mesh::{Chain, Direction, Listener};
+use peerway_mesh::{Chain, Direction, Listener, Tcp, Traffic};
+use peerway_model::config::Protocol;
 use prost::{Message, Name};
 
 /// How long a client may take for its TLS handshake, in milliseconds; Envoy would wait for ever.
@@ -58,42 +59,41 @@ enum Decided {
 }
 
 impl Decided {
-    fn of(chain: &Chain, dialect: Dialect) -> Self {
-        match (&chain.authorization, dialect) {
+    fn of(tcp: &Tcp, dialect: Dialect) -> Self {
+        match (&tcp.authorization, dialect) {
             (None, _) => Decided::Never,
-            (Some(_), Dialect::From1_37) if !chain.server_first => Decided::AtFirstBytes,
+            (Some(_), Dialect::From1_37) if !tcp.server_first => Decided::AtFirstBytes,
             (Some(_), _) => Decided::AtHandshake,
         }
     }
 }
 
-/// The one builder of TCP chains: who may pass always comes before where it goes.
 fn chain(chain: &Chain, dialect: Dialect) -> FilterChain {
-    let decided = Decided::of(chain, dialect);
-    let mut filters = Vec::new();
-    if let Some(authorization) = &chain.authorization {
-        filters.push(filter(
-            "envoy.filters.network.rbac",
-            authorization::filter(authorization),
-        ));
-    }
-    let mut proxy = TcpProxy {
-        stat_prefix: chain.stat_prefix.clone(),
-        cluster_specifier: Some(ClusterSpecifier::Cluster(chain.cluster.clone())),
-        max_connect_attempts: Some(UInt32Value {
-            value: CONNECT_ATTEMPTS,
-        }),
-        ..TcpProxy::default()
+    let (filters, socket) = match &chain.traffic {
+        Traffic::Tcp(tcp) => {
+            let decided = Decided::of(tcp, dialect);
+            let admitted = tcp
+                .authorization
+                .as_ref()
+                .filter(|_| decided == Decided::AtHandshake);
+            let socket = chain
+                .tls
+                .as_ref()
+                .map(|own| tls::downstream(own, Protocol::Tcp, admitted));
+            (bytes(tcp, &chain.stat_prefix, decided), socket)
+        }
+        Traffic::Http(http) => {
+            let manager = http::manager(http, &chain.stat_prefix);
+            let socket = chain
+                .tls
+                .as_ref()
+                .map(|own| tls::downstream(own, http.protocol, None));
+            (
+                vec![filter("envoy.filters.network.http_connection_manager", manager)],
+                socket,
+            )
+        }
     };
-    if decided == Decided::AtFirstBytes {
-        proxy.upstream_connect_mode = i32::from(UpstreamConnectMode::OnDownstreamData);
-        proxy.max_early_data_bytes = Some(UInt32Value { value: EARLY_BYTES });
-    }
-    filters.push(filter("envoy.filters.network.tcp_proxy", proxy));
-    let admitted = chain
-        .authorization
-        .as_ref()
-        .filter(|_| decided == Decided::AtHandshake);
     let named = !chain.server_names.is_empty();
     FilterChain {
         // Not the place in the list: Envoy drains the connections of a chain that was renamed, and a new neighbour
@@ -108,10 +108,35 @@ fn chain(chain: &Chain, dialect: Dialect) -> FilterChain {
             ..FilterChainMatch::default()
         }),
         filters,
-        transport_socket: chain.tls.as_ref().map(|own| tls::downstream(own, admitted)),
+        transport_socket: socket,
         transport_socket_connect_timeout: chain.tls.as_ref().map(|_| millis(HANDSHAKE_TIMEOUT_MS)),
         ..FilterChain::default()
     }
+}
+
+/// The one builder of TCP chains: who may pass always comes before where it goes.
+fn bytes(tcp: &Tcp, stat_prefix: &str, decided: Decided) -> Vec<Filter> {
+    let mut filters = Vec::new();
+    if let Some(authorization) = &tcp.authorization {
+        filters.push(filter(
+            "envoy.filters.network.rbac",
+            authorization::filter(authorization),
+        ));
+    }
+    let mut proxy = TcpProxy {
+        stat_prefix: stat_prefix.to_owned(),
+        cluster_specifier: Some(ClusterSpecifier::Cluster(tcp.cluster.clone())),
+        max_connect_attempts: Some(UInt32Value {
+            value: CONNECT_ATTEMPTS,
+        }),
+        ..TcpProxy::default()
+    };
+    if decided == Decided::AtFirstBytes {
+        proxy.upstream_connect_mode = i32::from(UpstreamConnectMode::OnDownstreamData);
+        proxy.max_early_data_bytes = Some(UInt32Value { value: EARLY_BYTES });
+    }
+    filters.push(filter("envoy.filters.network.tcp_proxy", proxy));
+    filters
 }
 
 fn filter<M: Message + Name>(name: &str, config: M) -> Filter {

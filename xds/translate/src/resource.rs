@@ -26,6 +26,8 @@ pub enum ResourceKind {
     Endpoints,
     /// `envoy.config.listener.v3.Listener`
     Listener,
+    /// `envoy.config.route.v3.RouteConfiguration`
+    Route,
 }
 
 impl ResourceKind {
@@ -36,6 +38,7 @@ impl ResourceKind {
             FragmentKind::Cluster => ResourceKind::Cluster,
             FragmentKind::Endpoints => ResourceKind::Endpoints,
             FragmentKind::Listener => ResourceKind::Listener,
+            FragmentKind::Routes => ResourceKind::Route,
         }
     }
 }

@@ -16,9 +16,16 @@ use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
 use peerway_mesh::{Authorization, DownstreamTls, LEAF_SECRET, UpstreamTls};
+use peerway_model::config::Protocol;
 
 /// mTLS as a client: the server must show one of the identities, vouched for by the validation's roots.
-pub(crate) fn upstream(tls: &UpstreamTls) -> TransportSocket {
+pub(crate) fn upstream(tls: &UpstreamTls, protocol: Protocol) -> TransportSocket {
+    // One protocol, because Envoy speaks the one that it is told to whatever is agreed on here.
+    let alpn: &[&str] = match protocol {
+        Protocol::Tcp => &[],
+        Protocol::Http => &["http/1.1"],
+        Protocol::Http2 | Protocol::Grpc => &["h2"],
+    };
     let expected = CertificateValidationContext {
         match_typed_subject_alt_names: tls
             .identities
@@ -33,7 +40,7 @@ pub(crate) fn upstream(tls: &UpstreamTls) -> TransportSocket {
         ..CombinedCertificateValidationContext::default()
     });
     packed::tls_socket(UpstreamTlsContext {
-        common_tls_context: Some(common(validation)),
+        common_tls_context: Some(common(validation, alpn)),
         sni: tls.sni.clone(),
         // Servers of ours resume no sessions; the server's certificate is verified on every connection.
         max_session_keys: Some(UInt32Value { value: 0 }),
@@ -43,7 +50,17 @@ pub(crate) fn upstream(tls: &UpstreamTls) -> TransportSocket {
 
 /// mTLS as a server: any client that the validation's roots vouch for; who may go on is decided later, unless
 /// `admitted` says that the handshake has to fail for those who may not.
-pub(crate) fn downstream(tls: &DownstreamTls, admitted: Option<&Authorization>) -> TransportSocket {
+pub(crate) fn downstream(
+    tls: &DownstreamTls,
+    protocol: Protocol,
+    admitted: Option<&Authorization>,
+) -> TransportSocket {
+    // As Consul's (xDS facts, section 3.1).
+    let alpn: &[&str] = match protocol {
+        Protocol::Tcp => &[],
+        Protocol::Http => &["http/1.1"],
+        Protocol::Http2 | Protocol::Grpc => &["h2", "http/1.1"],
+    };
     let roots = source::secret(&tls.validation);
     let validation = match admitted.and_then(authorization::names) {
         None => ValidationContextType::ValidationContextSdsSecretConfig(roots),
@@ -59,7 +76,7 @@ pub(crate) fn downstream(tls: &DownstreamTls, admitted: Option<&Authorization>) 
         }
     };
     packed::tls_socket(DownstreamTlsContext {
-        common_tls_context: Some(common(validation)),
+        common_tls_context: Some(common(validation, alpn)),
         require_client_certificate: Some(BoolValue { value: true }),
         // A resumed session skips the verification of the client's certificate: a root that was taken away would go
         // on vouching, and Envoy does not count the certificate as verified, so policy would refuse the caller.
@@ -82,7 +99,7 @@ pub(crate) fn uri(pattern: MatchPattern) -> SubjectAltNameMatcher {
     }
 }
 
-fn common(validation: ValidationContextType) -> CommonTlsContext {
+fn common(validation: ValidationContextType, alpn: &[&str]) -> CommonTlsContext {
     CommonTlsContext {
         tls_params: Some(TlsParameters {
             tls_minimum_protocol_version: i32::from(TlsProtocol::TlSv12),
@@ -91,6 +108,7 @@ fn common(validation: ValidationContextType) -> CommonTlsContext {
         }),
         tls_certificate_sds_secret_configs: vec![source::secret(LEAF_SECRET)],
         validation_context_type: Some(validation),
+        alpn_protocols: alpn.iter().map(|name| (*name).to_owned()).collect(),
         ..CommonTlsContext::default()
     }
 }

@@ -3,31 +3,68 @@
 #[cfg(test)]
 mod tests;
 
-use peerway_mesh::CallerPattern;
+use peerway_mesh::{CallerPattern, GatewayPattern};
 use peerway_model::TrustDomain;
 use peerway_model::config::Pattern;
+use peerway_model::name::Partition;
 
 /// One path segment, whatever it is.
 const SEGMENT: &str = "[^/]+";
+
+/// The same inside a header where `,` and `;` end a name, so that none can bring another one along.
+const HEADER_SEGMENT: &str = "[^/,;]+";
 
 /// Matches no text at all: a class without members.
 pub(super) const NOTHING: &str = r"[^\x00-\x{10FFFF}]";
 
 /// The identities that `pattern` means, in any datacenter.
 pub(super) fn caller(pattern: &CallerPattern) -> String {
-    let partition = escaped(pattern.partition.as_str());
-    // The default partition is left out by everyone we know; writing it out must not make another caller of it.
-    let partition = if pattern.partition.is_default() {
-        format!("(?:/ap/{partition})?")
-    } else {
-        format!("/ap/{partition}")
-    };
+    format!("^{}$", service(pattern, SEGMENT))
+}
+
+/// The identities of the mesh gateways that `pattern` means.
+pub(super) fn gateway(pattern: &GatewayPattern) -> String {
+    format!("^{}$", mesh_gateway(pattern, SEGMENT))
+}
+
+/// Values of `x-forwarded-client-cert` whose first element one of `gateways` wrote about a caller that `pattern`
+/// means. Envoy writes the element of a verified certificate as `By=<own URI>;Hash=<hex>;URI=<URI SAN>`, one `;URI=`
+/// for each URI SAN, and escapes nothing. So all of it is spelt out up to the end of the first name, which is the one
+/// that the certificate was verified by; and a certificate with more names is nobody's.
+pub(super) fn forwarded(gateways: &GatewayPattern, pattern: &CallerPattern) -> String {
     format!(
-        "^{}{partition}/ns/{}/dc/{SEGMENT}/svc/{}$",
-        escaped(&format!("spiffe://{}", pattern.trust_domain)),
-        segment(&pattern.namespace),
-        segment(&pattern.service),
+        r"^By={};Hash=[0-9a-f]+;URI={}(?:,\C*)?$",
+        mesh_gateway(gateways, HEADER_SEGMENT),
+        service(pattern, HEADER_SEGMENT)
     )
+}
+
+fn service(pattern: &CallerPattern, any: &str) -> String {
+    format!(
+        "{}/ns/{}/dc/{any}/svc/{}",
+        home(&pattern.trust_domain, &pattern.partition),
+        segment(&pattern.namespace, any),
+        segment(&pattern.service, any),
+    )
+}
+
+fn mesh_gateway(pattern: &GatewayPattern, any: &str) -> String {
+    format!(
+        "{}/gateway/mesh/dc/{any}",
+        home(&pattern.trust_domain, &pattern.partition)
+    )
+}
+
+/// What the identities of a partition begin with. The default one is left out by everyone we know; writing it out
+/// must not make another caller of it.
+fn home(trust_domain: &TrustDomain, partition: &Partition) -> String {
+    let domain = escaped(&format!("spiffe://{trust_domain}"));
+    let text = escaped(partition.as_str());
+    if partition.is_default() {
+        format!("{domain}(?:/ap/{text})?")
+    } else {
+        format!("{domain}/ap/{text}")
+    }
 }
 
 /// Every text but those that begin with `spiffe://<domain>/`, as long as what differs first is an ASCII character.
@@ -51,10 +88,10 @@ pub(super) fn outside(domain: &TrustDomain) -> String {
     format!("^{regex}$")
 }
 
-fn segment<T: AsRef<str>>(pattern: &Pattern<T>) -> String {
+fn segment<T: AsRef<str>>(pattern: &Pattern<T>, any: &str) -> String {
     match pattern {
         Pattern::Exact(name) => escaped(name.as_ref()),
-        Pattern::Any => SEGMENT.to_owned(),
+        Pattern::Any => any.to_owned(),
     }
 }
 

@@ -9,10 +9,11 @@
 mod render;
 
 use peerway_mesh::{
-    Authorization, Caller, CallerPattern, Chain, Cluster, Direction, Discovery, DownstreamTls, Endpoint,
-    Endpoints, Fragment, Listener, UpstreamTls, Validation,
+    Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery, DownstreamTls,
+    Endpoint, Endpoints, Fragment, GatewayPattern, Http, KnownBy, Listener, RequestAuthorization,
+    RequestCaller, RouteTable, Routes, Tcp, Traffic, UpstreamTls, Validation,
 };
-use peerway_model::config::{Action, Pattern};
+use peerway_model::config::{Action, Pattern, Protocol};
 use peerway_model::name::{Namespace, Partition, ServiceName};
 use peerway_model::{Leaf, Secret, ServiceAddress, SpiffeId, TrustDomain};
 use peerway_xds_translate::{Dialect, Resource, leaf_secret, translate};
@@ -58,6 +59,7 @@ fn cluster(name: &str, discovery: Discovery) -> Cluster {
     Cluster {
         name: name.to_owned(),
         connect_timeout_ms: 5_500,
+        protocol: Protocol::Tcp,
         discovery,
         tls: None,
         max_ejection_percent: None,
@@ -90,10 +92,12 @@ fn public(authorization: Authorization) -> Fragment {
             tls: Some(DownstreamTls {
                 validation: "roots:web".to_owned(),
             }),
-            authorization: Some(authorization),
             stat_prefix: "public_listener".to_owned(),
-            cluster: "local_app".to_owned(),
-            server_first: false,
+            traffic: Traffic::Tcp(Tcp {
+                authorization: Some(authorization),
+                cluster: "local_app".to_owned(),
+                server_first: false,
+            }),
         }],
     })
 }
@@ -128,6 +132,16 @@ fn clusters() {
     peered.max_ejection_percent = Some(100);
     peered.keepalive = true;
     golden("cluster_peered", Fragment::Cluster(peered));
+    let mut exported = cluster("exported~db.default.dc1.internal.a.consul", Discovery::Eds);
+    exported.protocol = Protocol::Grpc;
+    exported.tls = Some(UpstreamTls {
+        sni: "db.default.dc1.internal.a.consul".to_owned(),
+        identities: vec!["spiffe://a.consul/ns/default/dc/dc1/svc/db".to_owned()],
+        validation: "roots~local".to_owned(),
+    });
+    golden("cluster_http2", Fragment::Cluster(exported.clone()));
+    exported.protocol = Protocol::Http;
+    golden("cluster_http", Fragment::Cluster(exported));
     golden(
         "cluster_dns",
         Fragment::Cluster(cluster("gateway", Discovery::Dns(at("gw.example.com", 443)))),
@@ -206,7 +220,10 @@ fn listeners() {
     let Fragment::Listener(mut first) = public(allow(listed())) else {
         unreachable!()
     };
-    first.chains[0].server_first = true;
+    let Traffic::Tcp(tcp) = &mut first.chains[0].traffic else {
+        unreachable!()
+    };
+    tcp.server_first = true;
     golden("listener_server_first", Fragment::Listener(first));
     golden_for("listener_1_36", public(allow(listed())), Dialect::From1_36);
     golden_for(
@@ -217,10 +234,12 @@ fn listeners() {
     let passthrough = |names: &[&str], cluster: &str| Chain {
         server_names: names.iter().map(|name| (*name).to_owned()).collect(),
         tls: None,
-        authorization: None,
         stat_prefix: format!("mesh_gateway_local_peered.{cluster}"),
-        cluster: cluster.to_owned(),
-        server_first: false,
+        traffic: Traffic::Tcp(Tcp {
+            authorization: None,
+            cluster: cluster.to_owned(),
+            server_first: false,
+        }),
     };
     golden(
         "listener_gateway",
@@ -242,6 +261,160 @@ fn listeners() {
             direction: Direction::Outbound,
             chains: vec![passthrough(&[], "db.default.west.external.b.consul")],
         }),
+    );
+}
+
+fn table(name: &str, cluster: &str, timeout_ms: Option<u64>) -> RouteTable {
+    RouteTable {
+        name: name.to_owned(),
+        host: format!("{name}.default"),
+        cluster: cluster.to_owned(),
+        timeout_ms,
+    }
+}
+
+fn http(protocol: Protocol, caller_header: CallerHeader, routes: Routes) -> Http {
+    Http {
+        protocol,
+        caller_header,
+        authorization: None,
+        routes,
+    }
+}
+
+/// A listener with one chain for requests.
+fn requests(direction: Direction, server_names: &[&str], validation: Option<&str>, http: Http) -> Fragment {
+    Fragment::Listener(Listener {
+        name: "listener:10.0.0.9:8443".to_owned(),
+        address: at("10.0.0.9", 8443),
+        direction,
+        chains: vec![Chain {
+            server_names: server_names.iter().map(|name| (*name).to_owned()).collect(),
+            tls: validation.map(|validation| DownstreamTls {
+                validation: validation.to_owned(),
+            }),
+            stat_prefix: "stats".to_owned(),
+            traffic: Traffic::Http(http),
+        }],
+    })
+}
+
+fn request_authorization(callers: Vec<(Caller, KnownBy)>) -> RequestAuthorization {
+    RequestAuthorization {
+        gateways: GatewayPattern {
+            trust_domain: domain("a.c"),
+            partition: Partition::default(),
+        },
+        callers: callers
+            .into_iter()
+            .map(|(caller, known_by)| RequestCaller { caller, known_by })
+            .collect(),
+    }
+}
+
+fn public_http(protocol: Protocol, callers: Vec<(Caller, KnownBy)>) -> Fragment {
+    let routes = Routes::Inline(table("public_listener", "local_app", None));
+    let http = Http {
+        authorization: Some(request_authorization(callers)),
+        ..http(protocol, CallerHeader::Append, routes)
+    };
+    requests(Direction::Inbound, &[], Some("roots~local"), http)
+}
+
+#[test]
+fn listeners_of_requests() {
+    golden("http_public_nobody", public_http(Protocol::Http, Vec::new()));
+    let (ours, theirs) = (domain("a.c"), domain("b.c"));
+    golden(
+        "http_public_grpc",
+        public_http(
+            Protocol::Grpc,
+            vec![
+                (callers(&ours, Some("api"), None), KnownBy::Certificate),
+                (callers(&theirs, None, Some("bad")), KnownBy::Gateway),
+            ],
+        ),
+    );
+    golden(
+        "http_gateway",
+        requests(
+            Direction::Unspecified,
+            &["db.one"],
+            Some("inbound~db"),
+            http(
+                Protocol::Http2,
+                CallerHeader::Replace,
+                Routes::Named("db".to_owned()),
+            ),
+        ),
+    );
+    let outbound = |protocol, timeout| {
+        let routes = Routes::Inline(table(
+            "db?peer=west",
+            "db.default.west.external.b.consul",
+            timeout,
+        ));
+        let http = http(protocol, CallerHeader::Remove, routes);
+        requests(Direction::Outbound, &[], None, http)
+    };
+    golden("http_outbound", outbound(Protocol::Http, Some(15_000)));
+    golden("http_outbound_grpc", outbound(Protocol::Grpc, None));
+}
+
+#[test]
+fn routes() {
+    golden("routes", Fragment::Routes(table("db", "exported~db", None)));
+}
+
+/// Every connection manager is as strict as any other, whatever it is for.
+#[test]
+fn all_kinds_of_listeners_harden_requests_alike() {
+    let mut seen = Vec::new();
+    for protocol in [Protocol::Http, Protocol::Http2, Protocol::Grpc] {
+        for caller_header in [CallerHeader::Remove, CallerHeader::Replace, CallerHeader::Append] {
+            let routes = Routes::Named("db".to_owned());
+            let fragment = requests(
+                Direction::Inbound,
+                &[],
+                Some("roots"),
+                http(protocol, caller_header, routes),
+            );
+            let manager = render::manager(&translate(&fragment, Dialect::From1_36).bytes);
+            let common = manager.common_http_protocol_options.unwrap();
+            seen.push((
+                manager.normalize_path.map(|set| set.value),
+                manager.merge_slashes,
+                manager.path_with_escaped_slashes_action,
+                common.headers_with_underscores_action,
+                common.max_headers_count.map(|most| most.value),
+                manager.max_request_headers_kb.map(|most| most.value),
+                manager.request_headers_timeout.map(|time| time.seconds),
+                manager.stream_idle_timeout.map(|time| time.seconds),
+            ));
+            let certificate = manager.forward_client_cert_details;
+            let details = manager.set_current_client_cert_details;
+            match caller_header {
+                CallerHeader::Remove => assert_eq!((certificate, details), (0, None)),
+                CallerHeader::Replace | CallerHeader::Append => {
+                    assert_eq!(
+                        certificate,
+                        if caller_header == CallerHeader::Append {
+                            2
+                        } else {
+                            3
+                        }
+                    );
+                    let details = details.unwrap();
+                    assert!(details.uri && !details.cert && !details.chain && !details.dns);
+                    assert_eq!(details.subject, None);
+                }
+            }
+        }
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
+    assert_eq!(
+        seen[0],
+        (Some(true), true, 2, 1, Some(100), Some(60), Some(10), Some(300))
     );
 }
 

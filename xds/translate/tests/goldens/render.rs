@@ -1,14 +1,23 @@
 //! An encoded `Any` as text: the message's `Debug` without fields that are not set, with nested messages opened.
 
+use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
+use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::config::{
     cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
 };
+use envoy_types::pb::envoy::extensions::filters::http::grpc_http1_bridge::v3::Config as GrpcBridge;
+use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
+use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
+use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::{rbac::v3::Rbac, tcp_proxy::v3::TcpProxy};
+use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation;
 use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3::Config as MtlsAuthenticated;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     DownstreamTlsContext, Secret, SpiffeCertValidatorConfig, UpstreamTlsContext,
 };
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::google::protobuf::Any;
 use prost::{Message, Name};
 use std::fmt::Debug;
@@ -27,6 +36,17 @@ pub(crate) fn any(bytes: &[u8]) -> String {
     text
 }
 
+/// The connection manager of a listener's only chain.
+pub(crate) fn manager(bytes: &[u8]) -> HttpConnectionManager {
+    let any = Any::decode(bytes).unwrap();
+    let listener = Listener::decode(any.value.as_slice()).unwrap();
+    let filter = listener.filter_chains[0].filters.last().unwrap().clone();
+    let Some(ConfigType::TypedConfig(any)) = filter.config_type else {
+        panic!("no connection manager");
+    };
+    HttpConnectionManager::decode(any.value.as_slice()).unwrap()
+}
+
 fn message(any: &Any) -> String {
     fn of<M: Message + Name + Default + Debug>(any: &Any) -> Option<String> {
         (any.type_url == M::type_url()).then(|| format!("{:#?}", M::decode(any.value.as_slice()).unwrap()))
@@ -41,6 +61,14 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<MtlsAuthenticated>(any))
         .or_else(|| of::<DownstreamTlsContext>(any))
         .or_else(|| of::<UpstreamTlsContext>(any))
+        .or_else(|| of::<HttpConnectionManager>(any))
+        .or_else(|| of::<HttpRbac>(any))
+        .or_else(|| of::<Router>(any))
+        .or_else(|| of::<GrpcStats>(any))
+        .or_else(|| of::<GrpcBridge>(any))
+        .or_else(|| of::<HeaderMutation>(any))
+        .or_else(|| of::<HttpProtocolOptions>(any))
+        .or_else(|| of::<RouteConfiguration>(any))
         .or_else(|| of::<SpiffeCertValidatorConfig>(any))
         .unwrap_or_else(|| panic!("unknown type {}", any.type_url))
 }

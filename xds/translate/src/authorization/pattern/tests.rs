@@ -44,21 +44,29 @@ fn run(regex: &[u8], text: &[u8], end: &mut dyn FnMut(&[u8])) {
             }
         }
         [b'[', b'^', class @ ..] => {
-            let (member, after) = match class {
-                [b'\\', c, b']', after @ ..] | [c, b']', after @ ..] => (*c, after),
-                _ => panic!("unknown class"),
-            };
+            let close = (1..class.len())
+                .find(|at| class[*at] == b']')
+                .expect("a class ends");
+            let (members, after) = (&class[..close], &class[close + 1..]);
+            let members = members.strip_prefix(b"\\").unwrap_or(members);
             let many = after.first() == Some(&b'+');
             let rest = &after[usize::from(many)..];
             // A class matches a character, never a broken one.
-            let fits = |c: &u8| *c != member && c.is_ascii();
+            let fits = |c: &u8| !members.contains(c) && c.is_ascii();
             let most = text.iter().take_while(|c| fits(c)).count();
             for used in 1..=(if many { most } else { most.min(1) }) {
                 run(rest, &text[used..], end);
             }
         }
+        [b'[', b'0', b'-', b'9', b'a', b'-', b'f', b']', b'+', rest @ ..] => {
+            let hex = |c: &&u8| c.is_ascii_digit() || (b'a'..=b'f').contains(*c);
+            let most = text.iter().take_while(hex).count();
+            for used in 1..=most {
+                run(rest, &text[used..], end);
+            }
+        }
         [b'\\', c, rest @ ..] if c.is_ascii_punctuation() => literal(*c, rest, text, end),
-        [c, rest @ ..] if c.is_ascii_alphanumeric() || b"/:_".contains(c) => literal(*c, rest, text, end),
+        [c, rest @ ..] if c.is_ascii_alphanumeric() || b"/:_,;=".contains(c) => literal(*c, rest, text, end),
         other => panic!("unknown syntax at {:?}", String::from_utf8_lossy(other)),
     }
 }
@@ -148,6 +156,36 @@ prop_compose! {
     }
 }
 
+/// A URI SAN as a hostile authority would write it: a name of its own domain with another one inside.
+fn hostile() -> impl Strategy<Value = String> {
+    let inside = prop::sample::select(vec![";URI=", ",By=x;Hash=ab;URI=", ",", ";", "/", "\";URI=", ""]);
+    (domain(), identity(), inside, identity(), any::<bool>()).prop_map(
+        |(domain, first, inside, second, whole)| {
+            if whole {
+                format!("{first}{inside}{second}")
+            } else {
+                format!("spiffe://{domain}/x{inside}{second}")
+            }
+        },
+    )
+}
+
+fn gateways() -> GatewayPattern {
+    GatewayPattern {
+        trust_domain: TrustDomain::new("ours.consul").unwrap(),
+        partition: Partition::default(),
+    }
+}
+
+const GATEWAY: &str = "spiffe://ours.consul/gateway/mesh/dc/dc1";
+
+/// The element that Envoy writes about a verified certificate with these URI SANs.
+fn element(by: &str, names: &[String]) -> String {
+    let mut parts = vec![format!("By={by}"), "Hash=0123456789abcdef".to_owned()];
+    parts.extend(names.iter().map(|name| format!("URI={name}")));
+    parts.join(";")
+}
+
 prop_compose! {
     fn identity()(
         trust_domain in domain(), partition in name(), namespace in name(), service in name(), dc in "[a-z]{1,3}",
@@ -177,6 +215,43 @@ proptest! {
             );
         }
         prop_assert_eq!(matches(&caller(&pattern), uri.as_bytes()), meant(&pattern, &uri), "{}", uri);
+    }
+
+    #[test]
+    fn a_gateway_speaks_for_whom_it_saw(
+        pattern in pattern(), identity in identity(), own in any::<bool>(), second in prop::option::of(identity()),
+    ) {
+        let mut uri = identity.to_string();
+        if own {
+            uri = format!(
+                "spiffe://{}/ap/{}/ns/{}/dc/x/svc/{}",
+                pattern.trust_domain,
+                pattern.partition,
+                pattern.namespace.exact().map_or("q", |n| n.as_str()),
+                pattern.service.exact().map_or("q", |n| n.as_str()),
+            );
+        }
+        let regex = forwarded(&gateways(), &pattern);
+        let names: Vec<String> = std::iter::once(uri.clone()).chain(second.map(|id| id.to_string())).collect();
+        // A certificate with two names is nobody's.
+        let expected = meant(&pattern, &uri) && names.len() == 1;
+        let value = element(GATEWAY, &names);
+        prop_assert_eq!(matches(&regex, value.as_bytes()), expected, "{}", value);
+        let appended = format!("{value},{}", element("spiffe://ours.consul/ns/default/dc/dc1/svc/x", &[GATEWAY.to_owned()]));
+        prop_assert_eq!(matches(&regex, appended.as_bytes()), expected, "{}", appended);
+        // Who speaks for somebody else comes behind the first element.
+        let later = format!("{},{value}", element(GATEWAY, &["spiffe://z.consul/ns/z/dc/z/svc/z".to_owned()]));
+        prop_assert!(!matches(&regex, later.as_bytes()), "{}", later);
+    }
+
+    #[test]
+    fn no_name_brings_another_one_along(pattern in pattern(), name in hostile()) {
+        // The certificate was verified by the trust domain that its first name begins with.
+        let verified = format!("spiffe://{}/", pattern.trust_domain);
+        let value = element(GATEWAY, std::slice::from_ref(&name));
+        if matches(&forwarded(&gateways(), &pattern), value.as_bytes()) {
+            prop_assert!(name.starts_with(&verified), "{}", value);
+        }
     }
 
     #[test]
@@ -211,6 +286,38 @@ proptest! {
         prop_assume!(differs.is_none_or(|(c, _)| c.is_ascii()));
         prop_assert_eq!(matches(&outside(&domain), &text), !text.starts_with(own.as_bytes()));
     }
+}
+
+#[test]
+fn only_our_gateways_are_believed() {
+    let pattern = CallerPattern {
+        trust_domain: TrustDomain::new("p.consul").unwrap(),
+        partition: Partition::default(),
+        namespace: Pattern::Exact(Namespace::default()),
+        service: Pattern::Any,
+    };
+    let regex = forwarded(&gateways(), &pattern);
+    let uri = ["spiffe://p.consul/ns/default/dc/dc9/svc/web".to_owned()];
+    assert!(matches(&regex, element(GATEWAY, &uri).as_bytes()));
+    for by in [
+        "spiffe://ours.consul/ns/default/dc/dc1/svc/web",
+        "spiffe://p.consul/gateway/mesh/dc/dc9",
+        "spiffe://ours.consul/ap/other/gateway/mesh/dc/dc1",
+        "spiffe://oursXconsul/gateway/mesh/dc/dc1",
+    ] {
+        assert!(!matches(&regex, element(by, &uri).as_bytes()), "{by}");
+    }
+    // Consul's gateways put the subject, free text of the peer's authority, before the name.
+    let subject = format!(
+        "By={GATEWAY};Hash=ab;Subject=\"CN=x;URI={},\";URI=spiffe://evil.consul/x",
+        uri[0]
+    );
+    assert!(!matches(&regex, subject.as_bytes()));
+    assert!(matches(&super::gateway(&gateways()), GATEWAY.as_bytes()));
+    assert!(!matches(
+        &super::gateway(&gateways()),
+        b"spiffe://p.consul/gateway/mesh/dc/dc9"
+    ));
 }
 
 #[test]
