@@ -1,0 +1,282 @@
+//! Two peered clusters in which west's `api` speaks HTTP and east's `web` and `other` dial it; and clients of it that
+//! have no sidecar.
+
+use anyhow::{Result, bail};
+use peerway_cli::demo::cluster::Cluster;
+use peerway_cli::demo::stage::{free_port, wait_for};
+use peerway_cli::demo::story::{self, Scene};
+use peerway_tests::TestStage;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_peerway-e2e");
+/// How long a state that must come may take.
+pub(crate) const SETTLE: Duration = Duration::from_secs(20);
+
+/// A request in HTTP/1.1, as written.
+pub(crate) struct Request {
+    text: String,
+}
+
+impl Request {
+    pub(crate) fn get(path: &str) -> Self {
+        Request::new("GET", path)
+    }
+
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        Request {
+            text: format!(
+                "{method} {path} HTTP/1.1\r\nhost: api\r\nconnection: close\r\ncontent-length: 0\r\n"
+            ),
+        }
+    }
+
+    /// One more header line; a name given twice is two lines.
+    #[must_use]
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.text.push_str(&format!("{name}: {value}\r\n"));
+        self
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        format!("{}\r\n", self.text).into_bytes()
+    }
+}
+
+/// An answer in HTTP/1.1.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+        Some(Answer {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        })
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// The JSON object in the body, also of a chunked one.
+    pub(crate) fn json(&self) -> Value {
+        let (begin, end) = (self.body.find('{'), self.body.rfind('}'));
+        let (Some(begin), Some(end)) = (begin, end) else {
+            panic!("no JSON in {self:?}");
+        };
+        serde_json::from_str(&self.body[begin..=end]).unwrap()
+    }
+}
+
+/// Sends a request to a port of loopback; the answer.
+fn send(port: u16, request: &Request) -> Result<Answer> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+    connection.set_read_timeout(Some(SETTLE))?;
+    connection.write_all(&request.bytes())?;
+    let mut bytes = Vec::new();
+    connection.read_to_end(&mut bytes)?;
+    match Answer::parse(&bytes) {
+        Some(answer) => Ok(answer),
+        None => bail!("not an answer: {}", String::from_utf8_lossy(&bytes)),
+    }
+}
+
+fn wait_answer(port: u16, status: u16) -> Answer {
+    wait_for(
+        &format!("a call to be answered with {status}"),
+        SETTLE,
+        || match send(port, &Request::get("/hello"))? {
+            answer if answer.status == status => Ok(answer),
+            answer => bail!("{answer:?}"),
+        },
+    )
+    .unwrap()
+}
+
+/// A TLS client with a certificate and no sidecar.
+pub(crate) struct Client {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Client {
+    pub(crate) fn new(certificate: PathBuf, key: PathBuf) -> Self {
+        Client { certificate, key }
+    }
+
+    /// The answer, or `None` when none came: the connection was refused. Whom it talks to is not looked at.
+    pub(crate) fn send(&self, port: u16, sni: &str, request: &Request) -> Option<Answer> {
+        let mut child = Command::new("openssl")
+            .args([
+                "s_client",
+                "-quiet",
+                "-connect",
+                &format!("127.0.0.1:{port}"),
+                "-servername",
+                sni,
+            ])
+            .arg("-cert")
+            .arg(&self.certificate)
+            .arg("-key")
+            .arg(&self.key)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl is needed by this test, install it");
+        let mut stdin = child.stdin.take().unwrap();
+        // A server that refuses closes before everything is read.
+        let _ = stdin.write_all(&request.bytes());
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        Answer::parse(&output.stdout)
+    }
+}
+
+/// West, as the tests change it.
+pub(crate) struct West<'a> {
+    cluster: &'a Cluster,
+}
+
+impl West<'_> {
+    /// Registers a service that nobody runs, with a sidecar that nobody runs.
+    pub(crate) fn register(&self, name: &str) {
+        let text = format!(
+            "service {{\n name = \"{name}\"\n port = 1\n address = \"127.0.0.1\"\n connect {{ sidecar_service {{ port = {} }} }}\n}}",
+            free_port().unwrap()
+        );
+        self.cluster.register(&format!("{name}.hcl"), &text).unwrap();
+    }
+}
+
+/// The clusters.
+pub(crate) struct Http {
+    test: TestStage,
+    pub(crate) scene: Scene,
+    gateway: u16,
+}
+
+impl Http {
+    /// Both clusters peered and api exported; nobody may call it yet.
+    pub(crate) fn start(envoy: &str, protocol: &str) -> Self {
+        let test = TestStage::new(BINARY, envoy).unwrap();
+        let scene = story::set(&test.stage).unwrap();
+        let defaults = format!("Kind = \"service-defaults\"\nName = \"api\"\nProtocol = \"{protocol}\"");
+        scene.west.write_config("api-defaults.hcl", &defaults).unwrap();
+        let export = "Kind = \"exported-services\"\nName = \"default\"\nServices = [{ Name = \"api\" Consumers = [{ Peer = \"east\" }] }]";
+        scene.west.write_config("export.hcl", export).unwrap();
+        story::introduce(&scene).unwrap();
+        let gateway = scene.west.get("/v1/catalog/service/mesh-gateway").unwrap();
+        let gateway = u16::try_from(gateway[0]["ServicePort"].as_u64().unwrap()).unwrap();
+        Http { test, scene, gateway }
+    }
+
+    pub(crate) fn west(&self) -> West<'_> {
+        West {
+            cluster: &self.scene.west,
+        }
+    }
+
+    /// Says who may call api: the sources of its `service-intentions`.
+    pub(crate) fn west_intention(&self, sources: &str) {
+        let text = format!("Kind = \"service-intentions\"\nName = \"api\"\nSources = [{sources}]");
+        self.scene.west.write_config("intention.hcl", &text).unwrap();
+    }
+
+    /// A call of web through its sidecar.
+    pub(crate) fn web(&self, request: &Request) -> Answer {
+        send(self.scene.web_dials, request).unwrap()
+    }
+
+    /// A call of other through its sidecar.
+    pub(crate) fn other(&self, request: &Request) -> Answer {
+        send(self.scene.other_dials, request).unwrap()
+    }
+
+    /// Waits until web's call is answered like this.
+    pub(crate) fn wait_web(&self, status: u16) -> Answer {
+        wait_answer(self.scene.web_dials, status)
+    }
+
+    /// Waits until other's call is answered like this.
+    pub(crate) fn wait_other(&self, status: u16) -> Answer {
+        wait_answer(self.scene.other_dials, status)
+    }
+
+    fn cluster(&self, name: &str) -> &Cluster {
+        match name {
+            "east" => &self.scene.east,
+            _ => &self.scene.west,
+        }
+    }
+
+    pub(crate) fn trust_domain(&self, cluster: &str) -> String {
+        let roots = self.cluster(cluster).get("/v1/connect/ca/roots").unwrap();
+        roots["TrustDomain"].as_str().unwrap().to_owned()
+    }
+
+    /// The SPIFFE ID of a service.
+    pub(crate) fn id(&self, cluster: &str, service: &str) -> String {
+        let domain = self.trust_domain(cluster);
+        format!("spiffe://{domain}/ns/default/dc/{cluster}/svc/{service}")
+    }
+
+    /// The SPIFFE ID of west's gateway.
+    pub(crate) fn gateway_id(&self) -> String {
+        format!("spiffe://{}/gateway/mesh/dc/west", self.trust_domain("west"))
+    }
+
+    /// Where west's gateway listens.
+    pub(crate) fn gateway(&self) -> u16 {
+        self.gateway
+    }
+
+    /// Where api's sidecar listens.
+    pub(crate) fn sidecar(&self) -> u16 {
+        self.scene.api_sidecar
+    }
+
+    /// The SNI by which east knows api.
+    pub(crate) fn exported_sni(&self) -> String {
+        format!("api.default.default.east.external.{}", self.trust_domain("west"))
+    }
+
+    /// The SNI by which west knows api.
+    pub(crate) fn internal_sni(&self) -> String {
+        format!("api.default.west.internal.{}", self.trust_domain("west"))
+    }
+
+    /// A client with the leaf of a service.
+    pub(crate) fn leaf(&self, cluster: &str, service: &str) -> Client {
+        let leaf = self
+            .cluster(cluster)
+            .get(&format!("/v1/agent/connect/ca/leaf/{service}"))
+            .unwrap();
+        let file = |field: &str, end: &str| {
+            let name = format!("{cluster}-{service}.{end}");
+            let text = leaf[field].as_str().unwrap();
+            PathBuf::from(self.test.stage.write(&name, text).unwrap())
+        };
+        Client::new(file("CertPEM", "crt"), file("PrivateKeyPEM", "key"))
+    }
+
+    /// Ends the test: no Envoy may have rejected anything.
+    pub(crate) fn finish(self) {
+        self.test.finish().unwrap();
+    }
+}
