@@ -41,7 +41,9 @@ pub(crate) fn build(services: usize) -> anyhow::Result<Snapshot> {
             not_before: 0,
             not_after: u64::MAX,
             active: true,
+            handed_out: false,
         }],
+        rotation: None,
     };
     let mut transaction = Transaction::new().put(Row::Roots(Arc::new(roots)));
     for index in 0..services {

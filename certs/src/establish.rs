@@ -1,7 +1,7 @@
 //! The first start makes the cluster's identity and root; every later one finds them.
 
 use crate::root::generate_root;
-use peerway_model::{CaRoots, Datacenter, Failure, FailureKind, TrustDomain};
+use peerway_model::{CaRoots, Datacenter, Failure, FailureKind, RootKey, TrustDomain};
 use peerway_runtime::UnixMillis;
 use peerway_state::{Expect, Refused, Row, RowKey, Snapshot, Transaction};
 use peerway_store::{CommitError, Reader, Writer};
@@ -70,12 +70,13 @@ fn first_roots(now: UnixMillis, datacenter: &Datacenter) -> Result<Transaction, 
     let cluster_id = uuid::Uuid::new_v4().to_string();
     let trust_domain = TrustDomain::of_cluster(&cluster_id)
         .map_err(|invalid| Failure::new(FailureKind::Internal, invalid.to_string()))?;
-    let (root, key) = generate_root(&trust_domain, now)?;
+    let (root, key) = generate_root(&trust_domain, now, RootKey::default())?;
     let roots = CaRoots {
         cluster_id,
         trust_domain,
         datacenter: datacenter.clone(),
         roots: vec![root],
+        rotation: None,
     };
     Ok(Transaction::new()
         .expect(Expect::Absent(RowKey::Roots))

@@ -80,6 +80,16 @@ impl Certs {
         &self.trust_domain
     }
 
+    /// How long leaves live.
+    pub fn leaf_ttl(&self) -> Duration {
+        self.keep.leaf_ttl()
+    }
+
+    /// How many leaves of this root are kept for somebody who follows them.
+    pub(crate) fn kept_of(&self, root_id: &str) -> usize {
+        self.keep.kept_of(root_id)
+    }
+
     /// Follows the leaf of a workload or gateway, which the caller has authenticated. The first leaf is issued
     /// before this returns; should that fail, the value is `None` and one follows when issuing works again.
     ///

@@ -41,6 +41,7 @@ pub(crate) fn issue(
         identity: identity.clone(),
         chain_pem,
         key_pem: Secret::new(key.serialize_pem()),
+        root_id: authority.root().id.clone(),
         serial: colons(&serial),
         not_before: validity.not_before.0,
         not_after: validity.not_after.0,

@@ -2,7 +2,7 @@
 //!
 //! [`Certs::start`] makes the cluster's identity and root on the very first start and finds them again on every
 //! later one. Afterwards [`Certs`] hands out leaves that are renewed in the background before they expire, and
-//! again when another root begins to sign. Identities come from callers that have authenticated them, never from a
+//! again when another root begins to sign. [`Rotator`] changes the root without cutting anybody off. Identities come from callers that have authenticated them, never from a
 //! signing request.
 
 mod authority;
@@ -13,6 +13,8 @@ mod leaf;
 mod metrics;
 mod renewal;
 mod root;
+mod rotation;
+mod rotator;
 mod serial;
 mod settings;
 mod validity;
@@ -21,6 +23,8 @@ pub use authority::{Authority, BuiltIn, Order};
 pub use establish::StartError;
 pub use issuer::{Certs, IDLE_KEPT, MAX_IDENTITIES, MAX_LEAVES_PER_TICK, RETRY, TICK};
 pub use root::{ROOT_LIFETIME, generate_root};
+pub use rotation::SETTLE;
+pub use rotator::{LOOK, Rotator, Witnesses};
 pub use settings::{DEFAULT_LEAF_TTL, MAX_LEAF_TTL, MIN_LEAF_TTL, Settings};
 pub use validity::BACKDATE;
 

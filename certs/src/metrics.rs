@@ -1,7 +1,7 @@
 //! What the room counts.
 
 use peerway_model::SpiffeId;
-use peerway_runtime::telemetry::{self, IntCounter, IntCounterVec, IntGauge};
+use peerway_runtime::telemetry::{self, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use std::sync::LazyLock;
 
 /// Leaves issued, by kind of identity.
@@ -43,6 +43,31 @@ pub(crate) static ROOT_EXPIRY: LazyLock<IntGauge> = LazyLock::new(|| {
     telemetry::gauge(
         "peerway_certs_root_expiry_timestamp_seconds",
         "end of the active root certificate, seconds since 1970",
+    )
+});
+
+/// Rotations of the root that came to their end.
+pub(crate) static ROTATIONS: LazyLock<IntCounter> = LazyLock::new(|| {
+    telemetry::counter(
+        "peerway_certs_rotations_total",
+        "rotations of the root certificate that came to their end",
+    )
+});
+
+/// The phase of the rotation that is under way.
+pub(crate) static ROTATION_PHASE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    telemetry::gauge_vec(
+        "peerway_certs_rotation_info",
+        "1 for the phase of the rotation that is under way",
+        &["phase"],
+    )
+});
+
+/// Whom the rotation waits for.
+pub(crate) static ROTATION_MISSING: LazyLock<IntGauge> = LazyLock::new(|| {
+    telemetry::gauge(
+        "peerway_certs_missing_witnesses",
+        "proxies, peers and others that the rotation under way waits for",
     )
 });
 

@@ -3,7 +3,7 @@
 use crate::fingerprint::{colons, sha256};
 use crate::serial;
 use crate::validity::{Validity, system_time};
-use peerway_model::{CaKey, CaRoot, Failure, FailureKind, Secret, TrustDomain};
+use peerway_model::{CaKey, CaRoot, Failure, FailureKind, RootKey, Secret, TrustDomain};
 use peerway_runtime::UnixMillis;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType,
@@ -13,16 +13,26 @@ use std::time::Duration;
 /// How long a root lives: ten years of 365 days.
 pub const ROOT_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Returns a new self-signed root of `trust_domain`, marked active, and its key: ECDSA P-256, for certificates and
-/// revocation lists, with the trust domain's signing id (a SPIFFE URI without a path; xDS facts, section 1.2).
+/// Returns a new self-signed root of `trust_domain`, marked active, and its key, for certificates and revocation
+/// lists, with the trust domain's signing id (a SPIFFE URI without a path; xDS facts, section 1.2). Its subject is
+/// unique, so that during a rotation people and verifiers can tell the roots apart by name.
 ///
 /// # Errors
 /// `Unavailable` or `Internal` when no key, serial or signature can be made.
-pub fn generate_root(trust_domain: &TrustDomain, now: UnixMillis) -> Result<(CaRoot, CaKey), Failure> {
-    let key = KeyPair::generate().map_err(failed)?;
+pub fn generate_root(
+    trust_domain: &TrustDomain,
+    now: UnixMillis,
+    kind: RootKey,
+) -> Result<(CaRoot, CaKey), Failure> {
+    let algorithm = match kind {
+        RootKey::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+        RootKey::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+    };
+    let key = KeyPair::generate_for(algorithm).map_err(failed)?;
     let validity = Validity::new(now, ROOT_LIFETIME, None)?;
     let serial = serial::random::<8>()?;
-    let name = format!("Peerway CA {}", short(trust_domain));
+    let serial_number = u64::from_be_bytes(serial);
+    let name = format!("Peerway CA {} {:08x}", short(trust_domain), serial_number >> 32);
 
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -40,18 +50,38 @@ pub fn generate_root(trust_domain: &TrustDomain, now: UnixMillis) -> Result<(CaR
     let root = CaRoot {
         id: sha256(certificate.der())?,
         name,
-        serial: u64::from_be_bytes(serial),
+        serial: serial_number,
         key_id: colons(&params.key_identifier(&key)),
         pem: certificate.pem(),
         not_before: validity.not_before.0,
         not_after: validity.not_after.0,
         active: true,
+        handed_out: false,
     };
     let key = CaKey {
         root_id: root.id.clone(),
         pem: Secret::new(key.serialize_pem()),
     };
     Ok((root, key))
+}
+
+/// The kind of a root's key; `None` when it is another kind than those made here, or unreadable.
+pub(crate) fn key_of(root: &CaRoot) -> Option<RootKey> {
+    use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384};
+    let (_, pem) = x509_parser::pem::parse_x509_pem(root.pem.as_bytes()).ok()?;
+    let certificate = pem.parse_x509().ok()?;
+    let curve = certificate
+        .public_key()
+        .algorithm
+        .parameters
+        .as_ref()?
+        .as_oid()
+        .ok()?;
+    match curve {
+        curve if curve == OID_EC_P256 => Some(RootKey::P256),
+        curve if curve == OID_NIST_EC_P384 => Some(RootKey::P384),
+        _ => None,
+    }
 }
 
 /// The first 8 characters of the trust domain, by which people tell clusters apart in certificate names.

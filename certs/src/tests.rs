@@ -6,7 +6,7 @@ use crate::authority::{Authority, BuiltIn, Order};
 use crate::fingerprint::{colons, sha256};
 use crate::settings::DEFAULT_LEAF_TTL;
 use crate::{BACKDATE, ROOT_LIFETIME, generate_root, leaf};
-use peerway_model::{CaRoots, Datacenter, FailureKind, Leaf, SpiffeId, TrustDomain};
+use peerway_model::{CaRoots, Datacenter, FailureKind, Leaf, RootKey, SpiffeId, TrustDomain};
 use peerway_runtime::UnixMillis;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -18,12 +18,13 @@ const CLUSTER: &str = "11111111-2222-3333-4444-555555555555";
 
 fn built_in() -> (CaRoots, BuiltIn) {
     let trust_domain = TrustDomain::of_cluster(CLUSTER).unwrap();
-    let (root, key) = generate_root(&trust_domain, NOW).unwrap();
+    let (root, key) = generate_root(&trust_domain, NOW, RootKey::default()).unwrap();
     let roots = CaRoots {
         cluster_id: CLUSTER.to_owned(),
         trust_domain,
         datacenter: Datacenter::new("dc1").unwrap(),
         roots: vec![root],
+        rotation: None,
     };
     let authority = BuiltIn::new(&roots, &key).unwrap();
     (roots, authority)
@@ -95,8 +96,9 @@ fn a_root_is_what_its_row_says() {
     certificate.verify_signature(None).unwrap();
 
     assert_eq!(root.id, sha256(&pem.contents).unwrap());
-    assert_eq!(certificate.subject().to_string(), "CN=Peerway CA 11111111");
-    assert_eq!(root.name, "Peerway CA 11111111");
+    assert_eq!(certificate.subject().to_string(), format!("CN={}", root.name));
+    let unique = format!("{:08x}", root.serial >> 32);
+    assert_eq!(root.name, format!("Peerway CA 11111111 {unique}"));
     assert_eq!(certificate.issuer(), certificate.subject());
     assert_eq!(certificate.raw_serial(), root.serial.to_be_bytes());
     assert_eq!(names(&certificate), [format!("URI:spiffe://{CLUSTER}.consul")]);
@@ -227,7 +229,7 @@ fn an_order_without_a_proper_key_is_refused() {
 #[test]
 fn a_root_with_the_key_of_another_is_refused() {
     let (roots, _) = built_in();
-    let (_, mut key) = generate_root(&roots.trust_domain, NOW).unwrap();
+    let (_, mut key) = generate_root(&roots.trust_domain, NOW, RootKey::default()).unwrap();
     key.root_id = roots.roots[0].id.clone();
     let error = BuiltIn::new(&roots, &key).unwrap_err();
     assert!(
@@ -249,12 +251,13 @@ fn a_root_with_the_key_of_another_is_refused() {
 #[test]
 fn keys_are_not_in_debug_output() {
     let trust_domain = TrustDomain::of_cluster(CLUSTER).unwrap();
-    let (root, key) = generate_root(&trust_domain, NOW).unwrap();
+    let (root, key) = generate_root(&trust_domain, NOW, RootKey::default()).unwrap();
     let roots = CaRoots {
         cluster_id: CLUSTER.to_owned(),
         trust_domain,
         datacenter: Datacenter::new("dc1").unwrap(),
         roots: vec![root],
+        rotation: None,
     };
     let authority = BuiltIn::new(&roots, &key).unwrap();
     let leaf = issue(&authority, "ns/default/dc/dc1/svc/web");

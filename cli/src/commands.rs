@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod ca;
 mod config;
 mod connect;
 mod demo;

@@ -1,6 +1,7 @@
 //! The cluster's certificate authority as rows, and what it issues.
 
 use crate::name::Datacenter;
+use crate::rotation::Rotation;
 use crate::secret::Secret;
 use crate::spiffe::{SpiffeId, TrustDomain};
 use std::fmt;
@@ -24,6 +25,9 @@ pub struct CaRoot {
     pub not_after: u64,
     /// Whether it signs leaves now; exactly one root of a cluster does.
     pub active: bool,
+    /// Whether a leaf of it was given to somebody who cannot be seen using it: over the HTTP API. Such a leaf is in
+    /// use until it ends, as far as anybody knows.
+    pub handed_out: bool,
 }
 
 /// Who this cluster is and which roots it trusts: a single row, written when the cluster first starts.
@@ -37,12 +41,19 @@ pub struct CaRoots {
     pub datacenter: Datacenter,
     /// All roots that workloads must still trust; one is active.
     pub roots: Vec<CaRoot>,
+    /// The rotation that is under way.
+    pub rotation: Option<Rotation>,
 }
 
 impl CaRoots {
     /// The root that signs now.
     pub fn active(&self) -> Option<&CaRoot> {
         self.roots.iter().find(|root| root.active)
+    }
+
+    /// The root of this id.
+    pub fn root(&self, id: &str) -> Option<&CaRoot> {
+        self.roots.iter().find(|root| root.id == id)
     }
 }
 
@@ -70,6 +81,8 @@ pub struct Leaf {
     pub chain_pem: String,
     /// PKCS#8 PEM.
     pub key_pem: Secret,
+    /// [`CaRoot::id`] of the root that signed it.
+    pub root_id: String,
     /// Hex pairs with colons.
     pub serial: String,
     /// Unix milliseconds.

@@ -1,8 +1,11 @@
 //! What rooms ask of one another without knowing one another: each hatch filled with the room that has the answer.
 
-use peerway_api_server::{EstablishRequest, Introductions, Leaves, TokenRequest};
-use peerway_certs::Certs;
-use peerway_model::{Datacenter, Failure, FailureKind, Leaf, PeeringKey, ServiceKey, SpiffeId, StreamStatus};
+use peerway_api_server::{EstablishRequest, Introductions, Leaves, Rotations, TokenRequest};
+use peerway_certs::{Certs, Rotator};
+use peerway_model::{
+    Datacenter, Failure, FailureKind, Leaf, Missing, PeeringKey, RootKey, RotationStatus, ServiceKey,
+    SpiffeId, StreamStatus,
+};
 use peerway_peering_link::{IntroductionError, Link};
 use peerway_store::Reader;
 use peerway_xds_server::SecretSource;
@@ -13,16 +16,22 @@ use tokio::sync::watch;
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
-/// Leaves for proxies and for the API, from the authority.
-pub(crate) struct Authority {
+/// Leaves for proxies, from the authority.
+pub(crate) struct Secrets {
     pub(crate) certs: Certs,
-    pub(crate) datacenter: Datacenter,
 }
 
-impl SecretSource for Authority {
+impl SecretSource for Secrets {
     fn subscribe(&self, identity: &SpiffeId) -> watch::Receiver<Option<Arc<Leaf>>> {
         self.certs.leaf(identity)
     }
+}
+
+/// Leaves and rotations for the API, from the authority.
+pub(crate) struct Authority {
+    pub(crate) certs: Certs,
+    pub(crate) rotator: Rotator,
+    pub(crate) datacenter: Datacenter,
 }
 
 impl Leaves for Authority {
@@ -34,7 +43,26 @@ impl Leaves for Authority {
             datacenter: self.datacenter.clone(),
             service: service.name.clone(),
         };
-        Box::pin(async move { self.certs.issue_now(&identity) })
+        Box::pin(async move {
+            let leaf = self.certs.issue_now(&identity)?;
+            // Nobody sees what becomes of it; the root must outlive it.
+            self.rotator.hand_out(&leaf.root_id).await?;
+            Ok(leaf)
+        })
+    }
+}
+
+impl Rotations for Authority {
+    fn begin(&self, key: RootKey) -> Answer<'_, ()> {
+        Box::pin(self.rotator.begin(key))
+    }
+
+    fn force(&self) -> Answer<'_, Vec<Missing>> {
+        Box::pin(self.rotator.force())
+    }
+
+    fn status(&self) -> Result<RotationStatus, Failure> {
+        self.rotator.status()
     }
 }
 

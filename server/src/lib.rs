@@ -2,6 +2,7 @@
 
 mod hatches;
 mod listen;
+mod rotation;
 mod run;
 mod seed;
 pub mod settings;

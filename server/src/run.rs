@@ -1,11 +1,12 @@
 //! The life of a server, from top to bottom.
 
-use crate::hatches::{Authority, Peerings};
+use crate::hatches::{Authority, Peerings, Secrets};
 use crate::listen::{self, ListenError};
+use crate::rotation::Everybody;
 use crate::seed::{self, SeedError};
 use crate::{Settings, tls};
 use peerway_api_server as api;
-use peerway_certs::{Certs, StartError};
+use peerway_certs::{Certs, Rotator, StartError};
 use peerway_model::{Invalid, sni};
 use peerway_peering_link::{Link, LinkConfig, PeerStreamServer};
 use peerway_redb::RedbStorage;
@@ -143,13 +144,9 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
     let certs = Certs::start(writer, reader, clock.clone(), &settings.datacenter, leaves, tasks).await?;
     seed::seed(settings, writer, reader).await?;
 
-    let authority = Arc::new(Authority {
-        certs: certs.clone(),
-        datacenter: settings.datacenter.clone(),
-    });
     let gate = Gate::start(Parts {
         reader: reader.clone(),
-        secrets: authority.clone(),
+        secrets: Arc::new(Secrets { certs: certs.clone() }),
         tasks: tasks.clone(),
         clock: clock.clone(),
         node_name: settings.node_name.clone(),
@@ -164,6 +161,23 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
     if settings.peering {
         link.start();
     }
+    let everybody = Everybody {
+        gate: gate.clone(),
+        link: link.clone(),
+        reader: reader.clone(),
+    };
+    let authority = Arc::new(Authority {
+        certs: certs.clone(),
+        rotator: Rotator::start(
+            certs.clone(),
+            writer.clone(),
+            reader.clone(),
+            clock.clone(),
+            Arc::new(everybody),
+            tasks,
+        ),
+        datacenter: settings.datacenter.clone(),
+    });
     let grpc_tls_port = port(grpc_tls.as_ref());
     if let Some(listener) = grpc_tls
         && settings.peering
@@ -188,7 +202,8 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
             leader_address: leader_address(settings, grpc_tls_port),
             ports,
             readiness: readiness.clone(),
-            leaves: authority,
+            leaves: authority.clone(),
+            rotations: authority,
             introductions: Arc::new(Peerings {
                 link,
                 reader: reader.clone(),

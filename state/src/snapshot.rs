@@ -150,6 +150,14 @@ impl Snapshot {
         self.instances.get(key)
     }
 
+    /// All local instances of every partition, by key.
+    pub fn local_instances(&self) -> impl Iterator<Item = &Versioned<Instance>> {
+        // Local rows come before imported ones.
+        self.instances
+            .values()
+            .take_while(|instance| instance.key.node.origin.is_local())
+    }
+
     /// All instances on a node, by id.
     pub fn instances_on(&self, node: &NodeKey) -> impl Iterator<Item = &Versioned<Instance>> {
         let node = node.clone();

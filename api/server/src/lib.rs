@@ -6,7 +6,8 @@
 //! "do not wait" to clients. Every answer shows the newest snapshot of this server, which on a cluster of one
 //! server is everything that was committed.
 //!
-//! What it needs from rooms that it must not know comes through two hatches, [`Leaves`] and [`Introductions`].
+//! What it needs from rooms that it must not know comes through hatches: [`Leaves`], [`Rotations`] and
+//! [`Introductions`].
 
 mod agent;
 mod answer;
@@ -20,12 +21,13 @@ mod history;
 mod parts;
 mod peering;
 mod refusal;
+mod rotation;
 mod routes;
 mod status;
 
 pub use ask::MAX_BODY_BYTES;
 pub use blocking::{DEFAULT_WAIT, MAX_WAIT, MAX_WAITING};
-pub use parts::{EstablishRequest, Introductions, Leaves, Parts, Ports, TokenRequest};
+pub use parts::{EstablishRequest, Introductions, Leaves, Parts, Ports, Rotations, TokenRequest};
 pub use routes::router;
 
 #[cfg(test)]

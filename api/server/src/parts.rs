@@ -2,7 +2,10 @@
 
 use futures::future::BoxFuture;
 use peerway_model::config::Meta;
-use peerway_model::{Failure, Leaf, Node, Partition, PeerName, PeeringKey, ServiceKey, StreamStatus};
+use peerway_model::{
+    Failure, Leaf, Missing, Node, Partition, PeerName, PeeringKey, RootKey, RotationStatus, ServiceKey,
+    StreamStatus,
+};
 use peerway_runtime::{Readiness, SharedClock};
 use peerway_store::{Reader, Writer};
 use std::sync::Arc;
@@ -30,6 +33,8 @@ pub struct Parts {
     pub readiness: Readiness,
     /// Leaf certificates.
     pub leaves: Arc<dyn Leaves>,
+    /// Rotation of the root.
+    pub rotations: Arc<dyn Rotations>,
     /// Peerings.
     pub introductions: Arc<dyn Introductions>,
 }
@@ -47,6 +52,18 @@ pub struct Ports {
 pub trait Leaves: Send + Sync {
     /// The current leaf of a local service; the same one until it is renewed.
     fn leaf(&self, service: &ServiceKey) -> BoxFuture<'_, Result<Arc<Leaf>, Failure>>;
+}
+
+/// Rotates the root.
+pub trait Rotations: Send + Sync {
+    /// Makes a new root and announces it.
+    fn begin(&self, key: RootKey) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Takes the rotation that is under way to its next step, and names whom it leaves behind.
+    fn force(&self) -> BoxFuture<'_, Result<Vec<Missing>, Failure>>;
+
+    /// Where the authority stands.
+    fn status(&self) -> Result<RotationStatus, Failure>;
 }
 
 /// What a token is asked for with.

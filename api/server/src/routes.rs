@@ -4,7 +4,7 @@ use crate::blocking::MAX_WAITING;
 use crate::history::History;
 use crate::parts::Parts;
 use crate::refusal::Refusal;
-use crate::{agent, authority, catalog, config, health, peering, status};
+use crate::{agent, authority, catalog, config, health, peering, rotation, status};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
@@ -68,11 +68,16 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
             "/v1/config/{kind}/{name}",
             get(config::read).delete(config::delete),
         )
+        .route(
+            "/v1/connect/ca/configuration",
+            get(rotation::read_config).put(rotation::write_config),
+        )
         .route("/v1/connect/ca/roots", get(authority::roots))
         .route("/v1/peering/token", post(peering::token))
         .route("/v1/peering/establish", post(peering::establish))
         .route("/v1/peering/{name}", get(peering::read).delete(peering::delete))
         .route("/v1/peerings", get(peering::list))
+        .route("/v1/peerway/ca/rotation", get(rotation::progress))
         .route("/v1/status/leader", get(status::leader))
         .route("/v1/status/peers", get(status::peers))
         .route("/metrics", get(status::metrics))

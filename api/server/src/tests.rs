@@ -1,6 +1,6 @@
 //! The API as a client sees it, over a store in memory and hatches that remember.
 
-use crate::{EstablishRequest, Introductions, Leaves, Parts, Ports, TokenRequest, router, routes};
+use crate::{EstablishRequest, Introductions, Leaves, Parts, Ports, Rotations, TokenRequest, router, routes};
 use axum::Router;
 use axum::body::Body;
 use futures::FutureExt;
@@ -11,9 +11,9 @@ use peerway_model::instance::PeerMeta;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
     CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, Datacenter, Failure, FailureKind, Instance,
-    InstanceId, InstanceKey, Leaf, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering, PeeringKey,
-    PeeringRole, PeeringState, Proxy, Secret, ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus,
-    TrustDomain, Weights,
+    InstanceId, InstanceKey, Leaf, Missing, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering,
+    PeeringKey, PeeringRole, PeeringState, Proxy, RootKey, Rotation, RotationPhase, RotationStatus, Secret,
+    ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus, TrustDomain, Weights, WitnessKind,
 };
 use peerway_runtime::{Readiness, SystemClock};
 use peerway_state::{Row, RowKey, Transaction};
@@ -21,6 +21,7 @@ use peerway_store::{MemoryStorage, Store, open};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tower::ServiceExt;
 
 mod agent;
@@ -28,6 +29,7 @@ mod blocking;
 mod config;
 mod errors;
 mod peers;
+mod rotation;
 mod status;
 
 /// A server and what stands behind it.
@@ -42,6 +44,8 @@ struct Bench {
 struct Hatches {
     /// From when the leaf is valid, unix milliseconds.
     leaf_from: Mutex<u64>,
+    /// The phase of the rotation that is under way.
+    rotating: Mutex<Option<RotationPhase>>,
     /// What the next introduction fails with.
     failure: Mutex<Option<Failure>>,
     asked: Mutex<Vec<String>>,
@@ -70,11 +74,53 @@ impl Leaves for Hatches {
             identity: SpiffeId::parse(&uri).unwrap(),
             chain_pem: "chain".to_owned(),
             key_pem: Secret::new("key"),
+            root_id: "aa:bb".to_owned(),
             serial: "0a".to_owned(),
             not_before,
             not_after: not_before + 1000,
         };
         self.outcome(format!("leaf {service}"), Arc::new(leaf))
+    }
+}
+
+impl Rotations for Hatches {
+    fn begin(&self, key: RootKey) -> BoxFuture<'_, Result<(), Failure>> {
+        self.outcome(format!("begin {key:?}"), ())
+    }
+
+    fn force(&self) -> BoxFuture<'_, Result<Vec<Missing>, Failure>> {
+        self.outcome("force".to_owned(), vec![missing("left")])
+    }
+
+    fn status(&self) -> Result<RotationStatus, Failure> {
+        let phase = *self.rotating.lock();
+        Ok(RotationStatus {
+            active_root: "aa:bb".to_owned(),
+            key: Some(RootKey::P256),
+            leaf_ttl: Duration::from_secs(72 * 3600),
+            rotation: phase.map(|phase| Rotation {
+                phase,
+                old_root: "aa:bb".to_owned(),
+                new_root: "ee:ff".to_owned(),
+                started: 0,
+                since: 1_000,
+                switched: None,
+                confirmed_peers: Default::default(),
+            }),
+            missing: phase
+                .map(|_| missing("web-sidecar-proxy on n1"))
+                .into_iter()
+                .collect(),
+        })
+    }
+}
+
+fn missing(name: &str) -> Missing {
+    Missing {
+        kind: Some(WitnessKind::Proxy),
+        name: name.to_owned(),
+        reason: "is not connected".to_owned(),
+        loses: "calls".to_owned(),
     }
 }
 
@@ -141,6 +187,7 @@ impl Bench {
         let store = open(MemoryStorage::default()).unwrap();
         let hatches = Arc::new(Hatches {
             leaf_from: Mutex::new(5_000),
+            rotating: Mutex::new(None),
             failure: Mutex::new(None),
             asked: Mutex::new(Vec::new()),
         });
@@ -159,6 +206,7 @@ impl Bench {
             },
             readiness: readiness.clone(),
             leaves: hatches.clone(),
+            rotations: hatches.clone(),
             introductions: hatches.clone(),
         };
         let router = match places {
@@ -286,6 +334,8 @@ fn roots(serial: u64) -> Row {
             not_before: 0,
             not_after: 1_000,
             active: true,
+            handed_out: false,
         }],
+        rotation: None,
     }))
 }

@@ -18,6 +18,7 @@ pub mod opaque;
 pub mod peering;
 pub mod proxy;
 pub mod registration;
+pub mod rotation;
 
 pub use config::{config_entry_from_json, config_entry_to_json};
 pub use moment::rfc3339;

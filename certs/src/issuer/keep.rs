@@ -69,6 +69,22 @@ impl Keep {
         self.authority.read().clone()
     }
 
+    pub(super) fn leaf_ttl(&self) -> Duration {
+        self.settings.leaf_ttl()
+    }
+
+    /// How many leaves of this root somebody follows.
+    pub(super) fn kept_of(&self, root_id: &str) -> usize {
+        let is_one = |kept: &&Kept| {
+            kept.leaf.receiver_count() > 0
+                && kept
+                    .issued
+                    .as_ref()
+                    .is_some_and(|issued| issued.root_id == root_id)
+        };
+        self.kept.lock().values().filter(is_one).count()
+    }
+
     /// Lets `authority` sign; every leaf of another root is due from now on.
     pub(super) fn adopt(&self, authority: Arc<dyn Authority>) {
         show_expiry(&*authority);

@@ -5,7 +5,7 @@ mod keeping;
 use super::*;
 use crate::generate_root;
 use crate::settings::DEFAULT_LEAF_TTL;
-use peerway_model::{CaKey, CaRoot};
+use peerway_model::{CaKey, CaRoot, RootKey};
 use peerway_runtime::{Clock, Drain, ManualClock, UnixMillis};
 use peerway_state::{Expect, Row, RowKey, Transaction};
 use peerway_store::{MemoryStorage, Store, open};
@@ -60,7 +60,8 @@ impl Server {
     async fn rotate(&self) -> CaRoot {
         let snapshot = self.store.reader.snapshot();
         let stored = snapshot.roots().unwrap();
-        let (root, key): (CaRoot, CaKey) = generate_root(&stored.trust_domain, self.clock.now()).unwrap();
+        let (root, key): (CaRoot, CaKey) =
+            generate_root(&stored.trust_domain, self.clock.now(), RootKey::default()).unwrap();
         let mut roots = (*stored.row).clone();
         for old in &mut roots.roots {
             old.active = false;

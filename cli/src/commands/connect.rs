@@ -1,6 +1,7 @@
 //! `peerway connect envoy`: run an Envoy for a registered proxy, or print its bootstrap.
 
 use super::bootstrap::Bootstrap;
+use super::ca::{self, CaCommand};
 use crate::client::{Client, ClientFlags, segment};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -14,6 +15,9 @@ use std::process::{Command, ExitCode};
 pub enum ConnectCommand {
     /// Run Envoy for a sidecar or a gateway, or print its bootstrap
     Envoy(Envoy),
+    /// Rotate the root certificate, and show how far that is
+    #[command(subcommand)]
+    Ca(CaCommand),
 }
 
 /// Kinds of gateways.
@@ -55,7 +59,10 @@ pub struct Envoy {
 }
 
 pub(super) fn run(command: ConnectCommand) -> Result<ExitCode> {
-    let ConnectCommand::Envoy(args) = command;
+    let args = match command {
+        ConnectCommand::Envoy(args) => args,
+        ConnectCommand::Ca(command) => return ca::run(command),
+    };
     let bootstrap = describe(&args)?.to_json();
     if args.bootstrap {
         println!("{}", serde_json::to_string_pretty(&bootstrap)?);

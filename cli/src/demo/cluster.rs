@@ -97,7 +97,8 @@ impl Cluster {
     pub fn cli(&self, args: &[&str]) -> Result<String> {
         let http = format!("-http-addr={}", self.http);
         // Client flags go behind the subcommand and before its arguments.
-        let split = args.len().min(2);
+        let depth = if args.first() == Some(&"connect") { 3 } else { 2 };
+        let split = args.len().min(depth);
         let mut all: Vec<&str> = args.iter().take(split).copied().collect();
         all.push(&http);
         all.extend(args.iter().skip(split));

@@ -105,7 +105,9 @@ pub(super) fn roots(pem: &str) -> Row {
             not_before: 0,
             not_after: 1,
             active: true,
+            handed_out: false,
         }],
+        rotation: None,
     }))
 }
 

@@ -35,7 +35,9 @@ pub(crate) fn roots(datacenter: &str, pem: &str) -> CaRoots {
             not_before: 0,
             not_after: u64::MAX,
             active: true,
+            handed_out: false,
         }],
+        rotation: None,
     }
 }
 

@@ -21,6 +21,17 @@ pub struct Nack {
     pub reason: String,
 }
 
+/// The trust bundle that was sent last, and the peer's answer to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentBundle {
+    /// The nonce that it was sent with.
+    pub nonce: String,
+    /// What was sent.
+    pub bundle: Arc<crate::OfferedBundle>,
+    /// `None` until the peer answers; then whether it took it, or its reason, cut at [`MAX_REASON_BYTES`].
+    pub answer: Option<Result<(), String>>,
+}
+
 /// The state of a stream as seen from one side. Moments are on the monotonic clock that the caller passes in.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Freshness {
@@ -38,6 +49,8 @@ pub struct Freshness {
     pub last_ack: Option<Duration>,
     /// Last NACK received.
     pub last_nack: Option<Nack>,
+    /// The trust bundle that was sent last.
+    pub bundle: Option<SentBundle>,
     /// Resources that the peer offered and we refused, with why, until they are accepted; `type "id"`. At most
     /// [`MAX_REFUSED_KEPT`].
     pub refused: BTreeMap<String, String>,

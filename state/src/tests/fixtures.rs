@@ -173,6 +173,7 @@ pub(super) fn roots(id: &str) -> CaRoots {
         trust_domain: TrustDomain::new("td.consul").unwrap(),
         datacenter: Datacenter::new("dc1").unwrap(),
         roots: Vec::new(),
+        rotation: None,
     }
 }
 

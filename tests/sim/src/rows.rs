@@ -47,7 +47,9 @@ pub(crate) fn roots(index: usize, version: usize) -> Result<Row, Invalid> {
             not_before: 0,
             not_after: u64::MAX,
             active: true,
+            handed_out: false,
         }],
+        rotation: None,
     })))
 }
 

@@ -193,6 +193,12 @@ impl<R: Versioned> DeltaStream<R> {
         }
     }
 
+    /// What the proxy should hold, as far as this stream was told.
+    #[must_use]
+    pub fn holding(&self) -> Option<&Holding<R>> {
+        self.holding.as_ref()
+    }
+
     /// Where the stream stands, by kind. Costs a copy of every name that the stream knows.
     #[must_use]
     pub fn status(&self) -> StreamStatus {

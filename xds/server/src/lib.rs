@@ -20,12 +20,14 @@ mod secrets;
 mod service;
 mod status;
 mod stream;
+mod trust;
 
 pub use secrets::SecretSource;
 pub use service::Service;
 pub use status::{LastNack, ProxyStatus};
+pub use trust::ProxyTrust;
 
-use peerway_model::NodeName;
+use peerway_model::{CaRoot, NodeName};
 use peerway_runtime::{SharedClock, Tasks};
 use peerway_store::Reader;
 use std::sync::Arc;
@@ -104,6 +106,12 @@ impl Gate {
     /// every name that the streams know.
     pub fn statuses(&self) -> Vec<ProxyStatus> {
         self.shared.sessions.all()
+    }
+
+    /// What every connected proxy has taken of a change from the root `old` to `new`, by key; one that has several
+    /// streams open is listed for each. Costs a look at every certificate that the streams know.
+    pub fn trusts(&self, old: &CaRoot, new: &CaRoot) -> Vec<ProxyTrust> {
+        self.shared.sessions.trusts(old, new)
     }
 }
 

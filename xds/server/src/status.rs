@@ -4,9 +4,10 @@ use crate::limits::MAX_NACK_RESOURCES;
 use crate::metrics;
 use crate::node::Caller;
 use crate::piece::Piece;
+use crate::trust::{self, ProxyTrust};
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use peerway_model::{InstanceKey, SpiffeId};
+use peerway_model::{CaRoot, InstanceKey, SpiffeId};
 use peerway_runtime::UnixMillis;
 use peerway_xds_protocol::{DeltaStream, Event, Kind, Nack, StreamStatus};
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub(crate) struct Session {
 pub(crate) struct Live {
     pub(crate) protocol: DeltaStream<Piece>,
     identity: Option<SpiffeId>,
+    /// The root of the leaf in the protocol's holding.
+    pub(crate) leaf_root: Option<String>,
     pushes: u64,
     acks: u64,
     nacks: u64,
@@ -97,6 +100,7 @@ impl Sessions {
         let live = Live {
             protocol,
             identity: None,
+            leaf_root: None,
             pushes: 0,
             acks: 0,
             nacks: 0,
@@ -123,6 +127,24 @@ impl Sessions {
         let sessions: Vec<Arc<Session>> = self.open.iter().map(|entry| Arc::clone(entry.value())).collect();
         let mut all: Vec<ProxyStatus> = sessions.iter().map(|session| session.status()).collect();
         all.sort_by(|a, b| (&a.proxy, a.connected_since).cmp(&(&b.proxy, b.connected_since)));
+        all
+    }
+
+    pub(crate) fn trusts(&self, old: &CaRoot, new: &CaRoot) -> Vec<ProxyTrust> {
+        let sessions: Vec<Arc<Session>> = self.open.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let mut all: Vec<ProxyTrust> = sessions
+            .iter()
+            .map(|session| {
+                let live = session.live.lock();
+                let (trusts, renewed) = trust::look(&live.protocol, live.leaf_root.as_deref(), old, new);
+                ProxyTrust {
+                    proxy: session.caller.proxy.clone(),
+                    trusts,
+                    renewed,
+                }
+            })
+            .collect();
+        all.sort_by(|a, b| a.proxy.cmp(&b.proxy));
         all
     }
 }

@@ -115,6 +115,8 @@ struct Following {
     leaf: watch::Receiver<Option<Arc<Leaf>>>,
     /// The newest one, encoded.
     piece: Option<Piece>,
+    /// The root that signed it.
+    root: Option<String>,
 }
 
 impl Stream<'_> {
@@ -158,6 +160,7 @@ impl Stream<'_> {
                 identity: published.identity.clone(),
                 leaf,
                 piece: None,
+                root: None,
             });
         }
         if let Some(following) = &mut self.leaf {
@@ -190,6 +193,7 @@ impl Stream<'_> {
         {
             let mut live = self.session().live.lock();
             live.changed(since);
+            live.leaf_root = self.leaf.as_ref().and_then(|following| following.root.clone());
             live.protocol.set_holding(holding);
         }
         self.speak()
@@ -246,6 +250,7 @@ impl Following {
         let newest = self.leaf.borrow_and_update().clone();
         if let Some(leaf) = newest {
             self.piece = Some(Piece(Arc::new(leaf_secret(&leaf))));
+            self.root = Some(leaf.root_id.clone());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Effect, Session, Side, same};
 use crate::export::{Exports, withdrawal};
-use crate::freshness::{MAX_REASON_BYTES, Nack, cut};
+use crate::freshness::{MAX_REASON_BYTES, Nack, SentBundle, cut};
 use crate::message::{Code, Content, Message, OPERATION_UPSERT, Refusal, Request, Response};
 use crate::resource::{Resource, ResourceType};
 use std::collections::BTreeSet;
@@ -33,6 +33,17 @@ impl Session {
             ));
         };
         if self.subscribed.contains(&kind) {
+            if let Some(sent) = self
+                .freshness
+                .bundle
+                .as_mut()
+                .filter(|sent| sent.nonce == request.nonce)
+            {
+                sent.answer = Some(match &request.error {
+                    None => Ok(()),
+                    Some((_, reason)) => Err(cut(reason, MAX_REASON_BYTES).to_owned()),
+                });
+            }
             match request.error {
                 None => self.freshness.last_ack = Some(now),
                 Some((_, reason)) => {
@@ -112,8 +123,16 @@ impl Session {
         }
         self.freshness.last_sent = Some(now);
         self.last_nonce += 1;
+        let nonce = format!("{:08x}", self.last_nonce);
+        if let Resource::TrustBundle(bundle) = &resource {
+            self.freshness.bundle = Some(SentBundle {
+                nonce: nonce.clone(),
+                bundle: bundle.clone(),
+                answer: None,
+            });
+        }
         let message = Message::Response(Response {
-            nonce: format!("{:08x}", self.last_nonce),
+            nonce,
             url: resource.kind().url().to_owned(),
             id: resource.id().to_owned(),
             operation: OPERATION_UPSERT,

@@ -9,11 +9,11 @@ use peerway_model::peering::RemoteInfo;
 use peerway_model::{
     CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
     Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta,
-    PeerName, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Proxy, Secret, ServiceAddress,
-    ServiceKind, ServiceName, TrustBundle, TrustDomain, Upstream, Weights,
+    PeerName, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Proxy, Rotation, RotationPhase,
+    Secret, ServiceAddress, ServiceKind, ServiceName, TrustBundle, TrustDomain, Upstream, Weights,
 };
 use peerway_state::{Row, RowKey, StoredRow};
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -102,10 +102,16 @@ pub(super) fn node_key() -> impl Strategy<Value = NodeKey> {
 fn roots() -> impl Strategy<Value = CaRoots> {
     let root = (
         (any_text(), any_text(), any::<u64>(), any_text()),
-        (any_text(), any::<u64>(), any::<u64>(), any::<bool>()),
+        (
+            any_text(),
+            any::<u64>(),
+            any::<u64>(),
+            any::<bool>(),
+            any::<bool>(),
+        ),
     )
         .prop_map(
-            |((id, name, serial, key_id), (pem, not_before, not_after, active))| CaRoot {
+            |((id, name, serial, key_id), (pem, not_before, not_after, active, handed_out))| CaRoot {
                 id,
                 name,
                 serial,
@@ -114,16 +120,47 @@ fn roots() -> impl Strategy<Value = CaRoots> {
                 not_before,
                 not_after,
                 active,
+                handed_out,
             },
         );
-    (any_text(), trust_domain(), datacenter(), vec(root, 0..3)).prop_map(
-        |(cluster_id, trust_domain, datacenter, roots)| CaRoots {
-            cluster_id,
-            trust_domain,
-            datacenter,
-            roots,
-        },
+    let rotation = (
+        select(RotationPhase::ALL.to_vec()),
+        (
+            any_text(),
+            any_text(),
+            any::<u64>(),
+            any::<u64>(),
+            option::of(any::<u64>()),
+        ),
+        btree_set(any_text(), 0..3),
     )
+        .prop_map(
+            |(phase, (old_root, new_root, started, since, switched), confirmed_peers)| Rotation {
+                phase,
+                old_root,
+                new_root,
+                started,
+                since,
+                switched,
+                confirmed_peers,
+            },
+        );
+    (
+        any_text(),
+        trust_domain(),
+        datacenter(),
+        vec(root, 0..3),
+        option::of(rotation),
+    )
+        .prop_map(
+            |(cluster_id, trust_domain, datacenter, roots, rotation)| CaRoots {
+                cluster_id,
+                trust_domain,
+                datacenter,
+                roots,
+                rotation,
+            },
+        )
 }
 
 fn ca_key() -> impl Strategy<Value = CaKey> {

@@ -125,6 +125,7 @@ fn leaf(serial: &str) -> Arc<Leaf> {
         identity: SpiffeId::parse("spiffe://local.consul/ns/default/dc/dc1/svc/web").unwrap(),
         chain_pem: "certificate\n".to_owned(),
         key_pem: Secret::new("key\n"),
+        root_id: "id".to_owned(),
         serial: serial.to_owned(),
         not_before: 0,
         not_after: 1,
@@ -145,7 +146,9 @@ fn roots() -> Row {
             not_before: 0,
             not_after: 1,
             active: true,
+            handed_out: false,
         }],
+        rotation: None,
     }))
 }
 

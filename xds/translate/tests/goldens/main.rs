@@ -423,6 +423,7 @@ fn leaf(serial: &str, key: &str) -> Leaf {
         identity: SpiffeId::parse("spiffe://a.consul/ns/default/dc/dc1/svc/web").unwrap(),
         chain_pem: "certificate\n".to_owned(),
         key_pem: Secret::new(key),
+        root_id: "id".to_owned(),
         serial: serial.to_owned(),
         not_before: 1,
         not_after: 2,
