@@ -121,3 +121,50 @@ impl Redial {
         cured
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{World, peering, roots};
+    use peerway_model::PeeringSecrets;
+    use peerway_peering_protocol::Refusal;
+    use peerway_state::Row;
+    use std::sync::Arc;
+
+    fn secret(world: &mut World, text: &str) {
+        let secrets = PeeringSecrets {
+            active_stream: Some(Secret::new(text)),
+            ..PeeringSecrets::default()
+        };
+        world.put([Row::Secrets(peering("west"), Arc::new(secrets))]);
+    }
+
+    #[test]
+    fn only_establishing_anew_skips_the_pause() {
+        let (mut us, key) = (World::new("us"), peering("west"));
+        us.put([Row::Roots(Arc::new(roots("us", "pem\n")))])
+            .peer("west", Some("server.west.peering.west.consul"));
+        secret(&mut us, "first");
+        let tried = Plan::of(&us.snapshot, &key).unwrap();
+        let mut redial = Redial::default();
+        let failed = End::Failed(Refusal::new(Code::Unavailable, "gone"));
+        for seconds in [2, 4, 8] {
+            let pause = redial.after(&failed, Duration::ZERO, 0.0);
+            assert_eq!(pause, Some(Duration::from_secs(seconds)));
+        }
+        // What came over the stream: a peer that changes it each time must not be dialled without pause.
+        let mut record = Peering::clone(&us.snapshot.peering(&key).unwrap().row);
+        record.ca_pems.push("another root\n".to_owned());
+        record.server_addresses.push("west:8503".to_owned());
+        us.put([Row::Peering(Arc::new(record))]);
+        assert!(!redial.is_cured(&tried, &us.snapshot, &key));
+        let pause = redial.after(&failed, Duration::ZERO, 0.0);
+        assert_eq!(pause, Some(Duration::from_secs(16)));
+
+        secret(&mut us, "second");
+        assert!(redial.is_cured(&tried, &us.snapshot, &key));
+        let pause = redial.after(&failed, Duration::ZERO, 0.0);
+        assert_eq!(pause, Some(Duration::from_secs(2)));
+        assert_eq!(redial.after(&End::Graceful, Duration::ZERO, 0.0), None);
+    }
+}
