@@ -110,6 +110,7 @@ fn by_default_the_application_is_not_connected_before_policy_has_decided() {
         b"",
         "a refused caller heard the service"
     );
+    test.finish().unwrap();
 }
 
 #[test]
@@ -122,6 +123,7 @@ fn a_service_declared_to_speak_first_greets_only_those_who_may_call() {
         b"",
         "a refused caller heard the service"
     );
+    test.finish().unwrap();
 }
 
 #[test]
@@ -134,4 +136,5 @@ fn the_oldest_envoy_greets_only_those_who_may_call() {
         b"",
         "a refused caller heard the service"
     );
+    test.finish().unwrap();
 }
