@@ -7,8 +7,8 @@ use std::process::Command;
 /// Folders that hold nothing of ours, by name, wherever they are.
 const NOT_OURS: [&str; 3] = ["target", ".git", "__pycache__"];
 
-/// Files whose text is not ours.
-const NOT_OUR_TEXT: [&str; 2] = ["LICENSE", "Cargo.lock"];
+/// Files whose text is not ours. In a linked work tree `.git` is a file, which says where the repository is.
+const NOT_OUR_TEXT: [&str; 3] = [".git", "LICENSE", "Cargo.lock"];
 
 /// Bytes above which a file is not read as text: no file of ours that a person edits is that long.
 const TEXT_BYTES: u64 = 1 << 20;
