@@ -32,7 +32,7 @@ pub use grpc::{MAX_MESSAGE_BYTES, PeerStreamServer};
 pub use importer::MAX_NAMES_PER_PEER;
 pub use introduction::{EXCHANGE_BUDGET, IntroductionError};
 pub use link::{Link, LinkConfig};
-pub use pump::MAX_WAITING_MESSAGES;
+pub use pump::{MAX_UNANSWERED, MAX_WAITING_MESSAGES};
 pub use status::StreamStatus;
 
 /// The decisions of this room without I/O, for another driver than [`Link`]: the simulation in `tests/sim` puts a

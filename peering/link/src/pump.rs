@@ -13,13 +13,17 @@ use peerway_model::PeeringKey;
 use peerway_peering_protocol::{
     Code, Effect, End, Freshness, Message, Open, Refusal, Resource, Session, Ticket,
 };
-use peerway_state::{ChangeSet, Snapshot, Topic};
+use peerway_state::{ChangeSet, Revision, Snapshot, Topic};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Messages that may wait for a place in the transport: a full export of the largest allowed size and as many
 /// answers. A peer that lets more pile up sends without reading.
 pub const MAX_WAITING_MESSAGES: usize = 8 * peerway_peering_protocol::admit::MAX_SERVICES;
+
+/// Resources that may be unanswered at a time: twice as many as the largest peer has names, each with its mesh face. A
+/// peer that lets more pile up never answers.
+pub const MAX_UNANSWERED: usize = 4 * peerway_peering_protocol::admit::MAX_SERVICES;
 
 /// What the owner of a stream wants from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub struct Pump {
     effects: VecDeque<Effect>,
     waiting: VecDeque<Message>,
     half_close: bool,
+    /// Everything that was committed up to this revision has been noted.
+    noted: Revision,
 }
 
 impl Pump {
@@ -82,6 +88,7 @@ impl Pump {
             effects: effects.into(),
             waiting: VecDeque::new(),
             half_close: false,
+            noted: 0,
         };
         pump.settle();
         pump
@@ -114,10 +121,15 @@ impl Pump {
                 Effect::Send(_) | Effect::HalfClose => None,
             };
         }
-        (self.waiting.len() > MAX_WAITING_MESSAGES).then(|| {
-            let refusal = Refusal::new(Code::ResourceExhausted, "the peer sends without reading");
-            Task::End(End::Failed(refusal))
-        })
+        let reason = if self.waiting.len() > MAX_WAITING_MESSAGES {
+            "the peer sends without reading"
+        } else if self.freshness().delivery.unanswered > MAX_UNANSWERED {
+            "the peer reads without answering"
+        } else {
+            return None;
+        };
+        let refusal = Refusal::new(Code::ResourceExhausted, reason);
+        Some(Task::End(End::Failed(refusal)))
     }
 
     /// Does what needs no driver, up to the first effect that does.
@@ -186,10 +198,14 @@ impl Pump {
         }
     }
 
-    /// Takes note of a commit that led to `snapshot`. Returns the end when the stream is not of the peering any
-    /// more.
-    pub fn committed(&mut self, changes: &ChangeSet, snapshot: &Snapshot) -> Option<End> {
+    /// Takes note of commits up to `revision`, which `snapshot` has, and perhaps more. Returns the end when the stream
+    /// is not of the peering any more.
+    pub fn committed(&mut self, changes: &ChangeSet, revision: Revision, snapshot: &Snapshot) -> Option<End> {
         self.exporter.note(changes);
+        self.noted = self.noted.max(revision);
+        if !self.exporter.is_stale() {
+            self.session.exports_hold(self.noted);
+        }
         if changes.touches(&Topic::Peering(self.key.clone())) {
             self.superseded(snapshot)
         } else {
@@ -201,6 +217,7 @@ impl Pump {
     /// the peering may have changed since the stream was admitted or planned.
     pub fn reload(&mut self, snapshot: &Snapshot) -> Option<End> {
         self.exporter.reload();
+        self.noted = self.noted.max(snapshot.revision());
         self.superseded(snapshot)
     }
 
@@ -224,7 +241,8 @@ impl Pump {
     /// Finds out what the peer should know now, and sends what differs.
     pub fn export(&mut self, snapshot: &Snapshot, now: Duration) {
         if let Some(exports) = self.exporter.update(snapshot) {
-            self.effects.extend(self.session.set_exports(exports, now));
+            self.effects
+                .extend(self.session.set_exports(exports, self.noted, now));
         }
     }
 

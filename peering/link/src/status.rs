@@ -1,7 +1,7 @@
 //! What is known about the stream of a peering, for operators.
 
 use peerway_model::{Peering, PeeringState};
-use peerway_peering_protocol::{End, Freshness, SentBundle};
+use peerway_peering_protocol::{Delivery, End, Freshness, SentBundle};
 use peerway_runtime::UnixMillis;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct StreamStatus {
     pub refused: Vec<(String, String)>,
     /// The last refusal by the peer, if any.
     pub last_nack: Option<String>,
+    /// How far the peer has come with what is sent to it; the moments inside are on the monotonic clock.
+    pub delivery: Delivery,
     /// The trust bundle that was sent on the last stream, and the peer's answer to it.
     pub sent_bundle: Option<SentBundle>,
 }
@@ -107,6 +109,7 @@ impl Tracked {
                 .last_nack
                 .as_ref()
                 .map(|nack| format!("{}: {}", nack.resource, nack.reason)),
+            delivery: freshness.delivery.clone(),
             sent_bundle: freshness.bundle.clone(),
         }
     }

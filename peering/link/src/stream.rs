@@ -66,7 +66,9 @@ pub(crate) async fn drive(
             }
             event = feed.next() => {
                 let end = match event {
-                    FeedEvent::Changed(changes) => pump.committed(&changes, &link.reader().snapshot()),
+                    FeedEvent::Changed(changes) => {
+                        pump.committed(&changes, feed.told(), &link.reader().snapshot())
+                    }
                     FeedEvent::Reload => pump.reload(&link.reader().snapshot()),
                     FeedEvent::Closed => Some(failed(Code::Unavailable, "the store has stopped")),
                 };

@@ -32,6 +32,34 @@ pub struct SentBundle {
     pub answer: Option<Result<(), String>>,
 }
 
+/// Something that we sent and the peer refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// When the answer came, on the caller's monotonic clock.
+    pub at: Duration,
+    /// The store revision of the exports that it was sent for.
+    pub revision: u64,
+    /// The peer's words, cut at [`MAX_REASON_BYTES`].
+    pub reason: String,
+}
+
+/// How far the peer has come with what is sent to it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Delivery {
+    /// Everything that the peer should know as of this revision of our store was sent, or waits in order to be.
+    pub sent_revision: u64,
+    /// The peer has answered for everything up to this revision of our store, be it with a refusal (see
+    /// [`Delivery::rejected`]). `None` until it subscribed to everything that a peer has to.
+    pub acked_revision: Option<u64>,
+    /// How many resources were sent and not answered yet.
+    pub unanswered: usize,
+    /// What the peer refused, by resource (`type "id"`), until it takes a newer version or the resource is gone. At
+    /// most [`MAX_REFUSED_KEPT`].
+    pub rejected: BTreeMap<String, Rejection>,
+    /// How many refusals came since the start.
+    pub rejected_total: u64,
+}
+
 /// The state of a stream as seen from one side. Moments are on the monotonic clock that the caller passes in.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Freshness {
@@ -49,6 +77,8 @@ pub struct Freshness {
     pub last_ack: Option<Duration>,
     /// Last NACK received.
     pub last_nack: Option<Nack>,
+    /// How far the peer has come with what is sent to it.
+    pub delivery: Delivery,
     /// The trust bundle that was sent last.
     pub bundle: Option<SentBundle>,
     /// Resources that the peer offered and we refused, with why, until they are accepted; `type "id"`. At most

@@ -22,7 +22,7 @@ pub mod token;
 
 pub use admit::{Import, ImportScope, ImportedInstance};
 pub use export::Exports;
-pub use freshness::{Freshness, Nack, SentBundle};
+pub use freshness::{Delivery, Freshness, Nack, Rejection, SentBundle};
 pub use message::{Code, Content, Message, Open, Refusal, Request, Response};
 pub use offer::{OfferedCheck, OfferedInstance, OfferedNode, OfferedProxy, OfferedService};
 pub use open::Verdict;

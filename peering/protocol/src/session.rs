@@ -6,6 +6,7 @@
 //! resource out at once as [`Effect::Import`]. The driver must apply it and call [`Session::on_applied`] before it
 //! reads the next message; that is the whole flow control, the transport's window does the rest.
 
+mod answers;
 mod export;
 mod import;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use answers::Answers;
 pub use import::Ticket;
 
 /// How often a heartbeat is sent; the first one after one interval.
@@ -91,6 +93,8 @@ pub struct Session {
     exports: Option<Exports>,
     /// What was sent last, by type and id.
     sent: BTreeMap<(ResourceType, String), Resource>,
+    /// What was sent and not answered.
+    answers: Answers,
     last_nonce: u64,
     next_heartbeat: Duration,
     freshness: Freshness,
@@ -131,6 +135,7 @@ impl Session {
             subscribed: BTreeSet::new(),
             exports: None,
             sent: BTreeMap::new(),
+            answers: Answers::default(),
             last_nonce: 0,
             next_heartbeat: now.saturating_add(HEARTBEAT_INTERVAL),
             freshness: Freshness {
@@ -232,6 +237,7 @@ impl Session {
     fn drain(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.phase = Phase::Draining { since: now };
         self.sent.clear();
+        self.answers = Answers::default();
         self.exports = None;
         if matches!(self.side, Side::Dialer { .. }) {
             effects.push(Effect::HalfClose);
@@ -261,6 +267,7 @@ impl Session {
     fn end(&mut self, end: End) -> Vec<Effect> {
         self.phase = Phase::Ended;
         self.sent.clear();
+        self.answers = Answers::default();
         self.exports = None;
         vec![Effect::Ended(end)]
     }
@@ -268,6 +275,11 @@ impl Session {
     fn running(&self) -> bool {
         self.phase == Phase::Running
     }
+}
+
+/// A resource in reports: `type "id"`.
+fn name_of(kind: ResourceType, id: &str) -> String {
+    format!("{} {id:?}", kind.as_str())
 }
 
 /// Whether two resources are the same; shared content is not walked.

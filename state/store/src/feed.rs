@@ -88,6 +88,8 @@ pub enum FeedEvent {
 pub struct Feed {
     published: Arc<Published>,
     receiver: broadcast::Receiver<Change>,
+    /// The newest revision that an event was about.
+    told: Revision,
 }
 
 impl Reader {
@@ -101,6 +103,7 @@ impl Reader {
         Feed {
             published: self.published.clone(),
             receiver: self.published.subscribe(),
+            told: 0,
         }
     }
 
@@ -144,7 +147,10 @@ impl Feed {
     /// The next event; events that wait already are merged into one. Cancel-safe.
     pub async fn next(&mut self) -> FeedEvent {
         let first = match self.receiver.recv().await {
-            Ok(change) => change.topics,
+            Ok(change) => {
+                self.told = change.revision;
+                change.topics
+            }
             Err(broadcast::error::RecvError::Lagged(_)) => return self.reload(),
             Err(broadcast::error::RecvError::Closed) => return FeedEvent::Closed,
         };
@@ -152,12 +158,21 @@ impl Feed {
         // Bounded, so that a writer that never pauses cannot keep the reader here.
         for _ in 0..FEED_COMMITS {
             match self.receiver.try_recv() {
-                Ok(more) => merged.get_or_insert_with(|| (*first).clone()).merge(&more.topics),
+                Ok(more) => {
+                    self.told = more.revision;
+                    merged.get_or_insert_with(|| (*first).clone()).merge(&more.topics);
+                }
                 Err(broadcast::error::TryRecvError::Lagged(_)) => return self.reload(),
                 Err(_) => break,
             }
         }
         FeedEvent::Changed(merged.map_or(first, Arc::new))
+    }
+
+    /// The newest revision that [`FeedEvent::Changed`] was about; 0 before the first. The snapshot may be newer, and
+    /// what changed in between is still to be told.
+    pub fn told(&self) -> Revision {
+        self.told
     }
 
     /// The newest snapshot; at least as new as the last event.

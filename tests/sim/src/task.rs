@@ -423,7 +423,7 @@ impl World {
             if lagging {
                 pump.reload(snapshot)
             } else {
-                pump.committed(&changes, snapshot)
+                pump.committed(&changes, snapshot.revision(), snapshot)
             }
         });
         match end {

@@ -1,6 +1,6 @@
 //! The exporting half: subscriptions and answers come in, what changed goes out.
 
-use super::{Effect, Session, Side, same};
+use super::{Effect, Session, Side, name_of, same};
 use crate::export::{Exports, withdrawal};
 use crate::freshness::{MAX_REASON_BYTES, Nack, SentBundle, cut};
 use crate::message::{Code, Content, Message, OPERATION_UPSERT, Refusal, Request, Response};
@@ -8,20 +8,47 @@ use crate::resource::{Resource, ResourceType};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// What a peer has to subscribe to before it can be said to know what is exported to it. Server addresses are for
+/// dialers only.
+const NEEDED: [ResourceType; 3] = [
+    ResourceType::ExportedService,
+    ResourceType::ExportedServiceList,
+    ResourceType::TrustBundle,
+];
+
 impl Session {
     /// Says what the peer should know from now on. Sends what differs from what was sent, for the types that the
     /// peer subscribed to; the list comes after the services, so that a new name is never listed before its
-    /// instances. Does nothing once the stream is terminating.
-    pub fn set_exports(&mut self, exports: Exports, now: Duration) -> Vec<Effect> {
+    /// instances. Does nothing once the stream is terminating. `revision` is that of the store that they were made
+    /// from.
+    pub fn set_exports(&mut self, exports: Exports, revision: u64, now: Duration) -> Vec<Effect> {
         if !self.running() {
             return Vec::new();
         }
+        self.freshness.delivery.sent_revision = revision;
         self.exports = Some(exports);
         let mut effects = Vec::new();
         for kind in ResourceType::ALL {
             self.send_changes(kind, now, &mut effects);
         }
+        self.report_answers();
         effects
+    }
+
+    /// Says that the exports that were set last are still those of this newer revision of the store.
+    pub fn exports_hold(&mut self, revision: u64) {
+        if self.running() && self.exports.is_some() {
+            self.freshness.delivery.sent_revision = revision;
+            self.report_answers();
+        }
+    }
+
+    fn report_answers(&mut self) {
+        let complete = NEEDED.iter().all(|kind| self.subscribed.contains(kind));
+        let delivery = &mut self.freshness.delivery;
+        delivery.unanswered = self.answers.waiting();
+        delivery.acked_revision =
+            (complete && self.exports.is_some()).then(|| self.answers.answered(delivery.sent_revision));
     }
 
     /// Classifies a request (wire facts, section 3.5).
@@ -44,12 +71,24 @@ impl Session {
                     Some((_, reason)) => Err(cut(reason, MAX_REASON_BYTES).to_owned()),
                 });
             }
+            let answered = self.answers.take(&request.nonce);
+            if let Some(answered) = &answered {
+                self.freshness.delivery.answer(
+                    answered,
+                    request.error.as_ref().map(|(_, reason)| reason.as_str()),
+                    now,
+                );
+            }
+            self.report_answers();
             match request.error {
                 None => self.freshness.last_ack = Some(now),
                 Some((_, reason)) => {
                     self.freshness.last_nack = Some(Nack {
                         at: now,
-                        resource: kind.as_str().to_owned(),
+                        resource: match answered {
+                            Some(answered) => answered.what,
+                            None => kind.as_str().to_owned(),
+                        },
                         reason: cut(&reason, MAX_REASON_BYTES).to_owned(),
                     });
                 }
@@ -78,6 +117,7 @@ impl Session {
         self.freshness.last_ack = Some(now);
         let mut effects = Vec::new();
         self.send_changes(kind, now, &mut effects);
+        self.report_answers();
         effects
     }
 
@@ -111,6 +151,7 @@ impl Session {
         }
         // Removals last. An entry that is no longer exported is forgotten, so exporting it again sends it again.
         for key in gone {
+            self.freshness.delivery.rejected.remove(&name_of(key.0, &key.1));
             if let Some(empty) = self.sent.remove(&key).as_ref().and_then(withdrawal) {
                 effects.push(self.respond(empty, now));
             }
@@ -124,6 +165,9 @@ impl Session {
         self.freshness.last_sent = Some(now);
         self.last_nonce += 1;
         let nonce = format!("{:08x}", self.last_nonce);
+        let what = name_of(resource.kind(), resource.id());
+        self.answers
+            .expect(what, nonce.clone(), self.freshness.delivery.sent_revision);
         if let Resource::TrustBundle(bundle) = &resource {
             self.freshness.bundle = Some(SentBundle {
                 nonce: nonce.clone(),

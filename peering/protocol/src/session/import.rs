@@ -1,6 +1,6 @@
 //! The importing half: every response is answered, in the order of processing.
 
-use super::{Effect, Session, Side};
+use super::{Effect, Session, Side, name_of};
 use crate::freshness::{MAX_REASON_BYTES, cut};
 use crate::message::{Code, Content, Message, OPERATION_UPSERT, Refusal, Request, Response};
 use crate::resource::{Resource, ResourceType};
@@ -27,7 +27,7 @@ impl Session {
             id,
             list,
         } = ticket;
-        let what = format!("{} {:?}", kind.as_str(), id);
+        let what = name_of(kind, &id);
         let error = match result {
             Ok(()) => {
                 self.freshness.last_applied = Some(now);
@@ -93,7 +93,7 @@ impl Session {
                 format!("unknown resource type {:?}", cut(url, MAX_REASON_BYTES)),
             );
         };
-        let what = format!("{} {id:?}", kind.as_str());
+        let what = name_of(kind, id);
         if nonce.is_empty() {
             return refuse(Code::InvalidArgument, format!("{what} came without a nonce"));
         }

@@ -146,7 +146,7 @@ impl Network {
     }
 
     fn announce(&mut self, side: usize) {
-        let effects = self.sessions[side].set_exports(self.exports[side].clone(), Duration::ZERO);
+        let effects = self.sessions[side].set_exports(self.exports[side].clone(), 7, Duration::ZERO);
         self.act(side, effects);
     }
 
@@ -269,7 +269,7 @@ proptest! {
         let mut ended = false;
         for (turn, (message, good)) in messages.into_iter().enumerate() {
             let now = Duration::from_secs(turn as u64 * 7);
-            let mut effects = session.set_exports(exports(&[Some((1, true)), None, None], turn as u8), now);
+            let mut effects = session.set_exports(exports(&[Some((1, true)), None, None], turn as u8), 7, now);
             effects.extend(session.on_message(message, now));
             effects.extend(session.on_tick(now));
             let mut queue = VecDeque::from(effects);

@@ -141,7 +141,7 @@ fn each_side_opens_in_its_own_way() {
 #[test]
 fn a_subscription_unlocks_its_type_and_an_empty_list_is_sent() {
     let mut session = acceptor();
-    assert!(session.set_exports(exports(&[], &[]), at(0)).is_empty());
+    assert!(session.set_exports(exports(&[], &[]), 7, at(0)).is_empty());
     assert_eq!(
         subscribe_all(&mut session),
         [
@@ -163,7 +163,9 @@ fn nothing_is_sent_before_the_driver_said_what() {
     let mut session = acceptor();
     assert!(subscribe_all(&mut session).is_empty());
     assert_eq!(
-        session.set_exports(exports(&[("web", 1)], &["web"]), at(2)).len(),
+        session
+            .set_exports(exports(&[("web", 1)], &["web"]), 7, at(2))
+            .len(),
         5
     );
 }
@@ -171,7 +173,7 @@ fn nothing_is_sent_before_the_driver_said_what() {
 #[test]
 fn addresses_go_to_dialers_only_and_never_empty() {
     let mut session = dialer();
-    session.set_exports(exports(&[], &[]), at(0));
+    session.set_exports(exports(&[], &[]), 7, at(0));
     assert_eq!(
         subscribe_all(&mut session),
         ["00000001 exported-service-list 0", "00000002 roots 1"]
@@ -183,7 +185,7 @@ fn addresses_go_to_dialers_only_and_never_empty() {
         ..exports(&[], &[])
     };
     assert_eq!(
-        told(session.set_exports(empty, at(1))),
+        told(session.set_exports(empty, 7, at(1))),
         ["00000001 exported-service-list 0", "00000002 roots 1"]
     );
 }
@@ -194,7 +196,7 @@ fn only_changes_are_sent_and_removals_follow_their_rules() {
     subscribe_all(&mut session);
     let first = exports(&[("web", 2), ("web-sidecar-proxy", 1)], &["web"]);
     assert_eq!(
-        told(session.set_exports(first.clone(), at(2))),
+        told(session.set_exports(first.clone(), 7, at(2))),
         [
             "00000001 web 2",
             "00000002 web-sidecar-proxy 1",
@@ -202,11 +204,15 @@ fn only_changes_are_sent_and_removals_follow_their_rules() {
             "00000004 roots 1"
         ]
     );
-    assert!(session.set_exports(first.clone(), at(3)).is_empty());
+    assert!(session.set_exports(first.clone(), 7, at(3)).is_empty());
     // Equal content behind other pointers is no change either.
     assert!(
         session
-            .set_exports(exports(&[("web", 2), ("web-sidecar-proxy", 1)], &["web"]), at(3))
+            .set_exports(
+                exports(&[("web", 2), ("web-sidecar-proxy", 1)], &["web"]),
+                7,
+                at(3)
+            )
             .is_empty()
     );
     assert_eq!(session.freshness().last_sent, Some(at(2)));
@@ -217,14 +223,14 @@ fn only_changes_are_sent_and_removals_follow_their_rules() {
     );
     let nack = session.freshness().last_nack.clone().unwrap();
     assert_eq!((nack.at, nack.reason.as_str()), (at(4), "no"));
-    assert!(session.set_exports(first.clone(), at(5)).is_empty());
+    assert!(session.set_exports(first.clone(), 7, at(5)).is_empty());
     // Leaving the mesh set is told by an empty service, leaving the export only by the list.
     assert_eq!(
-        told(session.set_exports(exports(&[], &[]), at(6))),
+        told(session.set_exports(exports(&[], &[]), 7, at(6))),
         ["00000005 web-sidecar-proxy 0", "00000006 exported-service-list 0"]
     );
     assert_eq!(
-        told(session.set_exports(first, at(7))),
+        told(session.set_exports(first, 7, at(7))),
         [
             "00000007 web 2",
             "00000008 web-sidecar-proxy 1",
@@ -238,7 +244,7 @@ fn only_changes_are_sent_and_removals_follow_their_rules() {
 fn a_service_that_left_the_mesh_while_no_stream_was_up_is_taken_back() {
     let mut session = acceptor();
     subscribe_all(&mut session);
-    let sent = told(session.set_exports(exports(&[("web", 1)], &["db", "web"]), at(2)));
+    let sent = told(session.set_exports(exports(&[("web", 1)], &["db", "web"]), 7, at(2)));
     assert_eq!(
         sent[..4],
         [
@@ -399,7 +405,7 @@ fn termination_drains_and_dialers_half_close() {
         ["MarkTerminated", "HalfClose"]
     );
     assert!(session.on_message(Message::Terminated, at(1)).is_empty());
-    assert!(session.set_exports(exports(&[], &[]), at(1)).is_empty());
+    assert!(session.set_exports(exports(&[], &[]), 7, at(1)).is_empty());
     assert_eq!(told(session.on_end()), ["ended"]);
 
     let mut session = dialer();
@@ -444,4 +450,72 @@ fn termination_drains_and_dialers_half_close() {
     );
     assert!(dialer().on_message(Message::Empty, at(1)).is_empty());
     assert!(dialer().on_message(Message::Open(open()), at(1)).is_empty());
+}
+
+/// Sets exports at a revision and returns the nonces of what was sent, by resource id.
+fn sent_at(session: &mut Session, exports: Exports, revision: u64) -> BTreeMap<String, String> {
+    let effects = session.set_exports(exports, revision, at(revision));
+    effects
+        .into_iter()
+        .map(|effect| match effect {
+            Effect::Send(Message::Response(response)) => (response.id, response.nonce),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn what_a_peer_has_answered_for_is_known_by_revision() {
+    let mut session = acceptor();
+    let progress = |session: &Session| {
+        let delivery = &session.freshness().delivery;
+        (
+            delivery.sent_revision,
+            delivery.acked_revision,
+            delivery.unanswered,
+        )
+    };
+    let first = sent_at(&mut session, exports(&[("web", 1)], &["web"]), 3);
+    assert!(first.is_empty());
+    assert_eq!(progress(&session), (3, None, 0), "nobody subscribed");
+    subscribe_all(&mut session);
+    // The service, its mesh face, the list, the roots and the addresses.
+    assert_eq!(progress(&session), (3, Some(2), 5));
+    for nonce in 1..=5 {
+        let nonce = format!("{nonce:08x}");
+        session.on_message(request(ResourceType::ExportedService, &nonce, None), at(4));
+    }
+    assert_eq!(progress(&session), (3, Some(3), 0));
+    session.exports_hold(6);
+    assert_eq!(progress(&session), (6, Some(6), 0), "nothing had to be sent");
+
+    let seventh = sent_at(&mut session, exports(&[("web", 2)], &["web"]), 7);
+    let eighth = sent_at(&mut session, exports(&[("web", 3)], &["web"]), 8);
+    assert_eq!(progress(&session), (8, Some(6), 1));
+    let kind = ResourceType::ExportedService;
+    // An answer to an older version says nothing about the newer one.
+    session.on_message(request(kind, &seventh["web"], None), at(8));
+    assert_eq!(progress(&session), (8, Some(6), 1));
+    session.on_message(request(kind, &eighth["web"], Some("too many")), at(9));
+    assert_eq!(progress(&session), (8, Some(8), 0), "answered, if not well");
+    let rejected = session.freshness().delivery.rejected.clone();
+    let rejection = &rejected["exported service \"web\""];
+    assert_eq!((rejection.revision, rejection.reason.as_str()), (8, "too many"));
+    assert_eq!(
+        session.freshness().last_nack.as_ref().unwrap().resource,
+        "exported service \"web\""
+    );
+
+    let ninth = sent_at(&mut session, exports(&[("web", 1)], &["web"]), 9);
+    session.on_message(request(kind, &ninth["web"], None), at(9));
+    assert!(
+        session.freshness().delivery.rejected.is_empty(),
+        "a newer version is fine"
+    );
+    let tenth = sent_at(&mut session, exports(&[("web", 4)], &["web"]), 10);
+    session.on_message(request(kind, &tenth["web"], Some("no")), at(10));
+    sent_at(&mut session, exports(&[], &[]), 11);
+    let delivery = &session.freshness().delivery;
+    assert!(delivery.rejected.is_empty(), "it is not exported any more");
+    assert_eq!(delivery.rejected_total, 2);
 }
