@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod envoy;
+pub mod ports;
 pub mod report;
 pub mod stage;
 pub mod story;

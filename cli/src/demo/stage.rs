@@ -1,10 +1,10 @@
 //! Processes of a demo or a test: started with their logs in files, all of them stopped in the end.
 
 use super::envoy::Envoy;
+pub use super::ports::free_port;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -248,15 +248,6 @@ impl Stage {
             process.stop();
         }
     }
-}
-
-/// A port on loopback that nobody listens on now.
-///
-/// # Errors
-/// When there is none.
-pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?.port())
 }
 
 /// Looks at `condition` until it says something, for at most `limit`.
