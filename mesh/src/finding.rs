@@ -7,18 +7,20 @@
 mod authorization;
 mod catalog;
 mod held;
+mod hosts;
 mod peers;
 mod protocol;
 mod routes;
 
 #[cfg(test)]
 pub(crate) use authorization::flatten;
-pub(crate) use catalog::{ClusterIdentity, Import, mesh_face};
+pub(crate) use catalog::{ClusterIdentity, Import};
 pub(crate) use held::{Dependent, Findings};
+pub(crate) use hosts::{Place, found, members};
 pub(crate) use peers::{InboundPeer, PeerIdentity, pems};
 pub(crate) use routes::{Face, Route};
 
-use crate::fragment::{Authorization, RequestAuthorization};
+use crate::fragment::{Authorization, Endpoint, RequestAuthorization};
 use crate::read::Reading;
 use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
@@ -38,6 +40,8 @@ pub(crate) enum FindingKey {
     Destinations(ServiceKey),
     /// How an imported service is dialled.
     Import(ServiceKey),
+    /// Who is at a place where some have to be looked up by name.
+    Hosts(Place),
     /// The live peers that a local service is exported to.
     Consumers(ServiceKey),
     /// Who a live peer is.
@@ -61,6 +65,8 @@ pub(crate) enum Finding {
     Destinations(Arc<BTreeSet<ServiceKey>>),
     /// To [`FindingKey::Import`].
     Import(Option<Arc<Import>>),
+    /// To [`FindingKey::Hosts`].
+    Hosts(Option<Arc<Vec<Endpoint>>>),
     /// To [`FindingKey::Consumers`].
     Consumers(Arc<Vec<PeeringKey>>),
     /// To [`FindingKey::Peer`].
@@ -90,6 +96,7 @@ fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
             Finding::Destinations(Arc::new(catalog::destinations(reading, service)))
         }
         FindingKey::Import(service) => Finding::Import(catalog::import(reading, service).map(Arc::new)),
+        FindingKey::Hosts(place) => Finding::Hosts(hosts::named(reading, place).map(Arc::new)),
         FindingKey::Consumers(service) => Finding::Consumers(Arc::new(peers::consumers(reading, service))),
         FindingKey::Peer(peering) => Finding::Peer(peers::peer(reading, peering).map(Arc::new)),
         FindingKey::Inbound(service) => Finding::Inbound(Arc::new(peers::inbound(reading, service))),

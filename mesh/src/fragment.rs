@@ -108,8 +108,8 @@ pub enum Discovery {
     Static(ServiceAddress),
     /// By the [`Endpoints`] of the same name.
     Eds,
-    /// One host name, resolved by Envoy.
-    Dns(ServiceAddress),
+    /// By resolving host names, which Envoy does. Sorted and distinct, at least one; some may be IP addresses.
+    Dns(Vec<Endpoint>),
 }
 
 /// mTLS as a client.

@@ -1,8 +1,9 @@
 //! The only way from a Snapshot into this room: what is read is recorded.
 
 use crate::finding::{
-    ClusterIdentity, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity, Policy, Route,
+    ClusterIdentity, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity, Place, Policy, Route,
 };
+use crate::fragment::Endpoint;
 use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{
@@ -173,6 +174,14 @@ impl<'a> Reading<'a> {
     pub(crate) fn import(&mut self, service: &ServiceKey) -> Option<Arc<Import>> {
         match self.ask(FindingKey::Import(service.clone())) {
             Finding::Import(import) => import,
+            _ => None,
+        }
+    }
+
+    /// Everybody at a place, when some of them have to be looked up by name; `None` when all have IP addresses.
+    pub(crate) fn hosts(&mut self, place: Place) -> Option<Arc<Vec<Endpoint>>> {
+        match self.ask(FindingKey::Hosts(place)) {
+            Finding::Hosts(hosts) => hosts,
             _ => None,
         }
     }

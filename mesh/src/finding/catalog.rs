@@ -1,10 +1,10 @@
 //! Findings about the catalog: who we are, who has sidecars, how an imported service is dialled.
 
-use crate::address::{host, ip, is_dotted};
+use crate::address::is_dotted;
 use crate::read::Reading;
 use peerway_model::config::Protocol;
 use peerway_model::name::Datacenter;
-use peerway_model::{Instance, PeerMeta, ServiceAddress, ServiceKey, ServiceKind, ServiceName, TrustDomain};
+use peerway_model::{Instance, PeerMeta, ServiceKey, ServiceKind, ServiceName, TrustDomain};
 use std::collections::BTreeSet;
 
 /// What the name of a synthetic service that stands for the sidecars of an exported one ends in (wire facts,
@@ -31,8 +31,6 @@ pub(crate) struct Import {
     pub(crate) spiffe_ids: Vec<String>,
     /// What the service speaks; bytes when the exporter names a protocol that is not known here.
     pub(crate) protocol: Protocol,
-    /// The one host to resolve, when an address of the exporter is not an IP address.
-    pub(crate) host: Option<ServiceAddress>,
 }
 
 pub(super) fn cluster(reading: &mut Reading<'_>) -> Option<ClusterIdentity> {
@@ -74,30 +72,11 @@ pub(super) fn import(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<
         .iter()
         .filter_map(|gateway| gateway.instance.peer_meta.as_ref())
         .find(usable)?;
-    let addresses: Vec<(ServiceAddress, bool)> = gateways
-        .iter()
-        .map(|gateway| (gateway.instance.wan_address(&gateway.node), gateway.is_serving()))
-        .collect();
     Some(Import {
         sni: meta.sni.first()?.clone(),
         spiffe_ids: meta.spiffe_ids.clone(),
         protocol: Protocol::parse(&meta.protocol).unwrap_or_default(),
-        host: host_of(&addresses),
     })
-}
-
-/// Envoy resolves one host for a cluster (xDS facts, section 2.4): the first healthy one, else the last.
-fn host_of(addresses: &[(ServiceAddress, bool)]) -> Option<ServiceAddress> {
-    let named: Vec<(ServiceAddress, bool)> = addresses
-        .iter()
-        .filter(|(address, _)| ip(address).is_none())
-        .filter_map(|(address, healthy)| Some((host(address)?, *healthy)))
-        .collect();
-    named
-        .iter()
-        .find(|(_, healthy)| *healthy)
-        .or(named.last())
-        .map(|(address, _)| address.clone())
 }
 
 fn is_usable_sni(sni: &str) -> bool {

@@ -1,7 +1,8 @@
 //! Envoy clusters.
 
-use crate::finding::{ClusterIdentity, Face, Import, PeerIdentity};
-use crate::fragment::{Cluster, Discovery, UpstreamTls};
+use super::endpoints;
+use crate::finding::{ClusterIdentity, Face, Import, PeerIdentity, Place};
+use crate::fragment::{Cluster, Discovery, Endpoint, UpstreamTls};
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::config::Protocol;
@@ -21,7 +22,11 @@ const MAX_PEER_EJECTION_PERCENT: u32 = 100;
 pub(super) fn local_app(address: &ServiceAddress, protocol: Protocol) -> Cluster {
     let discovery = match crate::address::ip(address) {
         Some(address) => Discovery::Static(address),
-        None => Discovery::Dns(address.clone()),
+        None => Discovery::Dns(vec![Endpoint {
+            address: address.clone(),
+            healthy: true,
+            weight: 1,
+        }]),
     };
     Cluster {
         name: naming::LOCAL_APP.to_owned(),
@@ -60,7 +65,7 @@ fn local_upstream(reading: &mut Reading<'_>, service: &ServiceKey, timeout: u64)
         name: tls.sni.clone(),
         connect_timeout_ms: timeout,
         protocol: reading.protocol(service),
-        discovery: Discovery::Eds,
+        discovery: discovery(reading, Place::Sidecars(service.clone())),
         tls: Some(tls),
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
         keepalive: false,
@@ -98,15 +103,11 @@ fn peered_upstream(
     if identities.is_empty() {
         return None;
     }
-    let discovery = match (mode, &import.host) {
-        (GatewayMode::Remote, Some(host)) => Discovery::Dns(host.clone()),
-        _ => Discovery::Eds,
-    };
     Some(Cluster {
         name: naming::imported_cluster(service, Some(&peer.trust_domain))?,
         connect_timeout_ms: timeout,
         protocol: import.protocol,
-        discovery,
+        discovery: discovery(reading, endpoints::place(service, mode)),
         tls: Some(UpstreamTls {
             sni: import.sni.clone(),
             identities,
@@ -115,6 +116,14 @@ fn peered_upstream(
         max_ejection_percent: Some(MAX_PEER_EJECTION_PERCENT),
         keepalive: mode == GatewayMode::Remote,
     })
+}
+
+/// By name when somebody at `place` has a host name, since endpoints are IP addresses.
+fn discovery(reading: &mut Reading<'_>, place: Place) -> Discovery {
+    match reading.hosts(place) {
+        Some(hosts) => Discovery::Dns(hosts.to_vec()),
+        None => Discovery::Eds,
+    }
 }
 
 /// Those identities of an imported service that its peer's roots can vouch for: of a service or a gateway in the
@@ -135,12 +144,13 @@ pub(super) fn identities_within(peer: &PeerIdentity, import: &Import) -> Vec<Str
 /// A service on a gateway. Bytes pass through, TLS is between the two sidecars; but where the gateway looks at the
 /// requests for an exported service, it ended the peer's TLS and speaks to the sidecar for itself.
 pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, service: &ServiceKey) -> Option<Cluster> {
-    let (name, host) = match face {
-        Face::Exported => (naming::exported_cluster(&*reading.cluster()?, service), None),
-        Face::Local => (naming::service_sni(&*reading.cluster()?, service), None),
+    let sidecars = Place::Sidecars(service.clone());
+    let (name, place) = match face {
+        Face::Exported => (naming::exported_cluster(&*reading.cluster()?, service), sidecars),
+        Face::Local => (naming::service_sni(&*reading.cluster()?, service), sidecars),
         Face::Imported => {
             let import = reading.import(service)?;
-            (import.sni.clone(), import.host.clone())
+            (import.sni.clone(), Place::Exporters(service.clone()))
         }
     };
     let mut protocol = Protocol::Tcp;
@@ -155,7 +165,7 @@ pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, service: &ServiceKe
         name,
         connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
         protocol,
-        discovery: host.map_or(Discovery::Eds, Discovery::Dns),
+        discovery: discovery(reading, place),
         tls,
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
         keepalive: face == Face::Imported,

@@ -129,7 +129,7 @@ fn imported_services_are_passed_on_to_the_peers_gateways() {
         r"
         identity spiffe://local.consul/gateway/mesh/dc/dc1
         cluster db.default.default.us.external.east.consul eds 5000ms eject 10% keepalive
-        cluster log.default.default.us.external.east.consul dns gw.east.example:8443 5000ms eject 10% keepalive
+        cluster log.default.default.us.external.east.consul dns gw.east.example:8443 up 1 5000ms eject 10% keepalive
         cluster web.default.dc1.internal.local.consul eds 5000ms eject 10%
         endpoints db.default.default.us.external.east.consul
           198.51.100.1:8443 up 1

@@ -1,8 +1,8 @@
 //! Views as text, one line for each thing that matters.
 
 use crate::{
-    Caller, CallerPattern, Chain, Discovery, Fragment, KnownBy, RequestCaller, RouteTable, Routes, Traffic,
-    View,
+    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, KnownBy, RequestCaller, RouteTable, Routes,
+    Traffic, View,
 };
 use peerway_model::ServiceAddress;
 use peerway_model::config::Protocol;
@@ -29,7 +29,10 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
             let discovery = match &cluster.discovery {
                 Discovery::Static(at) => format!("static {}", address(at)),
                 Discovery::Eds => "eds".to_owned(),
-                Discovery::Dns(at) => format!("dns {}", address(at)),
+                Discovery::Dns(members) => {
+                    let members: Vec<String> = members.iter().map(member).collect();
+                    format!("dns {}", members.join(" "))
+                }
             };
             let mut lines = vec![format!(
                 "cluster {}{} {discovery} {}ms{}{}",
@@ -52,10 +55,7 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
         }
         Fragment::Endpoints(endpoints) => {
             let mut lines = vec![format!("endpoints {}", endpoints.cluster)];
-            lines.extend(endpoints.members.iter().map(|member| {
-                let health = if member.healthy { "up" } else { "down" };
-                format!("  {} {health} {}", address(&member.address), member.weight)
-            }));
+            lines.extend(endpoints.members.iter().map(|one| format!("  {}", member(one))));
             lines
         }
         Fragment::Listener(listener) => {
@@ -65,6 +65,11 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
         }
         Fragment::Routes(table) => vec![format!("routes {}", routes(table))],
     }
+}
+
+fn member(member: &Endpoint) -> String {
+    let health = if member.healthy { "up" } else { "down" };
+    format!("{} {health} {}", address(&member.address), member.weight)
 }
 
 fn chain(chain: &Chain) -> Vec<String> {

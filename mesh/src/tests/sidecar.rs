@@ -84,7 +84,7 @@ fn a_sidecar_with_a_local_upstream() {
     world.put([
         node(None, "n2", "10.0.0.2"),
         node(None, "n3", "10.0.0.3"),
-        node(None, "n4", "not-an-ip"),
+        node(None, "n4", "not a host"),
         row(weighted),
         row(sidecar("n3", "api", 20001, vec![])),
         row(sidecar("n4", "api", 20001, vec![])),
@@ -116,6 +116,42 @@ fn a_sidecar_with_a_local_upstream() {
             Allow only
             local.consul/default/default/* but local.consul/default/default/api
         "#,
+    );
+}
+
+#[test]
+fn a_host_name_of_a_sidecar_is_resolved_by_envoy_and_the_others_stay() {
+    let mut world = web(vec![upstream("api", None, 5000)]);
+    world.put([
+        node(None, "n2", "10.0.0.2"),
+        node(None, "n3", "n3.example"),
+        row(sidecar("n2", "api", 20001, vec![])),
+    ]);
+    let dialled = |world: &World| {
+        let text = super::render::view(&view_of(world, "n1", WEB).unwrap());
+        let lines = text.lines().filter(|line| line.contains(" api.default"));
+        lines.map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    assert!(dialled(&world).contains("endpoints"), "{}", dialled(&world));
+    world.put([row(sidecar("n3", "api", 20001, vec![]))]);
+    let named = dialled(&world);
+    assert!(
+        named.contains("dns 10.0.0.2:20001 up 1 n3.example:20001 up 1") && !named.contains("endpoints"),
+        "{named}"
+    );
+}
+
+#[test]
+fn in_local_mode_a_host_name_of_our_gateway_is_resolved_by_envoy() {
+    let mut near = upstream("db", Some("east"), 5432);
+    near.mesh_gateway = Some(GatewayMode::Local);
+    let mut world = web(vec![near]);
+    with_east(&mut world, ["198.51.100.1", "198.51.100.2"]);
+    world.put([node(None, "n2", "gw.local.example"), row(gateway("n2", 8443))]);
+    let text = db_of(&view_of(&world, "n1", WEB).unwrap());
+    assert!(
+        text.contains("dns gw.local.example:8443 up 1") && !text.contains("endpoints"),
+        "{text}"
     );
 }
 
@@ -189,10 +225,13 @@ fn a_host_name_of_the_peer_is_resolved_by_envoy() {
         assert!(!text.contains("endpoints"), "{text}");
         text.lines().next().unwrap().to_owned()
     };
-    let named = |host: &str| {
-        format!("cluster db.default.east.external.east.consul dns {host}:8443 5000ms eject 100% keepalive")
+    let named = |hosts: &str| {
+        format!("cluster db.default.east.external.east.consul dns {hosts} 5000ms eject 100% keepalive")
     };
-    assert_eq!(dialled(&world), named("gw2.east.example"));
+    assert_eq!(
+        dialled(&world),
+        named("198.51.100.1:8443 up 1 gw2.east.example:8443 up 1")
+    );
     let first = import(
         "east",
         "g1",
@@ -201,11 +240,15 @@ fn a_host_name_of_the_peer_is_resolved_by_envoy() {
         meta("db", "us", "east.consul"),
     );
     world.put([row(first)]);
-    assert_eq!(dialled(&world), named("gw1.east.example"));
+    assert_eq!(
+        dialled(&world),
+        named("gw1.east.example:8443 up 1 gw2.east.example:8443 up 1")
+    );
     world.put([check(node_key(Some("east"), "g1"), None, CheckStatus::Critical)]);
-    assert_eq!(dialled(&world), named("gw2.east.example"));
-    world.put([check(node_key(Some("east"), "g2"), None, CheckStatus::Critical)]);
-    assert_eq!(dialled(&world), named("gw2.east.example"));
+    assert_eq!(
+        dialled(&world),
+        named("gw1.east.example:8443 down 1 gw2.east.example:8443 up 1")
+    );
 }
 
 #[test]

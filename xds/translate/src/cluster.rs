@@ -20,6 +20,12 @@ use peerway_mesh::{Cluster, Discovery};
 
 /// Envoy's key of what an Envoy cluster speaks.
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+/// How often ejected endpoints are looked at, in milliseconds.
+const EJECTION_SWEEP_MS: u64 = 1_000;
+/// How long an endpoint is ejected that was not before; each time in a row adds as much again. In milliseconds.
+const FIRST_EJECTION_MS: u64 = 2_000;
+/// Longest ejection, in milliseconds.
+const LONGEST_EJECTION_MS: u64 = 30_000;
 /// Idle time before the first probe of a connection that leaves the cluster, in seconds.
 const KEEPALIVE_TIME_SECONDS: u32 = 60;
 /// Time between two probes, in seconds.
@@ -31,10 +37,7 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
     let mut message = EnvoyCluster {
         name: cluster.name.clone(),
         connect_timeout: Some(millis(cluster.connect_timeout_ms)),
-        outlier_detection: cluster.max_ejection_percent.map(|percent| OutlierDetection {
-            max_ejection_percent: Some(number(percent)),
-            ..OutlierDetection::default()
-        }),
+        outlier_detection: cluster.max_ejection_percent.map(outliers),
         transport_socket: cluster
             .tls
             .as_ref()
@@ -61,15 +64,29 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
             message.common_lb_config = Some(no_panic());
             DiscoveryType::Eds
         }
-        Discovery::Dns(to) => {
-            message.load_assignment = Some(endpoints::single(&cluster.name, to));
+        Discovery::Dns(members) => {
+            // All of them: a cluster of the type LOGICAL_DNS takes one, and is refused with two.
+            message.load_assignment = Some(endpoints::assigned(&cluster.name, members));
+            message.common_lb_config = Some(no_panic());
             // Both families, raced: neither an IPv4-only nor an IPv6-only gateway is out of reach.
             message.dns_lookup_family = i32::from(DnsLookupFamily::All);
-            DiscoveryType::LogicalDns
+            DiscoveryType::StrictDns
         }
     };
     message.cluster_discovery_type = Some(ClusterDiscoveryType::Type(i32::from(discovery)));
     message
+}
+
+/// Takes endpoints out that fail, and gives them another chance soon: with Envoy's default of 30 s the restart of a
+/// peer's only gateway, which takes one, would cost its callers half a minute. Who fails again waits longer each time.
+fn outliers(max_ejection_percent: u32) -> OutlierDetection {
+    OutlierDetection {
+        max_ejection_percent: Some(number(max_ejection_percent)),
+        interval: Some(millis(EJECTION_SWEEP_MS)),
+        base_ejection_time: Some(millis(FIRST_EJECTION_MS)),
+        max_ejection_time: Some(millis(LONGEST_EJECTION_MS)),
+        ..OutlierDetection::default()
+    }
 }
 
 fn http2() -> HttpProtocolOptions {

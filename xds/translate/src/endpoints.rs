@@ -10,7 +10,12 @@ use peerway_model::ServiceAddress;
 
 /// The assignment. An empty one is still an answer: Envoy would otherwise wait for it.
 pub(crate) fn endpoints(endpoints: &Endpoints) -> ClusterLoadAssignment {
-    assignment(&endpoints.cluster, endpoints.members.iter().map(member).collect())
+    assigned(&endpoints.cluster, &endpoints.members)
+}
+
+/// An assignment that is part of the cluster.
+pub(crate) fn assigned(cluster: &str, members: &[Endpoint]) -> ClusterLoadAssignment {
+    assignment(cluster, members.iter().map(member).collect())
 }
 
 /// An assignment of one address that is part of the cluster.

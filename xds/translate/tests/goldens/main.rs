@@ -144,7 +144,21 @@ fn clusters() {
     golden("cluster_http", Fragment::Cluster(exported));
     golden(
         "cluster_dns",
-        Fragment::Cluster(cluster("gateway", Discovery::Dns(at("gw.example.com", 443)))),
+        Fragment::Cluster(cluster(
+            "gateway",
+            Discovery::Dns(vec![
+                Endpoint {
+                    address: at("gw1.example.com", 443),
+                    healthy: true,
+                    weight: 2,
+                },
+                Endpoint {
+                    address: at("gw2.example.com", 444),
+                    healthy: false,
+                    weight: 1,
+                },
+            ]),
+        )),
     );
 }
 

@@ -1,0 +1,79 @@
+//! Places of which some address is a host name: Envoy cannot be told those as endpoints, it has to resolve them.
+
+use super::catalog::mesh_face;
+use crate::address;
+use crate::fragment::Endpoint;
+use crate::read::Reading;
+use peerway_model::health::CheckStatus;
+use peerway_model::name::Partition;
+use peerway_model::{ServiceAddress, ServiceKey};
+use peerway_state::InstanceHealth;
+use std::collections::BTreeMap;
+
+/// Most weight of one endpoint (Consul's bound).
+const MAX_WEIGHT: u32 = 128;
+
+/// Where connections go.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Place {
+    /// To the mesh gateways of a partition.
+    Gateways(Partition),
+    /// To the sidecars of a local service.
+    Sidecars(ServiceKey),
+    /// To the gateways of the peer that exports a service.
+    Exporters(ServiceKey),
+}
+
+/// Where everybody at a place is to be found, and how they are.
+pub(crate) fn found(reading: &mut Reading<'_>, place: &Place) -> Vec<(ServiceAddress, InstanceHealth)> {
+    let inside = |held: InstanceHealth| (held.instance.lan_address(&held.node), held);
+    let outside = |held: InstanceHealth| (held.instance.wan_address(&held.node), held);
+    match place {
+        Place::Gateways(partition) => reading.gateways(partition).into_iter().map(inside).collect(),
+        Place::Sidecars(service) => reading.sidecars_of(service).into_iter().map(inside).collect(),
+        Place::Exporters(service) => match mesh_face(service) {
+            Some(face) => reading.health_of(&face).into_iter().map(outside).collect(),
+            None => Vec::new(),
+        },
+    }
+}
+
+/// Everybody at a place, when somebody is there under a host name; `None` when all have IP addresses. All of them and
+/// not only those with names: a name is no reason to lose the others.
+pub(super) fn named(reading: &mut Reading<'_>, place: &Place) -> Option<Vec<Endpoint>> {
+    let found = found(reading, place);
+    let usable = |given: &ServiceAddress| address::ip(given).or_else(|| address::host(given));
+    let members = members(&found, usable);
+    let is_named = |member: &Endpoint| address::ip(&member.address).is_none();
+    members.iter().any(is_named).then_some(members)
+}
+
+/// One endpoint for each address that `usable` accepts, sorted. An address that is registered twice counts as healthy
+/// when one of the registrations is.
+pub(crate) fn members(
+    found: &[(ServiceAddress, InstanceHealth)],
+    usable: impl Fn(&ServiceAddress) -> Option<ServiceAddress>,
+) -> Vec<Endpoint> {
+    let mut members: BTreeMap<ServiceAddress, (bool, u32)> = BTreeMap::new();
+    for (given, held) in found {
+        let Some(address) = usable(given) else {
+            continue;
+        };
+        let weight = match held.status() {
+            CheckStatus::Passing => held.instance.weights.passing,
+            _ => held.instance.weights.warning,
+        };
+        // A weight of 0 takes an instance out (xDS facts, section 2.5).
+        let healthy = held.is_serving() && weight > 0;
+        let merged = members.entry(address).or_default();
+        *merged = (*merged).max((healthy, weight.clamp(1, MAX_WEIGHT)));
+    }
+    members
+        .into_iter()
+        .map(|(address, (healthy, weight))| Endpoint {
+            address,
+            healthy,
+            weight,
+        })
+        .collect()
+}
