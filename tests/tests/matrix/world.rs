@@ -1,0 +1,202 @@
+//! Two peered clusters: west has a service for each protocol, and both have a caller of all of them for each gateway
+//! mode.
+
+use crate::cell::{Addressing, Cell, Mode, Protocol, ProxyKind, Target};
+use crate::{application, caller};
+use anyhow::{Context, Result, bail};
+use peerway_cli::demo::cluster::Cluster;
+use peerway_cli::demo::envoy::Envoy;
+use peerway_cli::demo::stage::{free_port, wait_for};
+use peerway_tests::TestStage;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_peerway-e2e");
+/// How long a state that must come may take.
+const SETTLE: Duration = Duration::from_secs(20);
+/// How long one call may take.
+const CALL: Duration = Duration::from_secs(5);
+
+pub(crate) struct World {
+    test: TestStage,
+    west: Cluster,
+    /// Where callers dial: by their mode, what they call, and where that is.
+    dials: BTreeMap<(&'static str, &'static str, bool), u16>,
+    runtime: Runtime,
+    addressing: Addressing,
+}
+
+impl World {
+    pub(crate) fn start(addressing: Addressing, envoy: &str) -> Self {
+        let test = TestStage::new(BINARY, envoy).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let west = Cluster::start(&test.stage, "west").unwrap();
+        let east = Cluster::start(&test.stage, "east").unwrap();
+        let mut dials = BTreeMap::new();
+        let mut envoys = Vec::new();
+        for cluster in [&west, &east] {
+            for index in 0..addressing.gateways() {
+                envoys.push(gateway(cluster, addressing, index));
+            }
+        }
+        for protocol in Protocol::ALL {
+            let port = application::start(&runtime, protocol);
+            envoys.push(service(&west, addressing, protocol, port));
+        }
+        for mode in Mode::ALL {
+            envoys.push(calling(&west, addressing, mode, Target::Local, &mut dials));
+            envoys.push(calling(&east, addressing, mode, Target::Peered, &mut dials));
+        }
+        west.write_config("exports.hcl", &exports()).unwrap();
+        for protocol in Protocol::ALL {
+            let name = format!("{}-intentions.hcl", protocol.service());
+            west.write_config(&name, &intentions(protocol)).unwrap();
+        }
+        let token = west.cli(&["peering", "generate-token", "-name=east"]).unwrap();
+        let token = format!("-peering-token={token}");
+        east.cli(&["peering", "establish", "-name=west", &token]).unwrap();
+        for envoy in envoys {
+            envoy.wait_live(SETTLE).unwrap();
+        }
+        World {
+            test,
+            west,
+            dials,
+            runtime,
+            addressing,
+        }
+    }
+
+    /// Makes the call of a cell, as often as it takes until everything has arrived; what was seen.
+    pub(crate) fn call(&self, cell: &Cell) -> Result<String> {
+        let key = (
+            cell.mode.as_str(),
+            cell.protocol.service(),
+            cell.target == Target::Peered,
+        );
+        let port = self.dials[&key];
+        wait_for("the call to arrive", SETTLE, || {
+            self.runtime.block_on(async {
+                tokio::time::timeout(CALL, caller::call(cell.protocol, port))
+                    .await
+                    .context("no answer")?
+            })
+        })
+    }
+
+    /// Registers a proxy of a kind that is not offered; how it was refused.
+    pub(crate) fn is_refused(&self, kind: ProxyKind) -> Result<String> {
+        let kind = kind.as_str();
+        let address = self.addressing.address();
+        let text = format!(
+            "service {{\n kind = \"{kind}\"\n name = \"edge\"\n address = \"{address}\"\n port = 8443\n}}"
+        );
+        match self.west.register("edge.hcl", &text) {
+            Ok(told) => bail!("it was registered: {told}"),
+            Err(error) => {
+                let told = format!("{error:#}");
+                let names = told.contains("Kind") && told.contains(kind);
+                match names {
+                    true => Ok(format!("refused when written: {told}")),
+                    false => bail!("refused without naming the field and the kind: {told}"),
+                }
+            }
+        }
+    }
+
+    /// Ends the test: no Envoy may have rejected anything.
+    pub(crate) fn finish(self) {
+        self.test.finish().unwrap();
+    }
+}
+
+fn gateway(cluster: &Cluster, addressing: Addressing, index: usize) -> Envoy {
+    let (id, port) = (format!("gateway-{index}"), free_port().unwrap());
+    let address = addressing.address();
+    let text = format!(
+        "service {{\n kind = \"mesh-gateway\"\n name = \"mesh-gateway\"\n id = \"{id}\"\n address = \"{address}\"\n port = {port}\n tagged_addresses {{\n  lan {{ address = \"{address}\" port = {port} }}\n  wan {{ address = \"{address}\" port = {port} }}\n }}\n}}"
+    );
+    let file = format!("{}-{id}.hcl", cluster.name);
+    cluster.register(&file, &text).unwrap();
+    let which = format!("-proxy-id={id}");
+    cluster.envoy(&format!("{}-{id}", cluster.name), &which).unwrap()
+}
+
+fn service(west: &Cluster, addressing: Addressing, protocol: Protocol, port: u16) -> Envoy {
+    let (name, speaks) = (protocol.service(), protocol.configured());
+    let defaults = format!("Kind = \"service-defaults\"\nName = \"{name}\"\nProtocol = \"{speaks}\"");
+    west.write_config(&format!("{name}-defaults.hcl"), &defaults)
+        .unwrap();
+    let (address, sidecar) = (addressing.address(), free_port().unwrap());
+    let text = format!(
+        "service {{\n name = \"{name}\"\n address = \"{address}\"\n port = {port}\n connect {{\n  sidecar_service {{ address = \"{address}\" port = {sidecar} }}\n }}\n}}"
+    );
+    west.register(&format!("{name}.hcl"), &text).unwrap();
+    west.envoy(&format!("west-{name}"), &format!("-sidecar-for={name}"))
+        .unwrap()
+}
+
+/// A caller of every service.
+fn calling(
+    cluster: &Cluster,
+    addressing: Addressing,
+    mode: Mode,
+    target: Target,
+    dials: &mut BTreeMap<(&'static str, &'static str, bool), u16>,
+) -> Envoy {
+    let (name, mode) = (format!("web-{}", mode.as_str()), mode.as_str());
+    let mut upstreams = String::new();
+    for protocol in Protocol::ALL {
+        let (service, port) = (protocol.service(), free_port().unwrap());
+        dials.insert((mode, service, target == Target::Peered), port);
+        let peer = match target {
+            Target::Local => "",
+            Target::Peered => "destination_peer = \"west\"",
+        };
+        let _ = writeln!(
+            upstreams,
+            "   {{ destination_name = \"{service}\" {peer} local_bind_port = {port} }},"
+        );
+    }
+    let (address, port, sidecar) = (addressing.address(), free_port().unwrap(), free_port().unwrap());
+    let text = format!(
+        "service {{\n name = \"{name}\"\n address = \"{address}\"\n port = {port}\n connect {{\n  sidecar_service {{\n   address = \"{address}\"\n   port = {sidecar}\n   proxy {{\n    mesh_gateway {{ mode = \"{mode}\" }}\n    upstreams = [\n{upstreams}    ]\n   }}\n  }}\n }}\n}}"
+    );
+    let file = format!("{}-{name}.hcl", cluster.name);
+    cluster.register(&file, &text).unwrap();
+    let which = format!("-sidecar-for={name}");
+    cluster
+        .envoy(&format!("{}-{name}", cluster.name), &which)
+        .unwrap()
+}
+
+fn exports() -> String {
+    let mut services = String::new();
+    for protocol in Protocol::ALL {
+        let name = protocol.service();
+        let _ = write!(
+            services,
+            " {{ Name = \"{name}\" Consumers = [{{ Peer = \"east\" }}] }},"
+        );
+    }
+    format!("Kind = \"exported-services\"\nName = \"default\"\nServices = [{services}]")
+}
+
+fn intentions(protocol: Protocol) -> String {
+    let mut sources = String::new();
+    for mode in Mode::ALL {
+        let name = format!("web-{}", mode.as_str());
+        let _ = write!(
+            sources,
+            " {{ Name = \"{name}\" Action = \"allow\" }}, {{ Name = \"{name}\" Peer = \"east\" Action = \"allow\" }},"
+        );
+    }
+    let name = protocol.service();
+    format!("Kind = \"service-intentions\"\nName = \"{name}\"\nSources = [{sources}]")
+}
