@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask envoy | foreign | demo | sim | test | bench | help`.
+//! Developer commands: `cargo xtask envoy | foreign | demo | sim | fuzz | test | bench | help`.
 //!
 //! Nothing here is shipped. It is a program and not a set of shell scripts so that it runs the same on every
 //! machine that can build Peerway, and so that its decisions have tests.
@@ -7,6 +7,8 @@ mod bench;
 mod demo;
 mod envoy;
 mod foreign;
+mod fuzz;
+mod instrument;
 mod place;
 mod run;
 mod sim;
@@ -30,8 +32,12 @@ developer commands; run as `cargo xtask <command>`
   sim [--histories N] [--seed S] [--json FILE] | --replay SEED
       build the simulation of peering and run it: N generated histories that follow from S, or the one of a
       failing seed, line by line. docs/simulation.md says what it covers.
+  fuzz [--target T] [--seconds N] [--jobs N] [--json FILE] [--input FILE]
+      build the fuzzer and run each target (or T; `list` prints them) for N seconds, or T once on the input FILE.
+      docs/fuzzing.md says what the targets check.
   test
-      everything that has to pass before a commit: format, lints, a real Envoy, a foreign peer, build, tests.
+      everything that has to pass before a commit: format, lints, a real Envoy, a foreign peer, build, tests,
+      every fuzz target for a few seconds.
   bench NAME [--json FILE]
       build a benchmark optimised and run it; it prints JSON. Without NAME it lists them.
   help
@@ -45,7 +51,7 @@ environment
 ";
 
 /// The subcommands, in the order of [`HELP`].
-const COMMANDS: [&str; 7] = ["envoy", "foreign", "demo", "sim", "test", "bench", "help"];
+const COMMANDS: [&str; 8] = ["envoy", "foreign", "demo", "sim", "fuzz", "test", "bench", "help"];
 
 /// What the first argument asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,12 +60,17 @@ enum Command {
     Foreign,
     Demo,
     Sim,
+    Fuzz,
     Test,
     Bench,
     Help,
 }
 
 fn main() -> ExitCode {
+    if std::env::var_os(instrument::INSTRUMENT).is_some() {
+        eprintln!("error: {:#}", instrument::exec(std::env::args_os().skip(1)));
+        return ExitCode::FAILURE;
+    }
     let mut args = std::env::args().skip(1);
     let command = match parse_command(args.next().as_deref()) {
         Ok(command) => command,
@@ -84,6 +95,7 @@ fn parse_command(word: Option<&str>) -> Result<Command, String> {
         Some("foreign") => Ok(Command::Foreign),
         Some("demo") => Ok(Command::Demo),
         Some("sim") => Ok(Command::Sim),
+        Some("fuzz") => Ok(Command::Fuzz),
         Some("test") => Ok(Command::Test),
         Some("bench") => Ok(Command::Bench),
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
@@ -111,6 +123,7 @@ fn dispatch(command: &Command, args: Vec<String>) -> Result<ExitCode> {
         }
         Command::Demo => Err(demo::exec(&place::Place::find()?, args)),
         Command::Sim => Err(sim::exec(&place::Place::find()?, args)),
+        Command::Fuzz => fuzz::exec(&place::Place::find()?, &args),
         Command::Test => {
             if let Some(extra) = args.first() {
                 anyhow::bail!(

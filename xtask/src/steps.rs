@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::place::Place;
-use crate::{envoy, foreign, run};
+use crate::{envoy, foreign, fuzz, run};
 
 /// Tells the tests where the oldest supported Envoy is.
 const OLDEST_OVERRIDE: &str = "PEERWAY_ENVOY_OLDEST";
+
+/// How long each fuzz target runs, in seconds.
+const FUZZ_SECONDS: u64 = 3;
 
 /// One step: what it is called and what it does. It may leave something for the steps after it.
 struct Step<S> {
@@ -59,6 +62,10 @@ pub(crate) fn test(place: &Place) -> Result<ExitCode> {
         Step {
             name: "tests",
             run: tests,
+        },
+        Step {
+            name: "fuzz",
+            run: fuzz_shortly,
         },
     ];
     let mut shop = Shop {
@@ -121,6 +128,11 @@ fn tests(shop: &mut Shop<'_>) -> Result<()> {
     );
     command.envs(shop.python.iter().map(|path| (foreign::OVERRIDE, path)));
     run::visibly(&mut command)
+}
+
+/// Last, because it is the slowest to find anything.
+fn fuzz_shortly(shop: &mut Shop<'_>) -> Result<()> {
+    fuzz::shortly(shop.place, FUZZ_SECONDS)
 }
 
 #[allow(

@@ -32,7 +32,7 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where and how to reach an acceptor.
-pub(crate) struct Target {
+pub struct Target {
     server_name: ServerName<'static>,
     authority: String,
     tls: Arc<ClientConfig>,
@@ -43,7 +43,7 @@ impl Target {
     ///
     /// # Errors
     /// A clause that names what cannot be used.
-    pub(crate) fn new(server_name: &str, ca_pems: &[String]) -> Result<Self, String> {
+    pub fn new(server_name: &str, ca_pems: &[String]) -> Result<Self, String> {
         let name = ServerName::try_from(server_name.to_owned())
             .map_err(|_| format!("the server name {server_name:?} is not a DNS name"))?;
         let mut roots = RootCertStore::empty();

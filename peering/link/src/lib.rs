@@ -40,6 +40,7 @@ pub use status::StreamStatus;
 /// [`MAX_CONFLICTS`](parts::MAX_CONFLICTS) times.
 pub mod parts {
     pub use crate::admission::{Admitted, admit, exchange};
+    pub use crate::dial::Target;
     pub use crate::importer::plan as import;
     pub use crate::introduction::claim::{Claim, Claims};
     pub use crate::introduction::rows::{check, deletion, established, token};

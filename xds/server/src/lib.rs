@@ -14,6 +14,7 @@ mod codec;
 pub mod limits;
 mod metrics;
 mod node;
+pub mod parts;
 mod piece;
 mod pump;
 mod secrets;

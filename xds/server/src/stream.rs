@@ -282,7 +282,7 @@ async fn next(
 }
 
 /// The request without its wire types.
-fn parse(request: DeltaDiscoveryRequest) -> Result<DeltaRequest, Status> {
+pub(crate) fn parse(request: DeltaDiscoveryRequest) -> Result<DeltaRequest, Status> {
     let Some(kind) = Kind::from_type_url(&request.type_url) else {
         return Err(Status::invalid_argument(format!(
             "type_url {:?} is not served, ask for clusters, endpoints, listeners, routes or secrets",
