@@ -1,18 +1,40 @@
 //! Config entries: what operators write to say how the mesh behaves.
 
+mod destination;
 mod entry;
 mod exported_services;
+mod header_edits;
+mod load_balancer;
 mod pattern;
+mod sameness_group;
 mod service_intentions;
+mod service_resolver;
+mod service_router;
+mod service_splitter;
 mod settings;
 
+pub use destination::Destination;
 pub use entry::{
     ConfigEntry, ConfigKey, ConfigKind, MAX_META_KEY_BYTES, MAX_META_PAIRS, MAX_META_VALUE_BYTES, Meta,
     validate_meta,
 };
 pub use exported_services::{Consumer, ExportedService, ExportedServices};
+pub use header_edits::{HeaderEdits, MAX_EDITED_HEADERS, MAX_HEADER_NAME_BYTES, MAX_HEADER_VALUE_BYTES};
+pub use load_balancer::{
+    Balance, HashOf, HashPolicy, LoadBalancer, MAX_CHOICE_COUNT, MAX_HASH_POLICIES, MAX_RING_SIZE,
+};
 pub use pattern::Pattern;
+pub use sameness_group::{MAX_MEMBERS, Member, SamenessGroup};
 pub use service_intentions::{Action, MAX_DESCRIPTION_BYTES, ServiceIntentions, Source};
+pub use service_resolver::{
+    ANY_SUBSET, Failover, MAX_FAILOVER_TARGETS, MAX_SUBSETS, ServiceResolver, Subset,
+};
+pub use service_router::{
+    HeaderTest, MAX_COMPARED_BYTES, MAX_RETRIES, MAX_ROUTE_TESTS, MAX_ROUTES, MAX_TIMEOUT_MS, METHODS,
+    PathTest, QueryTest, RETRY_CONDITIONS, RequestMatch, RouteDestination, ServiceRoute, ServiceRouter,
+    TextTest,
+};
+pub use service_splitter::{MAX_SPLITS, ServiceSplitter, Split, WHOLE};
 pub use settings::{Mesh, Protocol, ProxyDefaults, ServiceDefaults};
 
 #[cfg(test)]

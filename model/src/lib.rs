@@ -4,8 +4,10 @@
 //! everything here is plain data with validation. Start with [`name`] and [`key`], then [`spiffe`].
 
 pub mod authority;
+pub mod chain;
 pub mod config;
 pub mod failure;
+pub mod filter;
 pub mod health;
 pub mod instance;
 pub mod intention;
@@ -26,7 +28,10 @@ pub use health::{Check, CheckStatus};
 pub use instance::{Instance, Node, PeerMeta, Proxy, ServiceAddress, ServiceKind, Upstream, Weights};
 pub use invalid::Invalid;
 pub use key::{CheckKey, InstanceKey, NodeKey, Origin, PeeringKey, ServiceKey, Tenancy};
-pub use name::{CheckId, Datacenter, InstanceId, Namespace, NodeName, Partition, PeerName, ServiceName};
+pub use name::{
+    CheckId, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition, PeerName, ServiceName,
+    SubsetName,
+};
 pub use peering::{Peering, PeeringRole, PeeringSecrets, PeeringState, StreamStatus, TrustBundle};
 pub use regular::Regular;
 pub use rotation::{Missing, RootKey, Rotation, RotationPhase, RotationStatus, Witness, WitnessKind};

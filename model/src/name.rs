@@ -104,6 +104,14 @@ name!(
     Datacenter, datacenter_label
 );
 name!(
+    /// A subset of a service: a label, because it is part of an SNI.
+    SubsetName, label
+);
+name!(
+    /// A sameness group.
+    GroupName, label
+);
+name!(
     /// A node of the catalog; unique per origin and partition.
     NodeName, identifier
 );

@@ -8,9 +8,11 @@ use imbl::OrdMap;
 use peerway_model::{CheckKey, NodeKey, Origin, PeeringKey, PeeringSecrets, Secret};
 use std::sync::Arc;
 
+mod chains;
 mod index;
 mod needs;
 
+pub use chains::chain_of;
 pub use needs::MAX_OPAQUE_DEPTH;
 
 /// What a transaction led to.
@@ -48,6 +50,7 @@ pub fn apply(
             Op::ForgetImports(peering) => work.forget_imports(peering),
         }
     }
+    chains::check(&work.next, &work.changes)?;
     if !work.rows.is_empty() {
         work.next.revision = revision;
         *snapshot = work.next;

@@ -1,6 +1,7 @@
 //! What holds for every transaction and every history of them.
 
 mod cascades;
+mod chains;
 mod fixtures;
 mod histories;
 mod observation;

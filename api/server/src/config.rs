@@ -108,9 +108,9 @@ fn parse_kind(text: &str) -> Result<ConfigKind, Refusal> {
 fn key_of(ask: &Ask, kind: &str, name: &str) -> Result<ConfigKey, Refusal> {
     let kind = parse_kind(kind)?;
     let default = Namespace::default();
-    let namespace = match kind {
-        ConfigKind::ServiceIntentions | ConfigKind::ServiceDefaults => ask.namespace_text(),
-        ConfigKind::ExportedServices | ConfigKind::Mesh | ConfigKind::ProxyDefaults => default.as_str(),
+    let namespace = match kind.has_namespace() {
+        true => ask.namespace_text(),
+        false => default.as_str(),
     };
     Ok(ConfigKey::new(kind, &ask.partition(), namespace, name))
 }

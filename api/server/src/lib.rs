@@ -15,6 +15,7 @@ mod ask;
 mod authority;
 mod blocking;
 mod catalog;
+mod chain;
 mod config;
 mod health;
 mod history;

@@ -4,7 +4,7 @@ use crate::blocking::MAX_WAITING;
 use crate::history::History;
 use crate::parts::Parts;
 use crate::refusal::Refusal;
-use crate::{agent, authority, catalog, config, health, peering, rotation, status};
+use crate::{agent, authority, catalog, chain, config, health, peering, rotation, status};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
@@ -60,6 +60,10 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/agent/metrics", get(status::agent_metrics))
         .route("/v1/catalog/services", get(catalog::services))
         .route("/v1/catalog/service/{name}", get(catalog::service))
+        .route(
+            "/v1/discovery-chain/{service}",
+            get(chain::read).post(chain::read_with),
+        )
         .route("/v1/health/service/{name}", get(health::service))
         .route("/v1/health/connect/{name}", get(health::connect))
         .route("/v1/config", put(config::write))

@@ -26,6 +26,7 @@ use tower::ServiceExt;
 
 mod agent;
 mod blocking;
+mod chain;
 mod config;
 mod errors;
 mod peers;

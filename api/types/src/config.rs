@@ -5,3 +5,4 @@ mod write;
 
 pub use read::config_entry_from_json;
 pub use write::{ConfigIndexes, config_entry_to_json};
+pub(crate) use write::{load_balancer, route, split, subset, weight};

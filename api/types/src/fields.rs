@@ -1,5 +1,6 @@
 //! Reads the fields of one object and remembers where it stands, so that every refusal has a path.
 
+use crate::duration::duration_ms;
 use peerway_model::config::{Meta, validate_meta};
 use peerway_model::name::{Namespace, Partition};
 use peerway_model::{Invalid, Tenancy};
@@ -141,6 +142,27 @@ impl<'a> Fields<'a> {
             _ => Err(Invalid::new(
                 self.at(key),
                 format!("is {}, expected a whole number from 0 to {most}", shown(value)),
+            )),
+        }
+    }
+
+    /// Takes a duration as Go writes it, in milliseconds; a number is one of nanoseconds, as Go's own JSON.
+    pub(crate) fn duration_ms(&mut self, key: &'static str) -> Result<Option<u64>, Invalid> {
+        let at = self.at(key);
+        let Some(value) = self.take(key) else {
+            return Ok(None);
+        };
+        let ms = match value {
+            Value::String(text) if text.is_empty() => return Ok(None),
+            Value::String(text) => duration_ms(text),
+            Value::Number(number) => number.as_u64().map(|nanos| nanos.div_ceil(1_000_000)),
+            _ => None,
+        };
+        match ms {
+            Some(ms) => Ok(Some(ms)),
+            None => Err(Invalid::new(
+                at,
+                format!("is {}, write a duration like 5s, 250ms or 1m30s", shown(value)),
             )),
         }
     }

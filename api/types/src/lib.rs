@@ -10,7 +10,9 @@
 pub mod agent;
 pub mod authority;
 pub mod catalog;
+pub mod chain;
 pub mod config;
+mod duration;
 mod fields;
 pub mod hcl;
 mod moment;

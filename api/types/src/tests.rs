@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 mod answers;
+mod chains;
 mod config;
 mod registration;
 
@@ -88,6 +89,26 @@ fn any_json() -> impl Strategy<Value = Value> {
         "protocol",
         "DestinationName",
         "LocalBindPort",
+        "Routes",
+        "Match",
+        "HTTP",
+        "Header",
+        "Exact",
+        "PathPrefix",
+        "Destination",
+        "RequestTimeout",
+        "Splits",
+        "Weight",
+        "Subsets",
+        "Filter",
+        "Failover",
+        "Targets",
+        "Service",
+        "Redirect",
+        "LoadBalancer",
+        "Policy",
+        "HashPolicies",
+        "Members",
     ];
     leaf.prop_recursive(6, 64, 6, move |inner| {
         prop_oneof![
@@ -106,7 +127,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn nothing_panics_and_what_is_taken_is_valid(mut value in any_json(), kind in 0_usize..6) {
+    fn nothing_panics_and_what_is_taken_is_valid(mut value in any_json(), kind in 0_usize..10) {
         if let (Some(object), Some(kind)) = (value.as_object_mut(), ConfigKind::ALL.get(kind)) {
             object.insert("Kind".to_owned(), json!(kind.as_str()));
         }

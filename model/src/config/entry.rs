@@ -1,8 +1,11 @@
 //! The kinds of config entries and what they have in common.
 
-use super::{ExportedServices, Mesh, ProxyDefaults, ServiceDefaults, ServiceIntentions};
+use super::{
+    ExportedServices, Mesh, ProxyDefaults, SamenessGroup, ServiceDefaults, ServiceIntentions,
+    ServiceResolver, ServiceRouter, ServiceSplitter,
+};
 use crate::Invalid;
-use crate::name::{Namespace, Partition};
+use crate::name::{Namespace, Partition, ServiceName};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -29,16 +32,28 @@ pub enum ConfigKind {
     ProxyDefaults,
     /// Defaults of one service.
     ServiceDefaults,
+    /// Partitions and peers that have the same services.
+    SamenessGroup,
+    /// Which instances a service is, and what stands in for them.
+    ServiceResolver,
+    /// Which requests for a service go where.
+    ServiceRouter,
+    /// Which share of the requests for a service goes where.
+    ServiceSplitter,
 }
 
 impl ConfigKind {
     /// All kinds, in the order in which help texts list them.
-    pub const ALL: [ConfigKind; 5] = [
+    pub const ALL: [ConfigKind; 9] = [
         ConfigKind::ExportedServices,
         ConfigKind::Mesh,
         ConfigKind::ProxyDefaults,
+        ConfigKind::SamenessGroup,
         ConfigKind::ServiceDefaults,
         ConfigKind::ServiceIntentions,
+        ConfigKind::ServiceResolver,
+        ConfigKind::ServiceRouter,
+        ConfigKind::ServiceSplitter,
     ];
 
     /// Consul's text.
@@ -49,6 +64,10 @@ impl ConfigKind {
             ConfigKind::Mesh => "mesh",
             ConfigKind::ProxyDefaults => "proxy-defaults",
             ConfigKind::ServiceDefaults => "service-defaults",
+            ConfigKind::SamenessGroup => "sameness-group",
+            ConfigKind::ServiceResolver => "service-resolver",
+            ConfigKind::ServiceRouter => "service-router",
+            ConfigKind::ServiceSplitter => "service-splitter",
         }
     }
 
@@ -67,6 +86,23 @@ impl ConfigKind {
                     ),
                 )
             })
+    }
+}
+
+impl ConfigKind {
+    /// Whether an entry of this kind belongs to a namespace; the others hold for a whole partition.
+    pub fn has_namespace(self) -> bool {
+        match self {
+            ConfigKind::ExportedServices
+            | ConfigKind::Mesh
+            | ConfigKind::ProxyDefaults
+            | ConfigKind::SamenessGroup => false,
+            ConfigKind::ServiceIntentions
+            | ConfigKind::ServiceDefaults
+            | ConfigKind::ServiceResolver
+            | ConfigKind::ServiceRouter
+            | ConfigKind::ServiceSplitter => true,
+        }
     }
 }
 
@@ -100,6 +136,16 @@ impl ConfigKey {
         }
     }
 
+    /// The key of an entry about one service.
+    pub fn of_service(
+        kind: ConfigKind,
+        partition: &Partition,
+        namespace: &Namespace,
+        name: &ServiceName,
+    ) -> Self {
+        ConfigKey::new(kind, partition, namespace.as_str(), name.as_str())
+    }
+
     /// The one entry of a kind that exists once a partition: `mesh/mesh`, `proxy-defaults/global`, `exported-services/PARTITION`.
     pub fn singleton(kind: ConfigKind, partition: &Partition) -> Self {
         let name = match kind {
@@ -124,6 +170,14 @@ pub enum ConfigEntry {
     ProxyDefaults(ProxyDefaults),
     /// Defaults of one service.
     ServiceDefaults(ServiceDefaults),
+    /// Partitions and peers that have the same services.
+    SamenessGroup(SamenessGroup),
+    /// Which instances a service is, and what stands in for them.
+    ServiceResolver(Box<ServiceResolver>),
+    /// Which requests for a service go where.
+    ServiceRouter(ServiceRouter),
+    /// Which share of the requests for a service goes where.
+    ServiceSplitter(ServiceSplitter),
 }
 
 impl ConfigEntry {
@@ -148,12 +202,28 @@ impl ConfigEntry {
                 namespace: entry.namespace.to_string(),
                 name: entry.name.to_string(),
             },
-            ConfigEntry::ServiceDefaults(entry) => ConfigKey::new(
-                ConfigKind::ServiceDefaults,
+            ConfigEntry::ServiceDefaults(entry) => {
+                let kind = ConfigKind::ServiceDefaults;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
+            ConfigEntry::SamenessGroup(entry) => ConfigKey::new(
+                ConfigKind::SamenessGroup,
                 &entry.partition,
-                entry.namespace.as_str(),
+                Namespace::default().as_str(),
                 entry.name.as_str(),
             ),
+            ConfigEntry::ServiceResolver(entry) => {
+                let kind = ConfigKind::ServiceResolver;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
+            ConfigEntry::ServiceRouter(entry) => {
+                let kind = ConfigKind::ServiceRouter;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
+            ConfigEntry::ServiceSplitter(entry) => {
+                let kind = ConfigKind::ServiceSplitter;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
         }
     }
 
@@ -165,6 +235,10 @@ impl ConfigEntry {
             ConfigEntry::Mesh(entry) => &entry.meta,
             ConfigEntry::ProxyDefaults(entry) => &entry.meta,
             ConfigEntry::ServiceDefaults(entry) => &entry.meta,
+            ConfigEntry::SamenessGroup(entry) => &entry.meta,
+            ConfigEntry::ServiceResolver(entry) => &entry.meta,
+            ConfigEntry::ServiceRouter(entry) => &entry.meta,
+            ConfigEntry::ServiceSplitter(entry) => &entry.meta,
         }
     }
 
@@ -175,6 +249,10 @@ impl ConfigEntry {
             ConfigEntry::ExportedServices(entry) => entry.validate(),
             ConfigEntry::ServiceIntentions(entry) => entry.validate(),
             ConfigEntry::ProxyDefaults(entry) => entry.validate(),
+            ConfigEntry::SamenessGroup(entry) => entry.validate(),
+            ConfigEntry::ServiceResolver(entry) => entry.validate(),
+            ConfigEntry::ServiceRouter(entry) => entry.validate(),
+            ConfigEntry::ServiceSplitter(entry) => entry.validate(),
             ConfigEntry::Mesh(_) | ConfigEntry::ServiceDefaults(_) => Ok(()),
         }
     }

@@ -66,11 +66,9 @@ pub(super) fn observe(snapshot: &Snapshot) -> Answers {
     for kind in ConfigKind::ALL {
         about(Topic::ConfigKind(kind), rows(snapshot.configs(kind)));
         for partition in partitions() {
-            let key = match kind {
-                ConfigKind::ServiceDefaults | ConfigKind::ServiceIntentions => {
-                    ConfigKey::new(kind, &partition, "default", "web")
-                }
-                _ => ConfigKey::singleton(kind, &partition),
+            let key = match kind.has_namespace() {
+                true => ConfigKey::new(kind, &partition, "default", "web"),
+                false => ConfigKey::singleton(kind, &partition),
             };
             about(Topic::Config(key.clone()), row(snapshot.config(&key)));
         }

@@ -1,5 +1,6 @@
 //! What writers, readers and storages may rely on.
 
+mod chain_rows;
 mod commits;
 mod feeds;
 mod fixtures;

@@ -19,7 +19,7 @@ async fn bodies_are_refused_with_the_path_of_the_field() {
         ("/v1/agent/service/register", json!([1]), "must be a JSON object"),
         (
             "/v1/config",
-            json!({"Kind": "service-router", "Name": "web"}),
+            json!({"Kind": "control-plane-request-limit", "Name": "web"}),
             "Kind: unknown config entry kind",
         ),
         (
@@ -130,8 +130,8 @@ async fn parameters_are_refused_by_name() {
             "peer: is not offered on /v1/agent/services",
         ),
         (
-            "/v1/config/service-router/web",
-            "Kind: unknown config entry kind \"service-router\"",
+            "/v1/config/control-plane-request-limit/web",
+            "Kind: unknown config entry kind \"control-plane-request-limit\"",
         ),
         ("/v1/peering/a_b", "name: \"a_b\" is not a valid peer name"),
         (

@@ -1,5 +1,8 @@
 //! From JSON to a validated config entry.
 
+mod resolver;
+mod routing;
+
 use crate::fields::{Fields, says_something};
 use crate::opaque::{ConfigOf, config_from};
 use crate::proxy::mesh_gateway_from;
@@ -31,6 +34,14 @@ pub fn config_entry_from_json(value: &Value, defaults: &Tenancy) -> Result<Confi
         ConfigKind::Mesh => ConfigEntry::Mesh(mesh(fields, defaults)?),
         ConfigKind::ProxyDefaults => ConfigEntry::ProxyDefaults(proxy_defaults(fields, defaults)?),
         ConfigKind::ServiceDefaults => ConfigEntry::ServiceDefaults(service_defaults(fields, defaults)?),
+        ConfigKind::SamenessGroup => ConfigEntry::SamenessGroup(routing::sameness_group(fields, defaults)?),
+        ConfigKind::ServiceResolver => {
+            ConfigEntry::ServiceResolver(Box::new(resolver::service_resolver(fields, defaults)?))
+        }
+        ConfigKind::ServiceRouter => ConfigEntry::ServiceRouter(routing::service_router(fields, defaults)?),
+        ConfigKind::ServiceSplitter => {
+            ConfigEntry::ServiceSplitter(routing::service_splitter(fields, defaults)?)
+        }
     };
     entry.validate()?;
     Ok(entry)

@@ -1,5 +1,11 @@
 //! From a config entry to JSON.
 
+mod resolver;
+mod routing;
+
+pub(crate) use resolver::{load_balancer, subset};
+pub(crate) use routing::{route, split, weight};
+
 use crate::opaque::opaque_map_to_json;
 use crate::proxy::MeshGatewayJson;
 use peerway_model::config::{Action, ConfigEntry, Consumer, Meta, Pattern, ServiceIntentions, Source};
@@ -25,10 +31,7 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
     out.insert("Name".to_owned(), json!(key.name));
     if !key.partition.is_default() || key.namespace != Namespace::default().as_str() {
         out.insert("Partition".to_owned(), json!(key.partition.as_str()));
-        if matches!(
-            entry,
-            ConfigEntry::ServiceIntentions(_) | ConfigEntry::ServiceDefaults(_)
-        ) {
+        if entry.kind().has_namespace() {
             out.insert("Namespace".to_owned(), json!(key.namespace));
         }
     }
@@ -67,6 +70,14 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
                 "MeshGateway".to_owned(),
                 json!(MeshGatewayJson::from(entry.mesh_gateway)),
             );
+        }
+        ConfigEntry::SamenessGroup(entry) => routing::sameness_group(&mut out, entry),
+        ConfigEntry::ServiceResolver(entry) => resolver::service_resolver(&mut out, entry),
+        ConfigEntry::ServiceRouter(entry) => {
+            out.insert("Routes".to_owned(), entry.routes.iter().map(route).collect());
+        }
+        ConfigEntry::ServiceSplitter(entry) => {
+            out.insert("Splits".to_owned(), entry.splits.iter().map(split).collect());
         }
     }
     meta(&mut out, entry.meta());

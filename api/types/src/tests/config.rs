@@ -122,7 +122,7 @@ fn refusals_name_the_field_and_the_problem() {
     };
     let cases = [
         (
-            json!({"Kind": "service-router", "Name": "web"}),
+            json!({"Kind": "control-plane-request-limit", "Name": "web"}),
             "Kind: unknown config entry kind",
         ),
         (json!({"Name": "web"}), "Kind: is required"),

@@ -1,5 +1,10 @@
 //! Twins of the config entries.
 
+mod chain;
+mod resolver;
+
+use self::chain::{GroupRecord, RouterRecord, SplitterRecord};
+use self::resolver::ResolverRecord;
 use super::opaque::{ConfigMap, give_back, keep};
 use super::text::{Text, text};
 use peerway_model::config::{
@@ -19,6 +24,10 @@ pub(super) enum ConfigRecord {
     Mesh(MeshRecord),
     ProxyDefaults(ProxyDefaultsRecord),
     ServiceDefaults(ServiceDefaultsRecord),
+    SamenessGroup(GroupRecord),
+    ServiceResolver(Box<ResolverRecord>),
+    ServiceRouter(RouterRecord),
+    ServiceSplitter(SplitterRecord),
 }
 
 impl From<&ConfigEntry> for ConfigRecord {
@@ -29,6 +38,10 @@ impl From<&ConfigEntry> for ConfigRecord {
             ConfigEntry::Mesh(entry) => ConfigRecord::Mesh(entry.into()),
             ConfigEntry::ProxyDefaults(entry) => ConfigRecord::ProxyDefaults(entry.into()),
             ConfigEntry::ServiceDefaults(entry) => ConfigRecord::ServiceDefaults(entry.into()),
+            ConfigEntry::SamenessGroup(entry) => ConfigRecord::SamenessGroup(entry.into()),
+            ConfigEntry::ServiceResolver(entry) => ConfigRecord::ServiceResolver(Box::new((&**entry).into())),
+            ConfigEntry::ServiceRouter(entry) => ConfigRecord::ServiceRouter(entry.into()),
+            ConfigEntry::ServiceSplitter(entry) => ConfigRecord::ServiceSplitter(entry.into()),
         }
     }
 }
@@ -41,6 +54,10 @@ impl From<ConfigRecord> for ConfigEntry {
             ConfigRecord::Mesh(record) => ConfigEntry::Mesh(record.into()),
             ConfigRecord::ProxyDefaults(record) => ConfigEntry::ProxyDefaults(record.into()),
             ConfigRecord::ServiceDefaults(record) => ConfigEntry::ServiceDefaults(record.into()),
+            ConfigRecord::SamenessGroup(record) => ConfigEntry::SamenessGroup(record.into()),
+            ConfigRecord::ServiceResolver(record) => ConfigEntry::ServiceResolver(Box::new((*record).into())),
+            ConfigRecord::ServiceRouter(record) => ConfigEntry::ServiceRouter(record.into()),
+            ConfigRecord::ServiceSplitter(record) => ConfigEntry::ServiceSplitter(record.into()),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Values that are kept as one text, and checked when they are read back.
 
 use peerway_model::config::{Action, Pattern, Protocol};
+use peerway_model::filter::Filter;
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
-    CheckId, CheckStatus, Datacenter, InstanceId, Namespace, NodeName, Partition, PeerName, PeeringRole,
-    PeeringState, Secret, ServiceKind, ServiceName, TrustDomain,
+    CheckId, CheckStatus, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition, PeerName,
+    PeeringRole, PeeringState, Regular, Secret, ServiceKind, ServiceName, SubsetName, TrustDomain,
 };
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
@@ -54,12 +55,15 @@ macro_rules! names {
 names!(
     CheckId,
     Datacenter,
+    GroupName,
     InstanceId,
     Namespace,
     NodeName,
     Partition,
     PeerName,
+    Regular,
     ServiceName,
+    SubsetName,
     TrustDomain
 );
 
@@ -107,6 +111,16 @@ impl Textual for Secret {
 
     fn of_text(text: &str) -> Result<Self, String> {
         Ok(Secret::new(text))
+    }
+}
+
+impl Textual for Filter {
+    fn text(&self) -> Cow<'_, str> {
+        self.as_str().into()
+    }
+
+    fn of_text(text: &str) -> Result<Self, String> {
+        Filter::parse(text).map_err(|invalid| invalid.to_string())
     }
 }
 

@@ -40,14 +40,14 @@ named!(
 );
 
 /// Any text, control characters and quotes included.
-fn any_text() -> impl Strategy<Value = String> {
+pub(super) fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => vec(any::<char>(), 0..6).prop_map(|chars| chars.into_iter().collect()),
         1 => select(vec!["", "null", "*", "\"", "\\", "\u{0}", "t", "n1"]).prop_map(str::to_owned),
     ]
 }
 
-fn pairs() -> impl Strategy<Value = BTreeMap<String, String>> {
+pub(super) fn pairs() -> impl Strategy<Value = BTreeMap<String, String>> {
     btree_map(any_text(), any_text(), 0..3)
 }
 
@@ -260,6 +260,7 @@ fn entry() -> impl Strategy<Value = ConfigEntry> {
         exports().prop_map(ConfigEntry::ExportedServices),
         intentions().prop_map(ConfigEntry::ServiceIntentions),
         settings(),
+        super::chain_rows::entry(),
     ]
 }
 
