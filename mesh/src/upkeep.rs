@@ -135,6 +135,11 @@ impl Mesh {
         self.settle(dirty)
     }
 
+    /// The revision of the snapshot that it is at.
+    pub fn revision(&self) -> u64 {
+        self.snapshot.revision()
+    }
+
     /// The view of a watched proxy.
     pub fn view(&self, proxy: &InstanceKey) -> Option<Arc<View>> {
         self.proxies.get(proxy)?.view.clone()

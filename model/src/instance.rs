@@ -48,6 +48,14 @@ impl ServiceKind {
         }
     }
 
+    /// Whether an Envoy runs it.
+    pub fn is_proxy(self) -> bool {
+        match self {
+            ServiceKind::ConnectProxy | ServiceKind::MeshGateway => true,
+            ServiceKind::Typical => false,
+        }
+    }
+
     /// The kind of this text, or `None` when Peerway does not offer it.
     pub fn parse(text: &str) -> Option<Self> {
         [

@@ -16,6 +16,7 @@ pub mod key;
 pub mod name;
 pub mod peering;
 pub mod regular;
+pub mod receipt;
 pub mod rotation;
 pub mod secret;
 pub mod sni;
@@ -34,6 +35,9 @@ pub use name::{
 };
 pub use peering::{Peering, PeeringRole, PeeringSecrets, PeeringState, StreamStatus, TrustBundle};
 pub use regular::Regular;
+pub use receipt::{
+    LastRefusal, PeerReceipt, ProxyConnection, ProxyReceipt, ProxyReport, Receipt, ReceiptState, RefusedResource,
+};
 pub use rotation::{Missing, RootKey, Rotation, RotationPhase, RotationStatus, Witness, WitnessKind};
 pub use secret::Secret;
 pub use spiffe::{SpiffeId, TrustDomain};

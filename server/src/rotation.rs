@@ -3,7 +3,7 @@
 
 use peerway_certs::Witnesses;
 use peerway_model::{
-    CaRoot, CaRoots, Instance, InstanceKey, Peering, PeeringRole, Rotation, ServiceKind, Witness, WitnessKind,
+    CaRoot, CaRoots, InstanceKey, Peering, PeeringRole, Rotation, Witness, WitnessKind,
 };
 use peerway_peering_link::Link;
 use peerway_state::Snapshot;
@@ -46,7 +46,7 @@ impl Everybody {
             connected.entry(trust.proxy.clone()).or_default().push(trust);
         }
         let mut witnesses = Vec::new();
-        for instance in snapshot.local_instances().filter(|instance| is_proxy(instance)) {
+        for instance in snapshot.local_instances().filter(|instance| instance.kind.is_proxy()) {
             let streams = connected.remove(&instance.key).unwrap_or_default();
             if streams.is_empty() {
                 let away = "is not connected: start it, or deregister it if it is gone".to_owned();
@@ -91,13 +91,6 @@ impl Everybody {
                 PeeringRole::Dialer => ACCEPTOR_LOSES,
             },
         }
-    }
-}
-
-fn is_proxy(instance: &Instance) -> bool {
-    match instance.kind {
-        ServiceKind::ConnectProxy | ServiceKind::MeshGateway => true,
-        ServiceKind::Typical => false,
     }
 }
 

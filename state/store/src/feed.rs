@@ -88,7 +88,6 @@ pub enum FeedEvent {
 pub struct Feed {
     published: Arc<Published>,
     receiver: broadcast::Receiver<Change>,
-    /// The newest revision that an event was about.
     told: Revision,
 }
 
@@ -100,10 +99,12 @@ impl Reader {
 
     /// A feed of everything that is committed from now on. Take the feed first, then a snapshot, and nothing is missed.
     pub fn feed(&self) -> Feed {
+        let receiver = self.published.subscribe();
         Feed {
             published: self.published.clone(),
-            receiver: self.published.subscribe(),
-            told: 0,
+            receiver,
+            // Everything up to here was published before, so no event will tell of it.
+            told: self.published.snapshot.load().revision(),
         }
     }
 
@@ -147,10 +148,7 @@ impl Feed {
     /// The next event; events that wait already are merged into one. Cancel-safe.
     pub async fn next(&mut self) -> FeedEvent {
         let first = match self.receiver.recv().await {
-            Ok(change) => {
-                self.told = change.revision;
-                change.topics
-            }
+            Ok(change) => self.hear(change),
             Err(broadcast::error::RecvError::Lagged(_)) => return self.reload(),
             Err(broadcast::error::RecvError::Closed) => return FeedEvent::Closed,
         };
@@ -158,10 +156,9 @@ impl Feed {
         // Bounded, so that a writer that never pauses cannot keep the reader here.
         for _ in 0..FEED_COMMITS {
             match self.receiver.try_recv() {
-                Ok(more) => {
-                    self.told = more.revision;
-                    merged.get_or_insert_with(|| (*first).clone()).merge(&more.topics);
-                }
+                Ok(more) => merged
+                    .get_or_insert_with(|| (*first).clone())
+                    .merge(&self.hear(more)),
                 Err(broadcast::error::TryRecvError::Lagged(_)) => return self.reload(),
                 Err(_) => break,
             }
@@ -169,19 +166,26 @@ impl Feed {
         FeedEvent::Changed(merged.map_or(first, Arc::new))
     }
 
-    /// The newest revision that [`FeedEvent::Changed`] was about; 0 before the first. The snapshot may be newer, and
-    /// what changed in between is still to be told.
-    pub fn told(&self) -> Revision {
-        self.told
-    }
-
     /// The newest snapshot; at least as new as the last event.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.published.snapshot.load_full()
     }
 
+    /// The newest revision of which everything was told: by the events so far, or by being there before the feed was.
+    /// Grows with [`Feed::next`] only, so what the snapshot shows may be newer, and then an event of it is to come.
+    pub fn told(&self) -> Revision {
+        self.told
+    }
+
+    /// A commit may be in the snapshot that the feed began with and be told all the same.
+    fn hear(&mut self, change: Change) -> Arc<ChangeSet> {
+        self.told = self.told.max(change.revision);
+        change.topics
+    }
+
     fn reload(&mut self) -> FeedEvent {
         self.receiver = self.receiver.resubscribe();
+        self.told = self.told.max(self.published.snapshot.load().revision());
         FeedEvent::Reload
     }
 }

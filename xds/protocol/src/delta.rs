@@ -221,6 +221,47 @@ impl<R: Versioned> DeltaStream<R> {
         })
     }
 
+    /// The number of the newest holding, counted from 1 with each [`Self::set_holding`]; 0 before the first.
+    #[must_use]
+    pub fn holding_number(&self) -> u64 {
+        self.seq
+    }
+
+    /// The number of the newest holding for all of which the client has answered, by taking or by refusing it: its
+    /// resources, those that they led the client to ask for, and the removals. 0 as long as there is none. What was
+    /// overtaken by a newer holding before it was sent counts as answered with that one. Goes back while the client
+    /// waits for something that it has just asked for.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        let Some(holding) = &self.holding else { return 0 };
+        // Nothing leads to these kinds: every client asks for them, if not at once.
+        let unasked = |kind: Kind| kind.is_wildcard_capable() && holding.len(kind) > 0;
+        let marks = self.tracks.iter().filter_map(|track| match track.opened {
+            true => Some(track.made.min(track.done)),
+            false => unasked(track.kind).then_some(0),
+        });
+        marks.min().unwrap_or(self.seq)
+    }
+
+    /// What the client refuses and would be sent if it did not, with its reasons. Costs a look at every name that
+    /// the stream knows.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(Kind, R, Nack)> {
+        let Some(holding) = &self.holding else {
+            return Vec::new();
+        };
+        let of = |track: &Track<R>| -> Vec<(Kind, R, Nack)> {
+            let refused = track.refusals().filter_map(|(name, version, reason)| {
+                let wanted = holding
+                    .get(track.kind, name)
+                    .filter(|wanted| wanted.version() == version);
+                Some((track.kind, wanted?.clone(), reason.clone()))
+            });
+            refused.collect()
+        };
+        self.tracks.iter().flat_map(of).collect()
+    }
+
     /// Holds the request to the limits.
     fn check(&self, request: &DeltaRequest) -> Result<(), ProtocolError> {
         let kind = request.kind;

@@ -359,6 +359,14 @@ impl<R: Versioned> Track<R> {
         self.done = self.done.max(sent.done.unwrap_or(0));
     }
 
+    /// Name, version and reason of what the client refuses, in order of name.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = (&str, &str, &Nack)> {
+        self.entries.iter().filter_map(|(name, entry)| {
+            let (version, reason) = entry.refused.as_deref()?;
+            Some((&**name, &**version, reason))
+        })
+    }
+
     /// Where this kind stands, for people.
     pub(crate) fn status(&self) -> KindStatus {
         let mut status = KindStatus {

@@ -1,9 +1,10 @@
 //! Encoded resources, shared by all proxies that need them.
 
 use crate::metrics;
-use crate::piece::Piece;
+use crate::piece::{Encoded, Piece};
 use peerway_mesh::Fragment;
-use peerway_xds_translate::{Dialect, Resource, translate};
+use peerway_state::Revision;
+use peerway_xds_translate::{Dialect, translate};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -23,28 +24,29 @@ pub(crate) struct Cache {
 
 struct Entry {
     _fragment: Weak<Fragment>,
-    resource: Weak<Resource>,
+    resource: Weak<Encoded>,
 }
 
 impl Cache {
-    /// The resource of `fragment`, encoded now if nobody holds it.
-    pub(crate) fn piece(&mut self, fragment: &Arc<Fragment>, dialect: Dialect) -> Piece {
+    /// The resource of `fragment`, encoded now if nobody holds it; then its content came with the revision `since`
+    /// or a later one.
+    pub(crate) fn piece(&mut self, fragment: &Arc<Fragment>, dialect: Dialect, since: Revision) -> Piece {
         let key = (Arc::as_ptr(fragment).addr(), dialect);
         if let Some(resource) = self.entries.get(&key).and_then(|entry| entry.resource.upgrade()) {
             return Piece(resource);
         }
         metrics::ENCODES.inc();
-        let resource = Arc::new(translate(fragment, dialect));
+        let piece = Piece::new(translate(fragment, dialect), since);
         let entry = Entry {
             _fragment: Arc::downgrade(fragment),
-            resource: Arc::downgrade(&resource),
+            resource: Arc::downgrade(&piece.0),
         };
         self.entries.insert(key, entry);
         if self.entries.len() > self.clean_at.max(CLEAN_FROM) {
             self.entries.retain(|_, entry| entry.resource.strong_count() > 0);
             self.clean_at = self.entries.len() * 2;
         }
-        Piece(resource)
+        piece
     }
 }
 
@@ -64,17 +66,18 @@ mod tests {
     fn a_fragment_is_encoded_once_while_it_is_held() {
         let mut cache = Cache::default();
         let shared = fragment("a");
-        let first = cache.piece(&shared, Dialect::From1_36);
-        let again = cache.piece(&Arc::clone(&shared), Dialect::From1_36);
+        let first = cache.piece(&shared, Dialect::From1_36, 1);
+        let again = cache.piece(&Arc::clone(&shared), Dialect::From1_36, 2);
         assert!(Arc::ptr_eq(&first.0, &again.0));
-        assert_eq!(cache.piece(&fragment("b"), Dialect::From1_36).0.name, "b");
+        assert_eq!(again.since(), 1, "the content is as old as it was");
+        assert_eq!(cache.piece(&fragment("b"), Dialect::From1_36, 3).0.name, "b");
     }
 
     #[test]
     fn what_nobody_holds_is_forgotten() {
         let mut cache = Cache::default();
         for number in 0..10 * CLEAN_FROM {
-            cache.piece(&fragment(&number.to_string()), Dialect::From1_36);
+            cache.piece(&fragment(&number.to_string()), Dialect::From1_36, 0);
         }
         assert!(cache.entries.len() <= CLEAN_FROM + 1);
     }

@@ -119,7 +119,6 @@ mod tests {
     use peerway_mesh::{Endpoints, Fragment};
     use peerway_xds_protocol::Kind;
     use peerway_xds_translate::{Dialect, translate};
-    use std::sync::Arc;
 
     #[test]
     fn a_framed_response_is_what_prost_reads() {
@@ -128,7 +127,7 @@ mod tests {
                 cluster: name.to_owned(),
                 members: Vec::new(),
             });
-            Piece(Arc::new(translate(&fragment, Dialect::From1_36)))
+            Piece::new(translate(&fragment, Dialect::From1_36), 0)
         });
         let framed = frame(&DeltaResponse {
             kind: Kind::Endpoints,

@@ -7,6 +7,7 @@
 //! - `service`, `codec`: gRPC in and out.
 //! - `pump`, `cache`: from the store to what each proxy should hold.
 //! - `stream`, `node`, `piece`: one Envoy.
+//! - `receipt`: which changes a proxy has answered for.
 //! - `status`, `metrics`, `limits`: for people.
 
 mod cache;
@@ -17,6 +18,7 @@ mod node;
 pub mod parts;
 mod piece;
 mod pump;
+mod receipt;
 mod secrets;
 mod service;
 mod status;
@@ -28,9 +30,11 @@ pub use service::Service;
 pub use status::{LastNack, ProxyStatus};
 pub use trust::ProxyTrust;
 
-use peerway_model::{CaRoot, NodeName};
+use peerway_model::{CaRoot, InstanceKey, NodeName, ProxyReceipt, ReceiptState};
 use peerway_runtime::{SharedClock, Tasks};
+use peerway_state::Revision;
 use peerway_store::Reader;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -56,6 +60,7 @@ pub struct Gate {
 
 /// What streams share.
 struct Shared {
+    reader: Reader,
     pump: pump::Pump,
     secrets: Arc<dyn SecretSource>,
     tasks: Tasks,
@@ -83,6 +88,7 @@ impl Gate {
         } = parts;
         let pump = pump::start(&reader, &tasks, Arc::clone(&clock));
         let shared = Shared {
+            reader,
             pump,
             secrets,
             tasks,
@@ -106,7 +112,39 @@ impl Gate {
     /// Every proxy that is connected, by key; one that has several streams open is listed for each. Costs a copy of
     /// every name that the streams know.
     pub fn statuses(&self) -> Vec<ProxyStatus> {
-        self.shared.sessions.all()
+        self.shared.sessions.all(self.shared.pump.published())
+    }
+
+    /// What has become of the change with this revision at every registered proxy, by key; one that has several
+    /// streams open is listed for each. Costs a look at every stream, and at every name that one with a refusal
+    /// knows.
+    pub fn receipts(&self, change: Revision) -> Vec<ProxyReceipt> {
+        // First of all: a stream that is then found to have what was published for it is as far as this.
+        let published = self.shared.pump.published();
+        let mut streams: HashMap<InstanceKey, Vec<Arc<status::Session>>> = HashMap::new();
+        for session in self.shared.sessions.streams() {
+            streams.entry(session.caller.proxy.clone()).or_default().push(session);
+        }
+        let snapshot = self.shared.reader.snapshot();
+        let mut receipts = Vec::new();
+        for instance in snapshot.local_instances().filter(|instance| instance.kind.is_proxy()) {
+            match streams.get(&instance.key) {
+                Some(sessions) => {
+                    let of_each = sessions.iter();
+                    receipts.extend(of_each.map(|session| session.receipt(instance.kind, change, published)));
+                }
+                None => receipts.push(ProxyReceipt {
+                    proxy: instance.key.clone(),
+                    kind: instance.kind,
+                    state: ReceiptState::Disconnected,
+                    reason: "is not connected: it gets everything once it is".to_owned(),
+                    revision: None,
+                    touched: None,
+                    refused: Vec::new(),
+                }),
+            }
+        }
+        receipts
     }
 
     /// What every connected proxy has taken of a change from the root `old` to `new`, by key; one that has several

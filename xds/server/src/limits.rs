@@ -20,5 +20,9 @@ pub const WATCH_QUEUE: usize = 1024;
 pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Proxies that are published to before streams get a turn to send.
 pub const PUBLISH_BATCH: usize = 64;
+/// Publications that a proxy has not answered for and that are told apart; more are answered together.
+pub const MAX_UNANSWERED: usize = 16;
+/// Resources that a proxy refuses and that a receipt or a report names; more are left out.
+pub const MAX_REFUSALS_SHOWN: usize = 16;
 /// Resources of a refused response that are kept for the status; more are left out.
 pub const MAX_NACK_RESOURCES: usize = 16;

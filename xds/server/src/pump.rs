@@ -9,11 +9,13 @@ use crate::piece::Piece;
 use peerway_mesh::{Changed, Mesh, View};
 use peerway_model::{InstanceKey, SpiffeId};
 use peerway_runtime::{SharedClock, Tasks};
+use peerway_state::Revision;
 use peerway_store::{Feed, FeedEvent, Reader};
 use peerway_xds_protocol::{Holding, HoldingBuilder};
 use peerway_xds_translate::Dialect;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -24,6 +26,14 @@ pub(crate) struct Published {
     pub(crate) identity: SpiffeId,
     /// Everything but the leaf.
     pub(crate) holding: Holding<Piece>,
+    /// The revision of the one before; 0 when it is the first.
+    pub(crate) before: Revision,
+    /// It came with a revision after this one.
+    pub(crate) after: Revision,
+    /// It has everything up to this revision.
+    pub(crate) revision: Revision,
+    /// It has nothing newer than this revision.
+    pub(crate) shows: Revision,
     /// When it was published, on the monotonic clock.
     pub(crate) at: Duration,
 }
@@ -34,6 +44,7 @@ pub(crate) type Publication = watch::Receiver<Option<Arc<Published>>>;
 /// The streams' end of the pump.
 pub(crate) struct Pump {
     watches: mpsc::Sender<Watch>,
+    published: Arc<AtomicU64>,
 }
 
 struct Watch {
@@ -56,6 +67,11 @@ impl Pump {
             .ok()?;
         publication.await.ok()
     }
+
+    /// Whatever changed for a proxy up to this revision was published before.
+    pub(crate) fn published(&self) -> Revision {
+        self.published.load(Ordering::Acquire)
+    }
 }
 
 /// The task that owns the mesh. All work on it is done in one place, so it needs no lock.
@@ -65,6 +81,8 @@ struct Worker {
     cache: Cache,
     clock: SharedClock,
     proxies: HashMap<InstanceKey, Proxy>,
+    /// See [`Pump::published`].
+    published: Arc<AtomicU64>,
 }
 
 /// A proxy that somebody follows, in each dialect that was asked for.
@@ -77,6 +95,7 @@ struct Proxy {
 pub(crate) fn start(reader: &Reader, tasks: &Tasks, clock: SharedClock) -> Pump {
     let (watches, queue) = mpsc::channel(WATCH_QUEUE);
     let worker = Worker::new(reader, clock);
+    let published = Arc::clone(&worker.published);
     let drain = tasks.watch();
     tasks.spawn("xds-pump", async move {
         tokio::select! {
@@ -84,7 +103,7 @@ pub(crate) fn start(reader: &Reader, tasks: &Tasks, clock: SharedClock) -> Pump 
             result = worker.run(queue) => result,
         }
     });
-    Pump { watches }
+    Pump { watches, published }
 }
 
 impl Worker {
@@ -94,6 +113,7 @@ impl Worker {
         let mesh = Mesh::new(reader.snapshot());
         Worker {
             mesh,
+            published: Arc::new(AtomicU64::new(feed.told())),
             feed,
             cache: Cache::default(),
             clock,
@@ -119,6 +139,8 @@ impl Worker {
                         FeedEvent::Closed => return Err("the store has stopped"),
                     };
                     self.publish(changed).await;
+                    // After it, so that whoever sees the number sees what was published.
+                    self.published.store(self.feed.told(), Ordering::Release);
                 }
                 _ = sweep.tick() => self.sweep(),
             }
@@ -150,11 +172,19 @@ impl Worker {
         let publication = match known {
             Some((_, channel)) => channel.subscribe(),
             None => {
-                let at = self.clock.monotonic();
+                let told = self.published.load(Ordering::Relaxed);
+                let round = Round {
+                    at: self.clock.monotonic(),
+                    after: told,
+                    revision: told,
+                    shows: self.mesh.revision(),
+                    // The view may have been like this for long.
+                    since: 0,
+                };
                 let first = entry
                     .view
                     .as_ref()
-                    .map(|view| compose(&mut self.cache, view, dialect, None, at));
+                    .map(|view| compose(&mut self.cache, view, dialect, None, &round));
                 let (channel, publication) = watch::channel(first);
                 entry.channels.push((dialect, channel));
                 publication
@@ -165,8 +195,15 @@ impl Worker {
     }
 
     async fn publish(&mut self, changed: Vec<Changed>) {
-        // What changed is as old as the event, however long the crowd before it takes.
-        let at = self.clock.monotonic();
+        let after = self.published.load(Ordering::Relaxed);
+        let round = Round {
+            // What changed is as old as the event, however long the crowd before it takes.
+            at: self.clock.monotonic(),
+            after,
+            revision: self.feed.told(),
+            shows: self.mesh.revision(),
+            since: after.saturating_add(1),
+        };
         for (number, (key, view)) in changed.into_iter().enumerate() {
             if number % PUBLISH_BATCH == PUBLISH_BATCH - 1 {
                 tokio::task::yield_now().await;
@@ -177,7 +214,7 @@ impl Worker {
             for (dialect, channel) in &proxy.channels {
                 let next = view.as_ref().map(|view| {
                     let before = channel.borrow().clone();
-                    compose(&mut self.cache, view, *dialect, before.as_deref(), at)
+                    compose(&mut self.cache, view, *dialect, before.as_deref(), &round)
                 });
                 channel.send_replace(next);
             }
@@ -199,17 +236,31 @@ impl Worker {
     }
 }
 
+/// One look at the state, which finds out what changed.
+struct Round {
+    /// When, on the monotonic clock.
+    at: Duration,
+    /// As in [`Published`].
+    after: Revision,
+    /// As in [`Published`].
+    revision: Revision,
+    /// As in [`Published`].
+    shows: Revision,
+    /// What is encoded in it came with this revision or a later one; 0 when that is not known.
+    since: Revision,
+}
+
 /// What a proxy with this view should hold; lists that did not change are those of `before`.
 fn compose(
     cache: &mut Cache,
     view: &View,
     dialect: Dialect,
     before: Option<&Published>,
-    at: Duration,
+    round: &Round,
 ) -> Arc<Published> {
     let mut builder: HoldingBuilder<Piece> = Holding::builder();
     for fragment in &view.fragments {
-        let piece = cache.piece(fragment, dialect);
+        let piece = cache.piece(fragment, dialect, round.since);
         builder.insert(piece.kind(), piece);
     }
     let mut holding = builder.build();
@@ -218,7 +269,11 @@ fn compose(
     }
     Arc::new(Published {
         identity: view.identity.clone(),
+        before: before.map_or(0, |before| before.revision),
         holding,
-        at,
+        after: round.after,
+        revision: round.revision,
+        shows: round.shows,
+        at: round.at,
     })
 }

@@ -4,13 +4,16 @@ use crate::limits::MAX_NACK_RESOURCES;
 use crate::metrics;
 use crate::node::Caller;
 use crate::piece::Piece;
+use crate::pump::Publication;
+use crate::receipt::{self, Progress, Standing};
 use crate::trust::{self, ProxyTrust};
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use peerway_model::{CaRoot, InstanceKey, SpiffeId};
+use peerway_model::{CaRoot, InstanceKey, ProxyReceipt, RefusedResource, ServiceKind, SpiffeId};
 use peerway_runtime::UnixMillis;
+use peerway_state::Revision;
 use peerway_xds_protocol::{DeltaStream, Event, Kind, Nack, StreamStatus};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -37,6 +40,10 @@ pub struct ProxyStatus {
     pub change_to_ack: Option<Duration>,
     /// Whether the proxy has answered for everything that it should hold.
     pub settled: bool,
+    /// It has answered for everything up to this revision; `None` while it has not answered for anything.
+    pub revision: Option<Revision>,
+    /// What it refuses, at most [`MAX_REFUSALS_SHOWN`](crate::limits::MAX_REFUSALS_SHOWN).
+    pub refused: Vec<RefusedResource>,
     /// Subscriptions, accepted versions and refused ones.
     pub stream: StreamStatus,
 }
@@ -65,6 +72,8 @@ pub(crate) struct Sessions {
 pub(crate) struct Session {
     pub(crate) caller: Caller,
     since: UnixMillis,
+    /// What the stream follows, from when on it does.
+    publication: OnceLock<Publication>,
     /// Locked for moments only, by the stream's task and by whoever asks for the status.
     pub(crate) live: Mutex<Live>,
 }
@@ -72,6 +81,7 @@ pub(crate) struct Session {
 pub(crate) struct Live {
     pub(crate) protocol: DeltaStream<Piece>,
     identity: Option<SpiffeId>,
+    pub(crate) progress: Progress,
     /// The root of the leaf in the protocol's holding.
     pub(crate) leaf_root: Option<String>,
     pushes: u64,
@@ -100,6 +110,7 @@ impl Sessions {
         let live = Live {
             protocol,
             identity: None,
+            progress: Progress::default(),
             leaf_root: None,
             pushes: 0,
             acks: 0,
@@ -111,6 +122,7 @@ impl Sessions {
         let session = Arc::new(Session {
             caller,
             since,
+            publication: OnceLock::new(),
             live: Mutex::new(live),
         });
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -122,17 +134,22 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn all(&self) -> Vec<ProxyStatus> {
-        // Copied first: no part of the table stays locked while statuses are put together.
-        let sessions: Vec<Arc<Session>> = self.open.iter().map(|entry| Arc::clone(entry.value())).collect();
-        let mut all: Vec<ProxyStatus> = sessions.iter().map(|session| session.status()).collect();
+    /// Every stream, in no order. Copied: no part of the table stays locked while they are looked at.
+    pub(crate) fn streams(&self) -> Vec<Arc<Session>> {
+        self.open.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// Every stream, given what the pump has published.
+    pub(crate) fn all(&self, published: Revision) -> Vec<ProxyStatus> {
+        let sessions = self.streams();
+        let mut all: Vec<ProxyStatus> = sessions.iter().map(|session| session.status(published)).collect();
         all.sort_by(|a, b| (&a.proxy, a.connected_since).cmp(&(&b.proxy, b.connected_since)));
         all
     }
 
     pub(crate) fn trusts(&self, old: &CaRoot, new: &CaRoot) -> Vec<ProxyTrust> {
-        let sessions: Vec<Arc<Session>> = self.open.iter().map(|entry| Arc::clone(entry.value())).collect();
-        let mut all: Vec<ProxyTrust> = sessions
+        let mut all: Vec<ProxyTrust> = self
+            .streams()
             .iter()
             .map(|session| {
                 let live = session.live.lock();
@@ -157,8 +174,37 @@ impl Drop for Listed<'_> {
 }
 
 impl Session {
-    fn status(&self) -> ProxyStatus {
-        let live = self.live.lock();
+    /// Says what the stream follows.
+    pub(crate) fn follows(&self, publication: &Publication) {
+        let _ = self.publication.set(publication.clone());
+    }
+
+    /// Looks at the stream, given what the pump has published.
+    fn look<T>(&self, published: Revision, see: impl FnOnce(&Live, &Standing<'_>) -> T) -> T {
+        let newest = self.publication.get().and_then(|newest| newest.borrow().clone());
+        let mut live = self.live.lock();
+        live.progress.reach(newest.as_ref(), published);
+        let standing = Standing {
+            progress: &live.progress,
+            protocol: &live.protocol,
+            has_leaf: live.leaf_root.is_some(),
+            refuses: live.nacks > 0,
+        };
+        see(&live, &standing)
+    }
+
+    /// What has become of a change at the proxy, which is of this kind.
+    pub(crate) fn receipt(&self, kind: ServiceKind, change: Revision, published: Revision) -> ProxyReceipt {
+        self.look(published, |_, standing| {
+            standing.receipt(&self.caller.proxy, kind, change)
+        })
+    }
+
+    fn status(&self, published: Revision) -> ProxyStatus {
+        self.look(published, |live, standing| self.shown(live, standing))
+    }
+
+    fn shown(&self, live: &Live, standing: &Standing<'_>) -> ProxyStatus {
         ProxyStatus {
             proxy: self.caller.proxy.clone(),
             identity: live.identity.clone(),
@@ -170,6 +216,8 @@ impl Session {
             last_nack: live.last_nack.clone(),
             change_to_ack: live.change_to_ack,
             settled: live.protocol.is_settled(),
+            revision: standing.revision(),
+            refused: receipt::refused(&live.protocol, Revision::MAX),
             stream: live.protocol.status(),
         }
     }
@@ -239,6 +287,7 @@ impl Live {
 
     /// Stops the clock of a change when everything is answered for at `now`.
     pub(crate) fn settle(&mut self, now: Duration) {
+        self.progress.answered(self.protocol.answered());
         if self.pending.is_none() || !self.protocol.is_settled() {
             return;
         }

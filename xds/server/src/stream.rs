@@ -64,6 +64,7 @@ async fn serve(
     let Some(publication) = shared.pump.watch(proxy, dialect).await else {
         return Err(Status::unavailable("the server is stopping, connect again"));
     };
+    listed.session.follows(&publication);
     let mut stream = Stream {
         shared,
         listed,
@@ -195,6 +196,8 @@ impl Stream<'_> {
             live.changed(since);
             live.leaf_root = self.leaf.as_ref().and_then(|following| following.root.clone());
             live.protocol.set_holding(holding);
+            let number = live.protocol.holding_number();
+            live.progress.adopt(&published, number);
         }
         self.speak()
     }
@@ -249,7 +252,7 @@ impl Following {
     fn encode(&mut self) {
         let newest = self.leaf.borrow_and_update().clone();
         if let Some(leaf) = newest {
-            self.piece = Some(Piece(Arc::new(leaf_secret(&leaf))));
+            self.piece = Some(Piece::new(leaf_secret(&leaf), 0));
             self.root = Some(leaf.root_id.clone());
         }
     }

@@ -1,5 +1,6 @@
 //! Streams against a gate over a memory store.
 
+mod receipts;
 pub(crate) mod world;
 
 use crate::limits::{MAX_NODE_ID_BYTES, MAX_REQUEST_BYTES};

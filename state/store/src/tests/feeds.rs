@@ -40,6 +40,7 @@ async fn events_that_wait_become_one() {
     let merged = topics(poll(&mut Box::pin(feed.next())));
     assert_eq!(merged, [nodes_of("a"), nodes_of("b")]);
     assert_eq!(feed.snapshot().revision(), 3);
+    assert_eq!(feed.told(), 3);
     assert!(poll(&mut Box::pin(feed.next())).is_pending());
     commit(&store, "c", "n1").await;
     assert_eq!(topics(poll(&mut Box::pin(feed.next()))), [nodes_of("c")]);
@@ -50,8 +51,14 @@ async fn a_feed_begins_where_it_is_taken() {
     let store = store();
     commit(&store, "a", "n1").await;
     let mut feed = store.reader.feed();
-    commit(&store, "b", "n1").await;
+    let told = commit(&store, "b", "n1").await;
+    assert_eq!(
+        (feed.snapshot().revision(), feed.told()),
+        (told, told - 1),
+        "the snapshot has it, no event has told of it"
+    );
     assert_eq!(topics(poll(&mut Box::pin(feed.next()))), [nodes_of("b")]);
+    assert_eq!(feed.told(), told);
 }
 
 #[tokio::test]
@@ -67,7 +74,7 @@ async fn a_feed_that_lags_too_far_is_told_to_reload_and_goes_on() {
     let last = commit(&store, "b", "n1").await;
     let event = poll(&mut Box::pin(slower.next()));
     assert!(matches!(event, Poll::Ready(FeedEvent::Reload)));
-    assert_eq!(slower.snapshot().revision(), last);
+    assert_eq!((slower.snapshot().revision(), slower.told()), (last, last));
     assert!(poll(&mut Box::pin(slower.next())).is_pending());
     commit(&store, "c", "n1").await;
     assert_eq!(topics(poll(&mut Box::pin(slower.next()))), [nodes_of("c")]);

@@ -288,6 +288,36 @@ impl World {
                 self.client.reconnect(&mut self.to_server);
             }
         }
+        self.check_answered();
+    }
+
+    /// When the stream says that all of the newest holding is answered, the client has it, but for what it refuses
+    /// and for what it has not asked for yet.
+    fn check_answered(&self) {
+        if self.stream.answered() < self.stream.holding_number() {
+            return;
+        }
+        for status in self.stream.status().kinds {
+            let has = &self.client.has[status.kind.index()];
+            for wanted in self.holding.iter(status.kind).filter(|item| !item.bad) {
+                let asked = status.wildcard || status.subscribed.iter().any(|name| name == wanted.name);
+                let wants = status.wildcard || self.client.subscribed[status.kind.index()].contains(wanted.name);
+                assert!(
+                    !asked || !wants || has.get(wanted.name) == Some(wanted),
+                    "{:?} {wanted:?} counts as answered: {:#?}",
+                    status.kind,
+                    self.history
+                );
+            }
+            for item in has.values().filter(|_| status.wildcard) {
+                assert!(
+                    self.holding.get(status.kind, item.name).is_some(),
+                    "the removal of {:?} {item:?} counts as answered: {:#?}",
+                    status.kind,
+                    self.history
+                );
+            }
+        }
     }
 
     fn pump(&mut self) {
@@ -347,7 +377,7 @@ impl World {
                     self.history
                 );
                 assert!(
-                    self.stream.is_settled(),
+                    self.stream.is_settled() && self.stream.answered() == self.stream.holding_number(),
                     "at rest but not settled: {:#?}",
                     self.history
                 );

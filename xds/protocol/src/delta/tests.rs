@@ -702,3 +702,79 @@ fn of_equal_names_the_last_stays() {
     assert_eq!(both.get(Kind::Endpoints, "b"), None);
     assert_eq!(Kind::from_type_url(Kind::Route.type_url()), Some(Kind::Route));
 }
+
+/// After each step: how far the stream is answered, of how many holdings.
+#[track_caller]
+fn answered(steps: &[(&str, u64, u64)]) -> Bench {
+    let mut bench = Bench::new();
+    for (step, answered, holdings) in steps {
+        bench.step(step);
+        let now = (bench.stream.answered(), bench.stream.holding_number());
+        assert_eq!(now, (*answered, *holdings), "after {step}");
+    }
+    bench
+}
+
+#[test]
+fn a_holding_is_answered_with_its_last_part() {
+    answered(&[
+        ("hold cluster:a@1 endpoints:a@1 listener:l@1", 0, 1),
+        ("cluster", 0, 1),
+        ("endpoints +a", 0, 1),
+        ("cluster ack", 0, 1),
+        // Listeners were not asked for yet.
+        ("endpoints ack", 0, 1),
+        ("listener", 0, 1),
+        ("listener ack", 1, 1),
+        // Nothing changes for the client.
+        ("hold cluster:a@1 endpoints:a@1 listener:l@1", 2, 2),
+        ("hold cluster:a@1 endpoints:a@2 listener:l@1", 2, 3),
+        // Overtaken: the answer is for the third, and the fourth goes out.
+        ("hold cluster:a@1 endpoints:a@3 listener:l@1", 2, 4),
+        ("endpoints ack", 3, 4),
+        ("endpoints ack", 4, 4),
+        ("hold listener:l@2", 4, 5),
+        ("listener ack", 4, 5),
+        ("cluster ack", 4, 5),
+        ("endpoints ack", 5, 5),
+    ]);
+}
+
+#[test]
+fn what_was_asked_for_because_of_a_holding_belongs_to_it() {
+    answered(&[
+        ("hold cluster:a@1", 0, 1),
+        ("cluster", 0, 1),
+        ("endpoints +a", 0, 1),
+        ("endpoints ack", 0, 1),
+        ("cluster ack", 1, 1),
+        ("hold cluster:a@1 cluster:b@1 endpoints:b@1", 1, 2),
+        // What is asked for now may belong to any of them.
+        ("endpoints +b", 0, 2),
+        ("cluster ack", 0, 2),
+        ("endpoints ack", 2, 2),
+    ]);
+}
+
+#[test]
+fn a_refusal_is_an_answer_once_it_names_the_bad_part() {
+    let mut bench = answered(&[
+        ("hold cluster:a@1 cluster:b@1", 0, 1),
+        ("cluster", 0, 1),
+        ("cluster nack", 0, 1),
+        ("cluster ack", 0, 1),
+        ("cluster nack", 1, 1),
+    ]);
+    let refused = |bench: &Bench| -> Vec<(Kind, String, String)> {
+        let refusals = bench.stream.refusals().into_iter();
+        refusals
+            .map(|(kind, item, reason)| (kind, format!("{}@{}", item.name, item.version), reason.message))
+            .collect()
+    };
+    assert_eq!(
+        refused(&bench),
+        [(Kind::Cluster, "b@1".to_owned(), "no good".to_owned())]
+    );
+    bench.step("hold cluster:a@1 cluster:b@2");
+    assert_eq!(refused(&bench), []);
+}
