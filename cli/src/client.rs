@@ -37,6 +37,8 @@ pub struct Answer {
     pub status: u16,
     /// The body as text.
     pub body: String,
+    /// The id of the change that the request was, if it was a write to a Peerway.
+    pub change: Option<u64>,
 }
 
 impl Answer {
@@ -152,6 +154,8 @@ impl Client {
                 self.base
             )
         })?;
+        let change = response.headers().get("x-peerway-change");
+        let change = change.and_then(|id| id.to_str().ok()?.parse().ok());
         let body = response
             .body_mut()
             .with_config()
@@ -161,6 +165,7 @@ impl Client {
         Ok(Answer {
             status: response.status().as_u16(),
             body,
+            change,
         })
     }
 }

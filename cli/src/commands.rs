@@ -1,11 +1,13 @@
 //! The commands, one file each.
 
 mod ca;
+mod change;
 mod config;
 mod connect;
 mod demo;
 mod echo;
 mod peering;
+mod proxies;
 mod server;
 mod services;
 mod stat_tags;
@@ -34,6 +36,12 @@ pub enum Command {
     /// Run the proxies of the mesh
     #[command(subcommand)]
     Connect(connect::ConnectCommand),
+    /// Show who has taken a change
+    #[command(subcommand)]
+    Change(change::ChangeCommand),
+    /// Show the proxies of the mesh
+    #[command(subcommand)]
+    Proxies(proxies::ProxiesCommand),
     /// Show two clusters, a peering and a call across, with real Envoys
     Demo(demo::DemoArgs),
     /// Answer HTTP requests with their own description; the service of the demo
@@ -52,6 +60,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Config(command) => config::run(command),
         Command::Services(command) => services::run(command),
         Command::Connect(command) => connect::run(command),
+        Command::Change(command) => change::run(command),
+        Command::Proxies(command) => proxies::run(command),
         Command::Demo(args) => demo::run(args),
         Command::Echo(args) => echo::run(&args),
     }

@@ -15,8 +15,8 @@ pub mod invalid;
 pub mod key;
 pub mod name;
 pub mod peering;
-pub mod regular;
 pub mod receipt;
+pub mod regular;
 pub mod rotation;
 pub mod secret;
 pub mod sni;
@@ -34,10 +34,11 @@ pub use name::{
     SubsetName,
 };
 pub use peering::{Peering, PeeringRole, PeeringSecrets, PeeringState, StreamStatus, TrustBundle};
-pub use regular::Regular;
 pub use receipt::{
-    LastRefusal, PeerReceipt, ProxyConnection, ProxyReceipt, ProxyReport, Receipt, ReceiptState, RefusedResource,
+    LastRefusal, PeerReceipt, ProxyConnection, ProxyReceipt, ProxyReport, Receipt, ReceiptState,
+    RefusedResource,
 };
+pub use regular::Regular;
 pub use rotation::{Missing, RootKey, Rotation, RotationPhase, RotationStatus, Witness, WitnessKind};
 pub use secret::Secret;
 pub use spiffe::{SpiffeId, TrustDomain};

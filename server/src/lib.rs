@@ -2,6 +2,7 @@
 
 mod hatches;
 mod listen;
+mod receipts;
 mod rotation;
 mod run;
 mod seed;

@@ -2,9 +2,7 @@
 //! streams say, and the peers, by what they answered to the trust bundle.
 
 use peerway_certs::Witnesses;
-use peerway_model::{
-    CaRoot, CaRoots, InstanceKey, Peering, PeeringRole, Rotation, Witness, WitnessKind,
-};
+use peerway_model::{CaRoot, CaRoots, InstanceKey, Peering, PeeringRole, Rotation, Witness, WitnessKind};
 use peerway_peering_link::Link;
 use peerway_state::Snapshot;
 use peerway_store::Reader;
@@ -46,7 +44,10 @@ impl Everybody {
             connected.entry(trust.proxy.clone()).or_default().push(trust);
         }
         let mut witnesses = Vec::new();
-        for instance in snapshot.local_instances().filter(|instance| instance.kind.is_proxy()) {
+        for instance in snapshot
+            .local_instances()
+            .filter(|instance| instance.kind.is_proxy())
+        {
             let streams = connected.remove(&instance.key).unwrap_or_default();
             if streams.is_empty() {
                 let away = "is not connected: start it, or deregister it if it is gone".to_owned();
@@ -94,7 +95,8 @@ impl Everybody {
     }
 }
 
-fn is_unused(snapshot: &Snapshot, peering: &Peering) -> bool {
+/// Whether an acceptor's token was not used yet.
+pub(crate) fn is_unused(snapshot: &Snapshot, peering: &Peering) -> bool {
     peering.role == PeeringRole::Acceptor
         && snapshot
             .secrets(&peering.key)

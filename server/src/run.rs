@@ -2,6 +2,7 @@
 
 use crate::hatches::{Authority, Peerings, Secrets};
 use crate::listen::{self, ListenError};
+use crate::receipts::Takers;
 use crate::rotation::Everybody;
 use crate::seed::{self, SeedError};
 use crate::{Settings, tls};
@@ -204,6 +205,11 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
             readiness: readiness.clone(),
             leaves: authority.clone(),
             rotations: authority,
+            receipts: Arc::new(Takers {
+                gate: gate.clone(),
+                link: link.clone(),
+                reader: reader.clone(),
+            }),
             introductions: Arc::new(Peerings {
                 link,
                 reader: reader.clone(),

@@ -1,6 +1,6 @@
 //! `/v1/agent`: the local node and the services that are registered on it.
 
-use crate::answer::{done, json, with_hash};
+use crate::answer::{done, json, with_change, with_hash};
 use crate::ask::{Ask, query, read_body};
 use crate::blocking::{index_of, wait_limit};
 use crate::refusal::Refusal;
@@ -86,8 +86,8 @@ pub(crate) async fn register(State(app): State<App>, ask: Ask, body: Body) -> Re
         let _turn = app.registering.lock().await;
         let snapshot = app.parts.reader.snapshot();
         let transaction = app.registering(&snapshot, &registration)?;
-        app.parts.writer.commit(transaction).await?;
-        Ok(done())
+        let committed = app.parts.writer.commit(transaction).await?;
+        Ok(with_change(done(), committed.revision))
     })
     .await
 }
@@ -106,8 +106,8 @@ pub(crate) async fn deregister(
         if let Some(sidecar) = sidecar_of(&snapshot, &key) {
             transaction = transaction.delete(RowKey::Instance(sidecar.key.clone()));
         }
-        app.parts.writer.commit(transaction).await?;
-        Ok(done())
+        let committed = app.parts.writer.commit(transaction).await?;
+        Ok(with_change(done(), committed.revision))
     })
     .await
 }

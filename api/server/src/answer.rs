@@ -6,10 +6,12 @@ use crate::refusal::Refusal;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use peerway_state::Snapshot;
+use peerway_state::{Revision, Snapshot};
 use serde::Serialize;
 
 const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
+/// The id of the change that a write was: the revision of its commit.
+const CHANGE: HeaderName = HeaderName::from_static("x-peerway-change");
 const CONTENT_HASH: HeaderName = HeaderName::from_static("x-consul-contenthash");
 /// Headers of every answer from the snapshot. `LastContact` must be a number: Consul's Go client stops reading
 /// headers without it.
@@ -72,6 +74,12 @@ pub(crate) fn with_hash(mut response: Response, hash: &str) -> Result<Response, 
     let value = HeaderValue::from_str(hash).map_err(|error| Refusal::internal(error.to_string()))?;
     response.headers_mut().insert(CONTENT_HASH, value);
     Ok(response)
+}
+
+/// Adds the id of the change that the request was. A write that changed nothing has the id of the newest change.
+pub(crate) fn with_change(mut response: Response, change: Revision) -> Response {
+    response.headers_mut().insert(CHANGE, HeaderValue::from(change));
+    response
 }
 
 /// Success without a body.

@@ -1,6 +1,6 @@
 //! `/v1/config`: config entries.
 
-use crate::answer::{absent, indexed, json};
+use crate::answer::{absent, indexed, json, with_change};
 use crate::ask::{Ask, read_body};
 use crate::refusal::Refusal;
 use crate::routes::{App, Shared};
@@ -10,7 +10,7 @@ use axum::response::Response;
 use peerway_api_types::config::ConfigIndexes;
 use peerway_api_types::{config_entry_from_json, config_entry_to_json};
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Namespace};
-use peerway_state::{Expect, Refused, Row, RowKey, Topic, Transaction, Versioned};
+use peerway_state::{Expect, Refused, Revision, Row, RowKey, Topic, Transaction, Versioned};
 use peerway_store::CommitError;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) async fn write(State(app): State<App>, ask: Ask, body: Body) -> Resul
         Some(index) => Transaction::new().expect(Expect::Modified(row_key, index)),
     };
     let written = commit(&app, transaction.put(Row::Config(Arc::new(entry)))).await?;
-    json(&ask, &written)
+    answer(&ask, written)
 }
 
 pub(crate) async fn list(
@@ -74,23 +74,36 @@ pub(crate) async fn delete(
     let row_key = RowKey::Config(key_of(&ask, &kind, &name)?);
     match ask.number("cas")? {
         None => {
-            commit(&app, Transaction::new().delete(row_key)).await?;
-            json(&ask, &Map::new())
+            let deleted = commit(&app, Transaction::new().delete(row_key)).await?;
+            let empty = json(&ask, &Map::new())?;
+            Ok(match deleted {
+                Some(change) => with_change(empty, change),
+                None => empty,
+            })
         }
         Some(index) => {
             let transaction = Transaction::new().expect(Expect::Modified(row_key.clone(), index));
-            json(&ask, &commit(&app, transaction.delete(row_key)).await?)
+            answer(&ask, commit(&app, transaction.delete(row_key)).await?)
         }
     }
 }
 
-/// Whether the conditions held.
-async fn commit(app: &Shared, transaction: Transaction) -> Result<bool, Refusal> {
+/// The change, or `None` when a condition did not hold.
+async fn commit(app: &Shared, transaction: Transaction) -> Result<Option<Revision>, Refusal> {
     match app.parts.writer.commit(transaction).await {
-        Ok(_) => Ok(true),
-        Err(CommitError::Refused(Refused::Conflict { .. })) => Ok(false),
+        Ok(committed) => Ok(Some(committed.revision)),
+        Err(CommitError::Refused(Refused::Conflict { .. })) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether it was written, with the change.
+fn answer(ask: &Ask, written: Option<Revision>) -> Result<Response, Refusal> {
+    let response = json(ask, &written.is_some())?;
+    Ok(match written {
+        Some(change) => with_change(response, change),
+        None => response,
+    })
 }
 
 fn shown(entry: &Versioned<ConfigEntry>) -> Value {

@@ -6,8 +6,8 @@
 //! "do not wait" to clients. Every answer shows the newest snapshot of this server, which on a cluster of one
 //! server is everything that was committed.
 //!
-//! What it needs from rooms that it must not know comes through hatches: [`Leaves`], [`Rotations`] and
-//! [`Introductions`].
+//! What it needs from rooms that it must not know comes through hatches: [`Leaves`], [`Rotations`],
+//! [`Introductions`] and [`Receipts`].
 
 mod agent;
 mod answer;
@@ -21,6 +21,7 @@ mod health;
 mod history;
 mod parts;
 mod peering;
+mod receipt;
 mod refusal;
 mod rotation;
 mod routes;
@@ -28,7 +29,8 @@ mod status;
 
 pub use ask::MAX_BODY_BYTES;
 pub use blocking::{DEFAULT_WAIT, MAX_WAIT, MAX_WAITING};
-pub use parts::{EstablishRequest, Introductions, Leaves, Parts, Ports, Rotations, TokenRequest};
+pub use parts::{EstablishRequest, Introductions, Leaves, Parts, Ports, Receipts, Rotations, TokenRequest};
+pub use receipt::{MAX_SETTLING, RECHECK};
 pub use routes::router;
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use futures::future::BoxFuture;
 use peerway_model::config::Meta;
 use peerway_model::{
-    Failure, Leaf, Missing, Node, Partition, PeerName, PeeringKey, RootKey, RotationStatus, ServiceKey,
-    StreamStatus,
+    Failure, Leaf, Missing, Node, Partition, PeerName, PeeringKey, ProxyReport, Receipt, RootKey,
+    RotationStatus, ServiceKey, StreamStatus,
 };
 use peerway_runtime::{Readiness, SharedClock};
+use peerway_state::Revision;
 use peerway_store::{Reader, Writer};
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub struct Parts {
     pub rotations: Arc<dyn Rotations>,
     /// Peerings.
     pub introductions: Arc<dyn Introductions>,
+    /// Who has taken what.
+    pub receipts: Arc<dyn Receipts>,
 }
 
 /// The ports of xDS; `None` where it is off.
@@ -64,6 +67,16 @@ pub trait Rotations: Send + Sync {
 
     /// Where the authority stands.
     fn status(&self) -> Result<RotationStatus, Failure>;
+}
+
+/// Tells who has taken what.
+pub trait Receipts: Send + Sync {
+    /// What has become of the change with this revision at every registered proxy and every live peering. May cost a
+    /// look at every one of them.
+    fn receipt(&self, change: Revision) -> Receipt;
+
+    /// Every proxy that is registered or connected, the registered ones first.
+    fn proxies(&self) -> Vec<ProxyReport>;
 }
 
 /// What a token is asked for with.

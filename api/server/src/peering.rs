@@ -1,6 +1,6 @@
 //! `/v1/peering`: making, using, showing and ending peerings (wire facts, section 8.1).
 
-use crate::answer::{absent, done, indexed, json};
+use crate::answer::{absent, done, indexed, json, with_change};
 use crate::ask::{Ask, query, read_body};
 use crate::parts::{EstablishRequest, TokenRequest};
 use crate::refusal::Refusal;
@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use peerway_api_types::peering::{PeeringJson, TokenJson, establish_body_from_json, token_body_from_json};
 use peerway_model::{FailureKind, PeerName, Peering, PeeringKey};
-use peerway_state::{Topic, Versioned};
+use peerway_state::{Revision, Topic, Versioned};
 use serde_json::Map;
 
 pub(crate) async fn token(State(app): State<App>, ask: Ask, body: Body) -> Result<Response, Refusal> {
@@ -23,7 +23,10 @@ pub(crate) async fn token(State(app): State<App>, ask: Ask, body: Body) -> Resul
         external_addresses: body.external_addresses,
     };
     let peering_token = app.parts.introductions.generate_token(request).await?;
-    json(&ask, &TokenJson { peering_token })
+    Ok(with_change(
+        json(&ask, &TokenJson { peering_token })?,
+        app.change(),
+    ))
 }
 
 pub(crate) async fn establish(State(app): State<App>, ask: Ask, body: Body) -> Result<Response, Refusal> {
@@ -36,7 +39,7 @@ pub(crate) async fn establish(State(app): State<App>, ask: Ask, body: Body) -> R
         token: body.token.expose().to_owned(),
     };
     app.parts.introductions.establish(request).await?;
-    json(&ask, &Map::new())
+    Ok(with_change(json(&ask, &Map::new())?, app.change()))
 }
 
 pub(crate) async fn read(
@@ -74,7 +77,14 @@ pub(crate) async fn delete(
 ) -> Result<Response, Refusal> {
     match app.parts.introductions.delete(key_of(&ask, &name)?).await {
         Err(failure) if failure.kind != FailureKind::NotFound => Err(failure.into()),
-        Ok(()) | Err(_) => Ok(done()),
+        Ok(()) | Err(_) => Ok(with_change(done(), app.change())),
+    }
+}
+
+impl Shared {
+    /// A change that is not older than what another room has just committed for a request.
+    pub(crate) fn change(&self) -> Revision {
+        self.parts.reader.snapshot().revision()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The authority's configuration, and the rotation of its root.
 
-use crate::answer::{indexed, json};
+use crate::answer::{indexed, json, with_change};
 use crate::ask::{Ask, read_body};
 use crate::refusal::Refusal;
 use crate::routes::App;
@@ -46,7 +46,8 @@ pub(crate) async fn write_config(State(app): State<App>, ask: Ask, body: Body) -
         }
         Vec::new()
     };
-    json(&ask, &RotationJson::new(&rotations.status()?, &left_behind))
+    let shown = RotationJson::new(&rotations.status()?, &left_behind);
+    Ok(with_change(json(&ask, &shown)?, app.change()))
 }
 
 pub(crate) async fn progress(State(app): State<App>, ask: Ask) -> Result<Response, Refusal> {

@@ -3,6 +3,7 @@
 use crate::blocking::MAX_WAITING;
 use crate::history::History;
 use crate::parts::Parts;
+use crate::receipt::{self, MAX_SETTLING};
 use crate::refusal::Refusal;
 use crate::{agent, authority, catalog, chain, config, health, peering, rotation, status};
 use axum::Router;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) history: History,
     /// Places for queries that wait.
     pub(crate) waiting: Semaphore,
+    /// Places for queries that wait for a change to settle.
+    pub(crate) settling: Semaphore,
     /// Held while services of the local node are written, so that two of them do not choose the same port.
     pub(crate) registering: Mutex<()>,
 }
@@ -46,6 +49,7 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
     let app = Arc::new(Shared {
         history: History::new(&parts.reader),
         waiting: Semaphore::new(places),
+        settling: Semaphore::new(MAX_SETTLING),
         registering: Mutex::new(()),
         parts,
     });
@@ -82,6 +86,8 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/peering/{name}", get(peering::read).delete(peering::delete))
         .route("/v1/peerings", get(peering::list))
         .route("/v1/peerway/ca/rotation", get(rotation::progress))
+        .route("/v1/peerway/change/{id}", get(receipt::change))
+        .route("/v1/peerway/proxies", get(receipt::proxies))
         .route("/v1/status/leader", get(status::leader))
         .route("/v1/status/peers", get(status::peers))
         .route("/metrics", get(status::metrics))

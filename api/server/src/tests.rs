@@ -1,6 +1,8 @@
 //! The API as a client sees it, over a store in memory and hatches that remember.
 
-use crate::{EstablishRequest, Introductions, Leaves, Parts, Ports, Rotations, TokenRequest, router, routes};
+use crate::{
+    EstablishRequest, Introductions, Leaves, Parts, Ports, Receipts, Rotations, TokenRequest, router, routes,
+};
 use axum::Router;
 use axum::body::Body;
 use futures::FutureExt;
@@ -11,9 +13,11 @@ use peerway_model::instance::PeerMeta;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
     CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, Datacenter, Failure, FailureKind, Instance,
-    InstanceId, InstanceKey, Leaf, Missing, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering,
-    PeeringKey, PeeringRole, PeeringState, Proxy, RootKey, Rotation, RotationPhase, RotationStatus, Secret,
-    ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus, TrustDomain, Weights, WitnessKind,
+    InstanceId, InstanceKey, LastRefusal, Leaf, Missing, Node, NodeKey, NodeName, Origin, Partition,
+    PeerName, PeerReceipt, Peering, PeeringKey, PeeringRole, PeeringState, Proxy, ProxyConnection,
+    ProxyReceipt, ProxyReport, Receipt, ReceiptState, RefusedResource, RootKey, Rotation, RotationPhase,
+    RotationStatus, Secret, ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus, Tenancy,
+    TrustDomain, Weights, WitnessKind,
 };
 use peerway_runtime::{Readiness, SystemClock};
 use peerway_state::{Row, RowKey, Transaction};
@@ -30,6 +34,7 @@ mod chain;
 mod config;
 mod errors;
 mod peers;
+mod receipts;
 mod rotation;
 mod status;
 
@@ -49,6 +54,8 @@ struct Hatches {
     rotating: Mutex<Option<RotationPhase>>,
     /// What the next introduction fails with.
     failure: Mutex<Option<Failure>>,
+    /// How often everybody is asked for a change before the peer has answered.
+    looks: Mutex<usize>,
     asked: Mutex<Vec<String>>,
 }
 
@@ -156,6 +163,89 @@ impl Introductions for Hatches {
     }
 }
 
+impl Receipts for Hatches {
+    fn receipt(&self, change: u64) -> Receipt {
+        let mut looks = self.looks.lock();
+        let state = match looks.checked_sub(1) {
+            Some(left) => {
+                *looks = left;
+                ReceiptState::Pending
+            }
+            None => ReceiptState::Applied,
+        };
+        Receipt {
+            proxies: vec![ProxyReceipt {
+                proxy: proxy(),
+                kind: ServiceKind::ConnectProxy,
+                state: ReceiptState::Refused,
+                reason: "refused it".to_owned(),
+                revision: Some(change + 1),
+                touched: Some(true),
+                refused: vec![refused(change), refused(0)],
+            }],
+            peers: vec![PeerReceipt {
+                peering: PeeringKey {
+                    partition: Partition::default(),
+                    name: PeerName::new("east").unwrap(),
+                },
+                state,
+                reason: String::new(),
+                revision: None,
+            }],
+        }
+    }
+
+    fn proxies(&self) -> Vec<ProxyReport> {
+        vec![
+            ProxyReport {
+                proxy: proxy(),
+                registered: Some((
+                    ServiceKind::ConnectProxy,
+                    ServiceKey::local(&Tenancy::default(), ServiceName::new("web").unwrap()),
+                )),
+                connection: Some(ProxyConnection {
+                    envoy_version: "1.40.0".to_owned(),
+                    since: 1_000,
+                    settled: true,
+                    revision: Some(3),
+                    pushes: 4,
+                    acks: 3,
+                    nacks: 1,
+                    refused: vec![refused(3)],
+                    last_refusal: Some(LastRefusal {
+                        kind: "listener",
+                        names: vec!["l".to_owned()],
+                        reason: "cannot bind".to_owned(),
+                        at: 2_000,
+                    }),
+                }),
+            },
+            ProxyReport {
+                proxy: proxy(),
+                registered: None,
+                connection: None,
+            },
+        ]
+    }
+}
+
+fn proxy() -> InstanceKey {
+    InstanceKey {
+        node: local_node().key,
+        id: InstanceId::new("web-sidecar-proxy").unwrap(),
+    }
+}
+
+fn refused(since: u64) -> RefusedResource {
+    RefusedResource {
+        kind: "listener",
+        name: "l".to_owned(),
+        version: "1".to_owned(),
+        since,
+        reason: "cannot bind".to_owned(),
+    }
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 struct Answer {
@@ -190,6 +280,7 @@ impl Bench {
             leaf_from: Mutex::new(5_000),
             rotating: Mutex::new(None),
             failure: Mutex::new(None),
+            looks: Mutex::new(0),
             asked: Mutex::new(Vec::new()),
         });
         let readiness = Readiness::new();
@@ -209,6 +300,7 @@ impl Bench {
             leaves: hatches.clone(),
             rotations: hatches.clone(),
             introductions: hatches.clone(),
+            receipts: hatches.clone(),
         };
         let router = match places {
             None => router(parts),

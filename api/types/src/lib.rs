@@ -19,6 +19,7 @@ mod moment;
 pub mod opaque;
 pub mod peering;
 pub mod proxy;
+pub mod receipt;
 pub mod registration;
 pub mod rotation;
 

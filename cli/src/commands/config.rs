@@ -1,5 +1,6 @@
 //! `peerway config`: write, read, list and delete config entries.
 
+use super::change::WaitFlag;
 use crate::client::{Client, ClientFlags, segment};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -18,7 +19,7 @@ pub enum ConfigCommand {
     /// List the names of all entries of a kind
     List(List),
     /// Delete an entry
-    Delete(Named),
+    Delete(Delete),
 }
 
 #[derive(Args)]
@@ -28,6 +29,8 @@ pub struct Write {
     /// Write only if the entry has not changed since this modify index; 0 means that it must not exist
     #[arg(long, value_name = "INDEX")]
     cas: Option<u64>,
+    #[command(flatten)]
+    wait: WaitFlag,
     /// The file, or '-'
     file: String,
 }
@@ -42,6 +45,14 @@ pub struct Named {
     /// The name
     #[arg(long)]
     name: String,
+}
+
+#[derive(Args)]
+pub struct Delete {
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    wait: WaitFlag,
 }
 
 #[derive(Args)]
@@ -68,15 +79,14 @@ fn write(args: &Write) -> Result<ExitCode> {
     if let Some(cas) = args.cas {
         query = format!("{}{}cas={cas}", query, if query.is_empty() { "?" } else { "&" });
     }
-    let answer = Client::from_flags(&args.client)?
-        .put(&format!("/v1/config{query}"), &entry)?
-        .ok()?;
+    let client = Client::from_flags(&args.client)?;
+    let answer = client.put(&format!("/v1/config{query}"), &entry)?.ok()?;
     let (kind, name) = (field(&entry, "kind"), field(&entry, "name"));
     if answer.body.trim() == "false" {
         bail!("config entry {kind}/{name} was not written: its modify index is not the one given with -cas");
     }
     println!("Config entry written: {kind}/{name}");
-    Ok(ExitCode::SUCCESS)
+    args.wait.after(&client, &answer)
 }
 
 fn read(args: &Named) -> Result<ExitCode> {
@@ -98,10 +108,12 @@ fn list(args: &List) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn delete(args: &Named) -> Result<ExitCode> {
-    Client::from_flags(&args.client)?.delete(&path(args))?.ok()?;
-    println!("Config entry deleted: {}/{}", args.kind, args.name);
-    Ok(ExitCode::SUCCESS)
+fn delete(args: &Delete) -> Result<ExitCode> {
+    let Delete { named, wait } = args;
+    let client = Client::from_flags(&named.client)?;
+    let answer = client.delete(&path(named))?.ok()?;
+    println!("Config entry deleted: {}/{}", named.kind, named.name);
+    wait.after(&client, &answer)
 }
 
 fn path(args: &Named) -> String {

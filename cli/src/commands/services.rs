@@ -1,7 +1,8 @@
 //! `peerway services`: register and deregister.
 
+use super::change::WaitFlag;
 use super::config::document;
-use crate::client::{Client, ClientFlags, segment};
+use crate::client::{Answer, Client, ClientFlags, segment};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ pub struct Register {
     /// Kind of the service: mesh-gateway, or nothing
     #[arg(long, requires = "name")]
     kind: Option<String>,
+    #[command(flatten)]
+    wait: WaitFlag,
     /// Files with `service { ... }` or `services { ... }` blocks
     files: Vec<String>,
 }
@@ -49,6 +52,8 @@ pub struct Deregister {
     /// Id of the instance, when no file is given
     #[arg(long, conflicts_with = "files")]
     id: Option<String>,
+    #[command(flatten)]
+    wait: WaitFlag,
     /// Files with `service { ... }` or `services { ... }` blocks
     files: Vec<String>,
 }
@@ -66,12 +71,13 @@ fn register(args: &Register) -> Result<ExitCode> {
         None => from_files(&args.files)?,
     };
     let client = Client::from_flags(&args.client)?;
+    let mut last = None;
     for service in services {
         let path = format!("/v1/agent/service/register{}", args.client.tenancy_query());
-        client.put(&path, &service)?.ok()?;
+        last = Some(client.put(&path, &service)?.ok()?);
         println!("Registered service: {}", label(&service));
     }
-    Ok(ExitCode::SUCCESS)
+    waited(args.wait, &client, last.as_ref())
 }
 
 fn deregister(args: &Deregister) -> Result<ExitCode> {
@@ -80,16 +86,25 @@ fn deregister(args: &Deregister) -> Result<ExitCode> {
         None => from_files(&args.files)?.iter().map(id_of).collect(),
     };
     let client = Client::from_flags(&args.client)?;
+    let mut last = None;
     for id in ids {
         let path = format!(
             "/v1/agent/service/deregister/{}{}",
             segment(&id),
             args.client.tenancy_query()
         );
-        client.put(&path, &Value::Null)?.ok()?;
+        last = Some(client.put(&path, &Value::Null)?.ok()?);
         println!("Deregistered service: {id}");
     }
-    Ok(ExitCode::SUCCESS)
+    waited(args.wait, &client, last.as_ref())
+}
+
+/// Waits for the last of several writes, and with it for those before.
+fn waited(wait: WaitFlag, client: &Client, last: Option<&Answer>) -> Result<ExitCode> {
+    match last {
+        Some(last) => wait.after(client, last),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn described(name: &str, args: &Register) -> Value {

@@ -123,11 +123,17 @@ impl Gate {
         let published = self.shared.pump.published();
         let mut streams: HashMap<InstanceKey, Vec<Arc<status::Session>>> = HashMap::new();
         for session in self.shared.sessions.streams() {
-            streams.entry(session.caller.proxy.clone()).or_default().push(session);
+            streams
+                .entry(session.caller.proxy.clone())
+                .or_default()
+                .push(session);
         }
         let snapshot = self.shared.reader.snapshot();
         let mut receipts = Vec::new();
-        for instance in snapshot.local_instances().filter(|instance| instance.kind.is_proxy()) {
+        for instance in snapshot
+            .local_instances()
+            .filter(|instance| instance.kind.is_proxy())
+        {
             match streams.get(&instance.key) {
                 Some(sessions) => {
                     let of_each = sessions.iter();

@@ -1,7 +1,7 @@
 //! An encoded resource as the protocol sees it.
 
-use peerway_xds_protocol::{Kind, Versioned};
 use peerway_state::Revision;
+use peerway_xds_protocol::{Kind, Versioned};
 use peerway_xds_translate::{Resource, ResourceKind};
 use std::ops::Deref;
 use std::sync::Arc;

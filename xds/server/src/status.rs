@@ -13,8 +13,8 @@ use peerway_model::{CaRoot, InstanceKey, ProxyReceipt, RefusedResource, ServiceK
 use peerway_runtime::UnixMillis;
 use peerway_state::Revision;
 use peerway_xds_protocol::{DeltaStream, Event, Kind, Nack, StreamStatus};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// One connected proxy.

@@ -301,7 +301,8 @@ impl World {
             let has = &self.client.has[status.kind.index()];
             for wanted in self.holding.iter(status.kind).filter(|item| !item.bad) {
                 let asked = status.wildcard || status.subscribed.iter().any(|name| name == wanted.name);
-                let wants = status.wildcard || self.client.subscribed[status.kind.index()].contains(wanted.name);
+                let wants =
+                    status.wildcard || self.client.subscribed[status.kind.index()].contains(wanted.name);
                 assert!(
                     !asked || !wants || has.get(wanted.name) == Some(wanted),
                     "{:?} {wanted:?} counts as answered: {:#?}",

@@ -87,7 +87,10 @@ async fn a_change_that_does_not_concern_a_proxy_is_taken_without_a_word() {
     let response = client.receive(Kind::Endpoints).await;
     let next = change(&world, copy("-2", "web", 20002, None)).await;
     let pending = receipt(&world, PROXY, mine);
-    assert_eq!((pending.state, pending.touched), (ReceiptState::Pending, Some(true)));
+    assert_eq!(
+        (pending.state, pending.touched),
+        (ReceiptState::Pending, Some(true))
+    );
     assert_eq!(pending.revision, Some(other));
     assert_eq!(state(&world, other), ReceiptState::Applied);
     assert_eq!(state(&world, next), ReceiptState::Pending);
