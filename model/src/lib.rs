@@ -21,6 +21,7 @@ pub mod rotation;
 pub mod secret;
 pub mod sni;
 pub mod spiffe;
+pub mod virtual_address;
 
 pub use authority::{CaKey, CaRoot, CaRoots, Leaf};
 pub use config::{ConfigEntry, ConfigKey, ConfigKind};
@@ -42,3 +43,4 @@ pub use regular::Regular;
 pub use rotation::{Missing, RootKey, Rotation, RotationPhase, RotationStatus, Witness, WitnessKind};
 pub use secret::Secret;
 pub use spiffe::{SpiffeId, TrustDomain};
+pub use virtual_address::VirtualAddress;

@@ -5,12 +5,14 @@ use crate::row::{Row, RowChange, RowKey, StoredRow};
 use crate::snapshot::{Revision, Snapshot, Versioned};
 use crate::transaction::{Expect, Op, Refused, Transaction};
 use imbl::OrdMap;
-use peerway_model::{CheckKey, NodeKey, Origin, PeeringKey, PeeringSecrets, Secret};
+use peerway_model::{CheckKey, NodeKey, Origin, PeeringKey, PeeringSecrets, Secret, ServiceKey};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 mod chains;
 mod index;
 mod needs;
+mod virtual_address;
 
 pub use chains::chain_of;
 pub use needs::MAX_OPAQUE_DEPTH;
@@ -42,6 +44,7 @@ pub fn apply(
         revision,
         changes: ChangeSet::default(),
         rows: Vec::new(),
+        addressed: BTreeSet::new(),
     };
     for op in &transaction.ops {
         match op {
@@ -51,6 +54,7 @@ pub fn apply(
         }
     }
     chains::check(&work.next, &work.changes)?;
+    work.settle_virtual_addresses()?;
     if !work.rows.is_empty() {
         work.next.revision = revision;
         *snapshot = work.next;
@@ -73,6 +77,7 @@ pub fn load(rows: impl IntoIterator<Item = StoredRow>, revision: Revision) -> Re
         revision,
         changes: ChangeSet::default(),
         rows: Vec::new(),
+        addressed: BTreeSet::new(),
     };
     for stored in rows {
         work.needs(&stored.row)?;
@@ -109,6 +114,7 @@ fn modify_index(snapshot: &Snapshot, key: &RowKey) -> Option<u64> {
         RowKey::Node(key) => snapshot.nodes.get(key).map(|row| row.modify_index),
         RowKey::Instance(key) => snapshot.instances.get(key).map(|row| row.modify_index),
         RowKey::Check(key) => snapshot.checks.get(key).map(|row| row.modify_index),
+        RowKey::VirtualAddress(key) => snapshot.virtual_addresses.get(key).map(|row| row.modify_index),
     }
 }
 
@@ -118,6 +124,8 @@ struct Work {
     revision: Revision,
     changes: ChangeSet,
     rows: Vec<RowChange>,
+    /// Services whose virtual address has to be looked at before the end.
+    addressed: BTreeSet<ServiceKey>,
 }
 
 impl Work {
@@ -159,6 +167,7 @@ impl Work {
             Row::Node(node) => same(&self.next.nodes, &node.key, node),
             Row::Instance(instance) => same(&self.next.instances, &instance.key, instance),
             Row::Check(check) => same(&self.next.checks, &check.key, check),
+            Row::VirtualAddress(own) => same(&self.next.virtual_addresses, &own.service, own),
         }
     }
 
@@ -227,6 +236,13 @@ impl Work {
                 }
                 self.touch_checked(&check.key, check.instance.as_ref());
             }
+            Row::VirtualAddress(own) => {
+                let before = self
+                    .next
+                    .virtual_addresses
+                    .insert(own.service.clone(), versioned(own, created, modified));
+                self.move_virtual_address(before.as_ref().map(|held| &*held.row), Some(own));
+            }
         }
     }
 
@@ -291,6 +307,10 @@ impl Work {
                     self.touch_checked(check, before.instance.as_ref());
                 }
             }
+            RowKey::VirtualAddress(service) => {
+                let before = self.next.virtual_addresses.remove(service);
+                self.move_virtual_address(before.as_ref().map(|held| &*held.row), None);
+            }
         }
         self.rows.push(RowChange::Delete(key.clone()));
     }
@@ -320,6 +340,7 @@ fn created_index(snapshot: &Snapshot, key: &RowKey) -> Option<u64> {
         RowKey::Node(key) => snapshot.nodes.get(key).map(|row| row.create_index),
         RowKey::Instance(key) => snapshot.instances.get(key).map(|row| row.create_index),
         RowKey::Check(key) => snapshot.checks.get(key).map(|row| row.create_index),
+        RowKey::VirtualAddress(key) => snapshot.virtual_addresses.get(key).map(|row| row.create_index),
     }
 }
 

@@ -34,6 +34,10 @@ pub enum Topic {
     Bundle(PeeringKey),
     /// Which bundles there are, and any change of one.
     Bundles,
+    /// The virtual address of a service.
+    VirtualAddress(ServiceKey),
+    /// Which services have virtual addresses, and which.
+    VirtualAddresses,
     /// The cluster's identity and roots.
     Roots,
 }

@@ -2,7 +2,7 @@
 
 use peerway_model::{
     CaKey, CaRoots, Check, CheckKey, ConfigEntry, ConfigKey, Instance, InstanceKey, Node, NodeKey, Peering,
-    PeeringKey, PeeringSecrets, TrustBundle,
+    PeeringKey, PeeringSecrets, ServiceKey, TrustBundle, VirtualAddress,
 };
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub enum RowKey {
     Instance(InstanceKey),
     /// A check.
     Check(CheckKey),
+    /// The virtual address of a service.
+    VirtualAddress(ServiceKey),
 }
 
 /// Any row. Not comparable, because secrets are not.
@@ -51,6 +53,8 @@ pub enum Row {
     Instance(Arc<Instance>),
     /// A check.
     Check(Arc<Check>),
+    /// The virtual address of a service.
+    VirtualAddress(Arc<VirtualAddress>),
 }
 
 impl Row {
@@ -66,6 +70,7 @@ impl Row {
             Row::Node(node) => RowKey::Node(node.key.clone()),
             Row::Instance(instance) => RowKey::Instance(instance.key.clone()),
             Row::Check(check) => RowKey::Check(check.key.clone()),
+            Row::VirtualAddress(own) => RowKey::VirtualAddress(own.service.clone()),
         }
     }
 }

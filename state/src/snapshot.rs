@@ -4,8 +4,9 @@ use imbl::{OrdMap, OrdSet};
 use peerway_model::name::{Namespace, NodeName, Partition, ServiceName};
 use peerway_model::{
     CaKey, CaRoots, Check, CheckKey, ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Node,
-    NodeKey, Origin, Peering, PeeringKey, PeeringSecrets, ServiceKey, ServiceKind, TrustBundle,
+    NodeKey, Origin, Peering, PeeringKey, PeeringSecrets, ServiceKey, ServiceKind, TrustBundle, VirtualAddress,
 };
+use std::net::Ipv4Addr;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -53,6 +54,9 @@ pub struct Snapshot {
     pub(crate) nodes: OrdMap<NodeKey, Versioned<Node>>,
     pub(crate) instances: OrdMap<InstanceKey, Versioned<Instance>>,
     pub(crate) checks: OrdMap<CheckKey, Versioned<Check>>,
+    pub(crate) virtual_addresses: OrdMap<ServiceKey, Versioned<VirtualAddress>>,
+    /// Services by virtual address.
+    pub(crate) by_virtual_address: OrdMap<Ipv4Addr, ServiceKey>,
     /// Instances by service.
     pub(crate) by_service: OrdMap<ServiceKey, OrdSet<InstanceKey>>,
     /// Proxies by the service that they stand for.
@@ -124,6 +128,21 @@ impl Snapshot {
     /// All trust bundles, by peering.
     pub fn bundles(&self) -> impl Iterator<Item = &Versioned<TrustBundle>> {
         self.bundles.values()
+    }
+
+    /// The virtual address of a service.
+    pub fn virtual_address(&self, service: &ServiceKey) -> Option<&Versioned<VirtualAddress>> {
+        self.virtual_addresses.get(service)
+    }
+
+    /// All virtual addresses, by service.
+    pub fn virtual_addresses(&self) -> impl Iterator<Item = &Versioned<VirtualAddress>> {
+        self.virtual_addresses.values()
+    }
+
+    /// The service that a virtual address stands for.
+    pub fn service_at(&self, address: Ipv4Addr) -> Option<&ServiceKey> {
+        self.by_virtual_address.get(&address)
     }
 
     /// A node.

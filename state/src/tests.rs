@@ -7,3 +7,5 @@ mod histories;
 mod observation;
 mod refusals;
 mod topics;
+
+mod virtual_addresses;

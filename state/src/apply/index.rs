@@ -28,6 +28,7 @@ impl Work {
                 add(&mut self.next.by_service, service, &key);
             }
         }
+        self.stands_or_stood([before, after]);
         let destination = |instance: Option<&Instance>| instance.and_then(Instance::destination_key);
         relist(
             &mut self.next.by_destination,
@@ -92,6 +93,7 @@ impl Work {
     }
 
     pub(super) fn touch_config(&mut self, key: &ConfigKey) {
+        self.was_named(key);
         self.changes.touch(Topic::Config(key.clone()));
         self.changes.touch(Topic::ConfigKind(key.kind));
     }

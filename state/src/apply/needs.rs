@@ -30,6 +30,7 @@ impl Work {
                 instance_is_shallow(instance)
             }
             Row::Check(check) => self.import_is_wanted(&check.key.node),
+            Row::VirtualAddress(own) => self.address_is_free(own),
             Row::Roots(_) | Row::CaKey(_) | Row::Peering(_) | Row::Secrets(..) => Ok(()),
         }
     }

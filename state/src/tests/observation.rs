@@ -48,6 +48,11 @@ pub(super) fn observe(snapshot: &Snapshot) -> Answers {
     };
     about(Topic::Roots, row(snapshot.roots()));
     about(Topic::Peerings, rows(snapshot.peerings()));
+    let addressed: Vec<_> = snapshot
+        .virtual_addresses()
+        .map(|own| (own.row.clone(), snapshot.service_at(own.address).cloned()))
+        .collect();
+    about(Topic::VirtualAddresses, format!("{addressed:?}"));
     about(Topic::Bundles, rows(snapshot.bundles()));
     for key in peering_keys() {
         let by_id = snapshot.peering_by_id(&format!("id-of-{}-{}", key.partition, key.name));
@@ -101,7 +106,9 @@ pub(super) fn observe(snapshot: &Snapshot) -> Answers {
                     let of = health(health_of(snapshot, snapshot.instances_of(&key)));
                     let proxies = health(health_of(snapshot, snapshot.proxies_of(&key)));
                     about(Topic::Service(key.clone()), of);
-                    about(Topic::ProxiesOf(key), proxies);
+                    about(Topic::ProxiesOf(key.clone()), proxies);
+                    let own = row(snapshot.virtual_address(&key));
+                    about(Topic::VirtualAddress(key), own);
                 }
             }
         }

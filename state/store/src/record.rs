@@ -13,6 +13,7 @@ mod key;
 mod opaque;
 mod peering;
 mod text;
+mod virtual_address;
 
 pub use key::{decode_key, encode_key};
 
@@ -50,6 +51,7 @@ enum RowRecord {
     Node(catalog::NodeRecord),
     Instance(Box<catalog::InstanceRecord>),
     Check(catalog::CheckRecord),
+    VirtualAddress(virtual_address::VirtualAddressRecord),
 }
 
 /// The bytes to keep for a row: JSON that begins with the [`FORMAT`]. They hold secrets in the clear when the row
@@ -69,6 +71,7 @@ pub fn encode(stored: &StoredRow) -> Vec<u8> {
             Row::Node(node) => RowRecord::Node((&**node).into()),
             Row::Instance(instance) => RowRecord::Instance(Box::new((&**instance).into())),
             Row::Check(check) => RowRecord::Check((&**check).into()),
+            Row::VirtualAddress(own) => RowRecord::VirtualAddress((&**own).into()),
         },
     };
     // Every map in a record has text for keys and nothing in it can refuse, so this cannot fail; should it ever, the
@@ -115,6 +118,7 @@ pub fn decode(bytes: &[u8]) -> Result<StoredRow, StorageError> {
         RowRecord::Node(node) => Row::Node(Arc::new(node.into())),
         RowRecord::Instance(instance) => Row::Instance(Arc::new((*instance).into())),
         RowRecord::Check(check) => Row::Check(Arc::new(check.into())),
+        RowRecord::VirtualAddress(own) => Row::VirtualAddress(Arc::new(own.into())),
     };
     Ok(StoredRow {
         row,

@@ -6,8 +6,8 @@
 
 use crate::storage::StorageError;
 use peerway_model::{
-    CheckId, CheckKey, ConfigKey, ConfigKind, InstanceId, InstanceKey, NodeKey, NodeName, Origin, Partition,
-    PeerName, PeeringKey,
+    CheckId, CheckKey, ConfigKey, ConfigKind, InstanceId, InstanceKey, Namespace, NodeKey, NodeName, Origin,
+    Partition, PeerName, PeeringKey, ServiceKey, ServiceName,
 };
 use peerway_state::RowKey;
 
@@ -24,6 +24,7 @@ const BUNDLE: &str = "60-bundle";
 const NODE: &str = "70-node";
 const INSTANCE: &str = "80-instance";
 const CHECK: &str = "90-check";
+const VIRTUAL_ADDRESS: &str = "92-virtual-address";
 const LOCAL: &str = "local";
 const PEER: &str = "peer";
 
@@ -45,6 +46,7 @@ pub fn encode_key(key: &RowKey) -> Vec<u8> {
         RowKey::Node(key) => on_node(NODE, key, None),
         RowKey::Instance(InstanceKey { node, id }) => on_node(INSTANCE, node, Some(id.as_str())),
         RowKey::Check(CheckKey { node, id }) => on_node(CHECK, node, Some(id.as_str())),
+        RowKey::VirtualAddress(key) => of_service(VIRTUAL_ADDRESS, key),
     }
 }
 
@@ -71,6 +73,16 @@ fn on_node(kind: &str, node: &NodeKey, id: Option<&str>) -> Vec<u8> {
     }
     parts.extend([node.partition.as_str(), node.name.as_str()]);
     parts.extend(id);
+    joined(&parts)
+}
+
+fn of_service(kind: &str, key: &ServiceKey) -> Vec<u8> {
+    let mut parts = vec![kind];
+    match &key.origin {
+        Origin::Local => parts.push(LOCAL),
+        Origin::Peer(peer) => parts.extend([PEER, peer.as_str()]),
+    }
+    parts.extend([key.partition.as_str(), key.namespace.as_str(), key.name.as_str()]);
     joined(&parts)
 }
 
@@ -119,6 +131,7 @@ fn parse(bytes: &[u8]) -> Result<RowKey, String> {
             node: node(rest)?,
             id: named(CheckId::new(id))?,
         })),
+        [VIRTUAL_ADDRESS, rest @ ..] => service(rest).map(RowKey::VirtualAddress),
         _ => Err("no kind of row has such a key".to_owned()),
     }
 }
@@ -133,12 +146,29 @@ fn peering(parts: &[&str]) -> Result<PeeringKey, String> {
     }
 }
 
+fn origin<'a, 'b>(parts: &'b [&'a str]) -> Result<(Origin, &'b [&'a str]), String> {
+    match parts {
+        [LOCAL, rest @ ..] => Ok((Origin::Local, rest)),
+        [PEER, peer, rest @ ..] => Ok((Origin::Peer(named(PeerName::new(peer))?), rest)),
+        _ => Err("an origin is local or a peer".to_owned()),
+    }
+}
+
+fn service(parts: &[&str]) -> Result<ServiceKey, String> {
+    let (origin, rest) = origin(parts)?;
+    match rest {
+        [partition, namespace, name] => Ok(ServiceKey {
+            origin,
+            partition: named(Partition::new(partition))?,
+            namespace: named(Namespace::new(namespace))?,
+            name: named(ServiceName::new(name))?,
+        }),
+        _ => Err("a service has a partition, a namespace and a name".to_owned()),
+    }
+}
+
 fn node(parts: &[&str]) -> Result<NodeKey, String> {
-    let (origin, rest) = match parts {
-        [LOCAL, rest @ ..] => (Origin::Local, rest),
-        [PEER, peer, rest @ ..] => (Origin::Peer(named(PeerName::new(peer))?), rest),
-        _ => return Err("a node has an origin, local or a peer".to_owned()),
-    };
+    let (origin, rest) = origin(parts)?;
     match rest {
         [partition, name] => Ok(NodeKey {
             origin,

@@ -34,6 +34,7 @@ fn is_same(one: &StoredRow, other: &StoredRow) -> bool {
         (Row::Node(one), Row::Node(other)) => one == other,
         (Row::Instance(one), Row::Instance(other)) => one == other,
         (Row::Check(one), Row::Check(other)) => one == other,
+        (Row::VirtualAddress(one), Row::VirtualAddress(other)) => one == other,
         _ => false,
     };
     rows && one.create_index == other.create_index && one.modify_index == other.modify_index

@@ -10,7 +10,8 @@ use peerway_model::{
     CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
     Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta,
     PeerName, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Proxy, Rotation, RotationPhase,
-    Secret, ServiceAddress, ServiceKind, ServiceName, TrustBundle, TrustDomain, Upstream, Weights,
+    Secret, ServiceAddress, ServiceKey, ServiceKind, ServiceName, TrustBundle, TrustDomain, Upstream,
+    VirtualAddress, Weights,
 };
 use peerway_state::{Row, RowKey, StoredRow};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -96,6 +97,24 @@ pub(super) fn node_key() -> impl Strategy<Value = NodeKey> {
         origin,
         partition,
         name,
+    })
+}
+
+fn service_key() -> impl Strategy<Value = ServiceKey> {
+    (origin(), partition(), namespace(), service_name()).prop_map(|(origin, partition, namespace, name)| {
+        ServiceKey {
+            origin,
+            partition,
+            namespace,
+            name,
+        }
+    })
+}
+
+fn virtual_address() -> impl Strategy<Value = VirtualAddress> {
+    (service_key(), any::<u32>()).prop_map(|(service, address)| VirtualAddress {
+        service,
+        address: address.into(),
     })
 }
 
@@ -471,6 +490,7 @@ pub(super) fn row() -> impl Strategy<Value = Row> {
         entry().prop_map(|entry| Row::Config(Arc::new(entry))),
         peering().prop_map(|peering| Row::Peering(Arc::new(peering))),
         (peering_key(), secrets()).prop_map(|(key, secrets)| Row::Secrets(key, Arc::new(secrets))),
+        virtual_address().prop_map(|own| Row::VirtualAddress(Arc::new(own))),
         bundle().prop_map(|bundle| Row::Bundle(Arc::new(bundle))),
         node().prop_map(|node| Row::Node(Arc::new(node))),
         instance().prop_map(|instance| Row::Instance(Arc::new(instance))),
@@ -505,6 +525,7 @@ pub(super) fn key() -> impl Strategy<Value = RowKey> {
             })),
         peering_key().prop_map(RowKey::Peering),
         peering_key().prop_map(RowKey::Secrets),
+        service_key().prop_map(RowKey::VirtualAddress),
         peering_key().prop_map(RowKey::Bundle),
         node_key().prop_map(RowKey::Node),
         (node_key(), instance_id()).prop_map(|(node, id)| RowKey::Instance(InstanceKey { node, id })),
