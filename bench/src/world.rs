@@ -130,6 +130,7 @@ fn instances(node: &NodeKey, index: usize) -> Result<[Instance; 2], Invalid> {
             local_port: Some(8080),
             upstreams,
             mesh_gateway: None,
+            transparent: None,
             config: BTreeMap::new(),
         }),
         ..plain.clone()

@@ -4,6 +4,7 @@
 //! Whatever reads a finding is stale only when the finding's *answer* changes, so a flip does not reach clusters,
 //! listeners or the shape of a gateway with thousands of services.
 
+mod addressed;
 mod authorization;
 mod catalog;
 mod held;
@@ -12,6 +13,7 @@ mod peers;
 mod protocol;
 mod routes;
 
+pub(crate) use addressed::Addressed;
 #[cfg(test)]
 pub(crate) use authorization::flatten;
 pub(crate) use catalog::{ClusterIdentity, Import};
@@ -26,6 +28,7 @@ use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceKey};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Which finding. The order of the variants is the order of upkeep: a finding reads only findings of variants above
@@ -42,6 +45,10 @@ pub(crate) enum FindingKey {
     Import(ServiceKey),
     /// Who is at a place where some have to be looked up by name.
     Hosts(Place),
+    /// Where single instances of a local service may be dialled.
+    DialledDirectly(ServiceKey),
+    /// The services of a partition and its peers that can be dialled at an address.
+    Addressed(Partition),
     /// The live peers that a local service is exported to.
     Consumers(ServiceKey),
     /// Who a live peer is.
@@ -67,6 +74,10 @@ pub(crate) enum Finding {
     Import(Option<Arc<Import>>),
     /// To [`FindingKey::Hosts`].
     Hosts(Option<Arc<Vec<Endpoint>>>),
+    /// To [`FindingKey::DialledDirectly`].
+    DialledDirectly(Arc<BTreeSet<IpAddr>>),
+    /// To [`FindingKey::Addressed`].
+    Addressed(Arc<Vec<Addressed>>),
     /// To [`FindingKey::Consumers`].
     Consumers(Arc<Vec<PeeringKey>>),
     /// To [`FindingKey::Peer`].
@@ -97,6 +108,12 @@ fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
         }
         FindingKey::Import(service) => Finding::Import(catalog::import(reading, service).map(Arc::new)),
         FindingKey::Hosts(place) => Finding::Hosts(hosts::named(reading, place).map(Arc::new)),
+        FindingKey::DialledDirectly(service) => {
+            Finding::DialledDirectly(Arc::new(addressed::directly(reading, service)))
+        }
+        FindingKey::Addressed(partition) => {
+            Finding::Addressed(Arc::new(addressed::of_partition(reading, partition)))
+        }
         FindingKey::Consumers(service) => Finding::Consumers(Arc::new(peers::consumers(reading, service))),
         FindingKey::Peer(peering) => Finding::Peer(peers::peer(reading, peering).map(Arc::new)),
         FindingKey::Inbound(service) => Finding::Inbound(Arc::new(peers::inbound(reading, service))),

@@ -3,6 +3,7 @@
 use peerway_model::config::{Action, Pattern, Protocol};
 use peerway_model::name::{Namespace, Partition, ServiceName};
 use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The name of the secret that holds a proxy's own leaf. The same for every proxy, so that clusters and listeners
@@ -108,6 +109,8 @@ pub enum Discovery {
     Static(ServiceAddress),
     /// By the [`Endpoints`] of the same name.
     Eds,
+    /// None: a connection goes on to where its client dialled.
+    OriginalDestination,
     /// By resolving host names, which Envoy does. Sorted and distinct, at least one; some may be IP addresses.
     Dns(Vec<Endpoint>),
 }
@@ -163,6 +166,8 @@ pub struct Listener {
     pub address: ServiceAddress,
     /// Which way the traffic goes.
     pub direction: Direction,
+    /// Whether connections are redirected here by the kernel, which knows where they were going.
+    pub redirected: bool,
     /// In order. Chains with server names need the TLS inspector, which is then added.
     pub chains: Vec<Chain>,
 }
@@ -172,6 +177,9 @@ pub struct Listener {
 pub struct Chain {
     /// SNIs that choose this chain, sorted and distinct; empty chooses it for every connection.
     pub server_names: Vec<String>,
+    /// Addresses that choose this chain when the client dialled one of them, sorted and distinct; empty chooses it for
+    /// every connection.
+    pub destinations: Vec<IpAddr>,
     /// mTLS as a server; `None` passes bytes through.
     pub tls: Option<DownstreamTls>,
     /// Prefix of the statistics.

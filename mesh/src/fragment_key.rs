@@ -60,6 +60,17 @@ pub(crate) enum FragmentKey {
         /// Local or imported.
         service: ServiceKey,
     },
+    /// Where a sidecar takes redirected calls of its application.
+    OutboundListener {
+        /// IP address and port.
+        address: ServiceAddress,
+        /// The partition whose services and peers it knows.
+        partition: Partition,
+    },
+    /// The instances of a local service that are dialled one by one.
+    DirectCluster(ServiceKey),
+    /// Where calls go on that are for nobody in the mesh.
+    Passthrough,
     /// Where a gateway takes connections.
     GatewayListener {
         /// IP address and port.

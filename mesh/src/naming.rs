@@ -7,6 +7,10 @@ use peerway_model::{PeeringKey, ServiceAddress, ServiceKey, TrustDomain, sni};
 pub(crate) const LOCAL_APP: &str = "local_app";
 /// Base of the inbound listener of a sidecar, and its statistics prefix.
 pub(crate) const PUBLIC_LISTENER: &str = "public_listener";
+/// Base of the listener that calls are redirected to, and the name of its chain of what is not in the mesh.
+pub(crate) const OUTBOUND_LISTENER: &str = "outbound_listener";
+/// The Envoy cluster of calls that are for nobody in the mesh.
+pub(crate) const PASSTHROUGH: &str = "original-destination";
 /// Base of a gateway's listener: the name of its bind address.
 pub(crate) const GATEWAY_BIND: &str = "default";
 /// Statistics prefix of gateway chains that are not about one exported service.
@@ -26,6 +30,11 @@ pub(crate) fn service_sni(cluster: &ClusterIdentity, service: &ServiceKey) -> St
         &cluster.datacenter,
         &cluster.trust_domain,
     )
+}
+
+/// The Envoy cluster of the instances of a local service that are dialled one by one.
+pub(crate) fn passthrough(cluster: &ClusterIdentity, service: &ServiceKey) -> String {
+    format!("passthrough~{}", service_sni(cluster, service))
 }
 
 /// The Envoy cluster of an exported service on the exporter's gateway.

@@ -44,6 +44,11 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
         FragmentKey::UpstreamListener { address, service } => {
             listener::upstream(reading, address, service).map(Fragment::Listener)
         }
+        FragmentKey::OutboundListener { address, partition } => {
+            listener::outbound(reading, address, partition).map(Fragment::Listener)
+        }
+        FragmentKey::DirectCluster(service) => cluster::direct(reading, service).map(Fragment::Cluster),
+        FragmentKey::Passthrough => Some(Fragment::Cluster(cluster::passthrough())),
         FragmentKey::GatewayListener { address, partition } => {
             listener::gateway(reading, address, partition).map(Fragment::Listener)
         }

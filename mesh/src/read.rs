@@ -1,17 +1,19 @@
 //! The only way from a Snapshot into this room: what is read is recorded.
 
 use crate::finding::{
-    ClusterIdentity, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity, Place, Policy, Route,
+    Addressed, ClusterIdentity, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity, Place,
+    Policy, Route,
 };
 use crate::fragment::Endpoint;
 use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{
-    CaRoots, ConfigEntry, ConfigKey, Instance, InstanceKey, Origin, Peering, PeeringKey, ServiceKey,
-    ServiceKind, TrustBundle,
+    CaRoots, ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Origin, Peering, PeeringKey,
+    ServiceKey, ServiceKind, TrustBundle, VirtualAddress,
 };
 use peerway_state::{InstanceHealth, Snapshot, Topic, gateways, health_of};
 use std::collections::{BTreeSet, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Something that was read, and whose change makes the reader stale.
@@ -130,6 +132,18 @@ impl<'a> Reading<'a> {
         Some((&*held.row, held.create_index))
     }
 
+    /// The virtual addresses of all services, by service.
+    pub(crate) fn virtual_addresses(&mut self) -> Vec<&'a VirtualAddress> {
+        self.note(Topic::VirtualAddresses);
+        self.snapshot.virtual_addresses().map(|held| &*held.row).collect()
+    }
+
+    /// Whether transparent proxies of a partition refuse what is not in the mesh.
+    pub(crate) fn keeps_to_itself(&mut self, partition: &Partition) -> bool {
+        let key = ConfigKey::singleton(ConfigKind::Mesh, partition);
+        matches!(self.config(key), Some(ConfigEntry::Mesh(mesh)) if mesh.mesh_destinations_only)
+    }
+
     fn ask(&mut self, key: FindingKey) -> Finding {
         let answer = self.findings.answer(self.snapshot, &key);
         self.reads.insert(Dependency::Finding(key));
@@ -183,6 +197,22 @@ impl<'a> Reading<'a> {
         match self.ask(FindingKey::Hosts(place)) {
             Finding::Hosts(hosts) => hosts,
             _ => None,
+        }
+    }
+
+    /// Addresses of the instances of a local service that let themselves be dialled.
+    pub(crate) fn dialled_directly(&mut self, service: &ServiceKey) -> Arc<BTreeSet<IpAddr>> {
+        match self.ask(FindingKey::DialledDirectly(service.clone())) {
+            Finding::DialledDirectly(addresses) => addresses,
+            _ => Arc::default(),
+        }
+    }
+
+    /// The services of a partition and its peers that can be dialled at an address, local ones first.
+    pub(crate) fn addressed(&mut self, partition: &Partition) -> Arc<Vec<Addressed>> {
+        match self.ask(FindingKey::Addressed(partition.clone())) {
+            Finding::Addressed(addressed) => addressed,
+            _ => Arc::default(),
         }
     }
 

@@ -7,4 +7,5 @@ mod histories;
 mod http;
 mod render;
 mod sidecar;
+mod transparent;
 mod world;

@@ -161,6 +161,25 @@ pub struct Upstream {
     pub config: BTreeMap<String, Opaque>,
 }
 
+/// Port of the outbound listener unless a registration says otherwise (Consul's).
+pub const DEFAULT_OUTBOUND_PORT: u16 = 15_001;
+
+/// How a sidecar takes calls that its application did not make to it, but that were redirected to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Transparent {
+    /// The port on loopback that connections are redirected to.
+    pub outbound_port: u16,
+    /// Whether others may dial this instance at its own address and not only at its service's virtual one.
+    pub dialed_directly: bool,
+}
+
+impl Transparent {
+    /// Whether nothing is said that is not so unless said otherwise.
+    pub fn is_default(self) -> bool {
+        self.outbound_port == DEFAULT_OUTBOUND_PORT && !self.dialed_directly
+    }
+}
+
 /// What makes an instance a sidecar.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Proxy {
@@ -176,6 +195,8 @@ pub struct Proxy {
     pub upstreams: Vec<Upstream>,
     /// How peers are reached, for all upstreams that do not say otherwise.
     pub mesh_gateway: Option<GatewayMode>,
+    /// Set when calls are redirected to it: mode `transparent`.
+    pub transparent: Option<Transparent>,
     /// Free-form: `bind_address`, `bind_port`, `protocol`, ...
     pub config: BTreeMap<String, Opaque>,
 }

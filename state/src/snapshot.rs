@@ -4,7 +4,8 @@ use imbl::{OrdMap, OrdSet};
 use peerway_model::name::{Namespace, NodeName, Partition, ServiceName};
 use peerway_model::{
     CaKey, CaRoots, Check, CheckKey, ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Node,
-    NodeKey, Origin, Peering, PeeringKey, PeeringSecrets, ServiceKey, ServiceKind, TrustBundle, VirtualAddress,
+    NodeKey, Origin, Peering, PeeringKey, PeeringSecrets, ServiceKey, ServiceKind, TrustBundle,
+    VirtualAddress,
 };
 use std::net::Ipv4Addr;
 use std::ops::Deref;

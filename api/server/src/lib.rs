@@ -26,6 +26,7 @@ mod refusal;
 mod rotation;
 mod routes;
 mod status;
+mod virtual_addresses;
 
 pub use ask::MAX_BODY_BYTES;
 pub use blocking::{DEFAULT_WAIT, MAX_WAIT, MAX_WAITING};

@@ -5,7 +5,7 @@ use crate::history::History;
 use crate::parts::Parts;
 use crate::receipt::{self, MAX_SETTLING};
 use crate::refusal::Refusal;
-use crate::{agent, authority, catalog, chain, config, health, peering, rotation, status};
+use crate::{agent, authority, catalog, chain, config, health, peering, rotation, status, virtual_addresses};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
@@ -88,6 +88,7 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/peerway/ca/rotation", get(rotation::progress))
         .route("/v1/peerway/change/{id}", get(receipt::change))
         .route("/v1/peerway/proxies", get(receipt::proxies))
+        .route("/v1/peerway/virtual-addresses", get(virtual_addresses::list))
         .route("/v1/status/leader", get(status::leader))
         .route("/v1/status/peers", get(status::peers))
         .route("/metrics", get(status::metrics))

@@ -10,7 +10,7 @@ pub use health::{CheckJson, HealthEntryJson, NodeJson, ServiceJson};
 pub use services::{AgentServiceJson, CatalogServiceJson};
 
 use crate::proxy::ProxyJson;
-use peerway_model::{Instance, Origin, PeerMeta, ServiceKind, Weights};
+use peerway_model::{Instance, Origin, PeerMeta, ServiceKind, VirtualAddress, Weights};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -127,4 +127,30 @@ fn tagged_addresses(instance: &Instance) -> BTreeMap<String, AddressJson> {
 
 fn peer_of(origin: &Origin) -> Option<String> {
     origin.peer().map(ToString::to_string)
+}
+
+/// The virtual address of a service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(missing_docs, reason = "the fields say what they hold")]
+pub struct VirtualAddressJson {
+    pub service: String,
+    pub namespace: String,
+    pub partition: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_name: Option<String>,
+    pub address: String,
+}
+
+impl From<&VirtualAddress> for VirtualAddressJson {
+    fn from(own: &VirtualAddress) -> Self {
+        let key = &own.service;
+        VirtualAddressJson {
+            service: key.name.to_string(),
+            namespace: key.namespace.to_string(),
+            partition: key.partition.to_string(),
+            peer_name: key.origin.peer().map(ToString::to_string),
+            address: own.address.to_string(),
+        }
+    }
 }

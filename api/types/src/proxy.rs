@@ -2,7 +2,7 @@
 
 use crate::fields::Fields;
 use crate::opaque::{ConfigOf, config_from, opaque_map_to_json};
-use peerway_model::instance::{GatewayMode, Opaque};
+use peerway_model::instance::{DEFAULT_OUTBOUND_PORT, GatewayMode, Opaque, Transparent};
 use peerway_model::name::Partition;
 use peerway_model::{InstanceId, Invalid, Namespace, PeerName, Proxy, ServiceName, Tenancy, Upstream};
 use serde::Serialize;
@@ -28,19 +28,14 @@ pub struct ProxyInput {
     pub upstreams: Vec<Upstream>,
     /// How peers are reached.
     pub mesh_gateway: Option<GatewayMode>,
+    /// Whether calls are redirected to it.
+    pub transparent: Option<Transparent>,
     /// Free-form.
     pub config: BTreeMap<String, Opaque>,
 }
 
 pub(crate) fn proxy_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<ProxyInput, Invalid> {
-    let mode_at = fields.at("Mode");
-    let mode = fields.text_or_empty("Mode")?;
-    if !matches!(mode.as_str(), "" | "direct") {
-        return Err(Invalid::new(
-            mode_at,
-            format!("mode {mode:?} is not offered yet, use \"direct\""),
-        ));
-    }
+    let transparent = transparent_from(&mut fields)?;
     let input = ProxyInput {
         destination: fields.parsed("DestinationServiceName", ServiceName::new)?,
         destination_id: fields.parsed("DestinationServiceID", InstanceId::new)?,
@@ -49,13 +44,13 @@ pub(crate) fn proxy_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<Pr
         mesh_gateway: mesh_gateway_from(&mut fields)?,
         config: config_from(fields.members("Config")?, ConfigOf::Registration)?,
         upstreams: upstreams_from(&mut fields, tenancy)?,
+        transparent,
     };
     if let Some(address) = &input.local_address {
         check_host(address).map_err(|error| error.within(&fields.at("LocalServiceAddress")))?;
     }
     fields.not_offered(&[
         "LocalServiceSocketPath",
-        "TransparentProxy",
         "Expose",
         "EnvoyExtensions",
         "AccessLogs",
@@ -63,6 +58,40 @@ pub(crate) fn proxy_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<Pr
     ])?;
     fields.finish()?;
     Ok(input)
+}
+
+/// Takes `Mode` and `TransparentProxy`.
+fn transparent_from(fields: &mut Fields<'_>) -> Result<Option<Transparent>, Invalid> {
+    let mode_at = fields.at("Mode");
+    let mode = fields.text_or_empty("Mode")?;
+    let settings_at = fields.at("TransparentProxy");
+    let mut transparent = Transparent {
+        outbound_port: DEFAULT_OUTBOUND_PORT,
+        dialed_directly: false,
+    };
+    let mut given = false;
+    if let Some(mut settings) = fields.object("TransparentProxy")? {
+        given = true;
+        match settings.port("OutboundListenerPort")? {
+            0 => {}
+            port => transparent.outbound_port = port,
+        }
+        transparent.dialed_directly = settings.flag("DialedDirectly")?;
+        settings.finish()?;
+    }
+    match mode.as_str() {
+        "transparent" => Ok(Some(transparent)),
+        // Clients write back the empty object that they read.
+        "" | "direct" if !given || transparent.is_default() => Ok(None),
+        "" | "direct" => Err(Invalid::new(
+            settings_at,
+            "says something that only counts in mode \"transparent\", set Mode",
+        )),
+        _ => Err(Invalid::new(
+            mode_at,
+            format!("{mode:?} is not a mode, use \"direct\" or \"transparent\""),
+        )),
+    }
 }
 
 /// Takes `MeshGateway`; no mode means that a default further out counts.
@@ -210,12 +239,33 @@ pub struct ProxyJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_service_port: Option<u16>,
     pub mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transparent_proxy: Option<TransparentJson>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub config: Map<String, Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<UpstreamJson>,
     pub mesh_gateway: MeshGatewayJson,
     pub expose: Map<String, Value>,
+}
+
+/// `TransparentProxy` in answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(missing_docs, reason = "the fields are Consul's, named as there")]
+pub struct TransparentJson {
+    pub outbound_listener_port: u16,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dialed_directly: bool,
+}
+
+impl From<Transparent> for TransparentJson {
+    fn from(transparent: Transparent) -> Self {
+        TransparentJson {
+            outbound_listener_port: transparent.outbound_port,
+            dialed_directly: transparent.dialed_directly,
+        }
+    }
 }
 
 /// `MeshGateway` in answers.
@@ -265,7 +315,11 @@ impl From<&Proxy> for ProxyJson {
             destination_service_id: proxy.destination_id.as_ref().map(ToString::to_string),
             local_service_address: proxy.local_address.clone(),
             local_service_port: proxy.local_port,
-            mode: "direct",
+            mode: match proxy.transparent {
+                None => "direct",
+                Some(_) => "transparent",
+            },
+            transparent_proxy: proxy.transparent.map(TransparentJson::from),
             config: opaque_map_to_json(&proxy.config),
             upstreams: proxy.upstreams.iter().map(UpstreamJson::from).collect(),
             mesh_gateway: proxy.mesh_gateway.into(),
@@ -283,6 +337,7 @@ impl ProxyJson {
             local_service_address: None,
             local_service_port: None,
             mode: "direct",
+            transparent_proxy: None,
             config: opaque_map_to_json(config),
             upstreams: Vec::new(),
             mesh_gateway: None.into(),

@@ -39,6 +39,31 @@ pub(super) fn local_app(address: &ServiceAddress, protocol: Protocol) -> Cluster
     }
 }
 
+/// The one instance of a local service that a client dialled, with mTLS: whoever has taken its address since does not
+/// pass for it.
+pub(super) fn direct(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Cluster> {
+    let cluster = reading.cluster()?;
+    Some(Cluster {
+        name: naming::passthrough(&cluster, service),
+        protocol: reading.protocol(service),
+        tls: Some(to_sidecar(&cluster, service)),
+        ..passthrough()
+    })
+}
+
+/// Whatever a client dialled.
+pub(super) fn passthrough() -> Cluster {
+    Cluster {
+        name: naming::PASSTHROUGH.to_owned(),
+        connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+        protocol: Protocol::Tcp,
+        discovery: Discovery::OriginalDestination,
+        tls: None,
+        max_ejection_percent: None,
+        keepalive: false,
+    }
+}
+
 /// An upstream of a sidecar.
 pub(super) fn upstream(
     reading: &mut Reading<'_>,

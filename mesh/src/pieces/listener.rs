@@ -1,13 +1,15 @@
 //! Listeners.
 
 use super::routes;
-use crate::finding::{Policy, Route};
+use crate::finding::{ClusterIdentity, Policy, Route};
 use crate::fragment::{CallerHeader, Chain, Direction, DownstreamTls, Http, Listener, Routes, Tcp, Traffic};
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 /// Where a sidecar takes calls for its service: mTLS, then who may call, then the application.
 pub(super) fn public(
@@ -43,8 +45,10 @@ pub(super) fn public(
         name: naming::listener(naming::PUBLIC_LISTENER, address),
         address: address.clone(),
         direction: Direction::Inbound,
+        redirected: false,
         chains: vec![Chain {
             server_names: Vec::new(),
+            destinations: Vec::new(),
             tls: Some(DownstreamTls { validation }),
             stat_prefix: naming::PUBLIC_LISTENER.to_owned(),
             traffic,
@@ -75,21 +79,101 @@ pub(super) fn upstream(
         name: naming::listener(&naming::upstream_id(service), address),
         address: address.clone(),
         direction: Direction::Outbound,
-        chains: vec![Chain {
-            server_names: Vec::new(),
-            tls: None,
-            stat_prefix: naming::upstream_stats(&identity, service),
-            traffic: match reading.protocol_of_upstream(service) {
-                Protocol::Tcp => passed(cluster),
-                protocol => Traffic::Http(Http {
-                    protocol,
-                    caller_header: CallerHeader::Remove,
-                    authorization: None,
-                    routes: Routes::Inline(routes::upstream(service, protocol, cluster)),
-                }),
-            },
-        }],
+        redirected: false,
+        chains: vec![outwards(reading, &identity, service, cluster, Vec::new())],
     })
+}
+
+/// Calls of an application for a service, which it dialled at one of `destinations` or, where that is empty, anywhere.
+fn outwards(
+    reading: &mut Reading<'_>,
+    identity: &ClusterIdentity,
+    service: &ServiceKey,
+    cluster: String,
+    destinations: Vec<IpAddr>,
+) -> Chain {
+    Chain {
+        server_names: Vec::new(),
+        destinations,
+        tls: None,
+        stat_prefix: naming::upstream_stats(identity, service),
+        traffic: match reading.protocol_of_upstream(service) {
+            Protocol::Tcp => passed(cluster),
+            protocol => Traffic::Http(Http {
+                protocol,
+                caller_header: CallerHeader::Remove,
+                authorization: None,
+                routes: Routes::Inline(routes::upstream(service, protocol, cluster)),
+            }),
+        },
+    }
+}
+
+/// Where a sidecar takes calls that were redirected to it: those for a service's virtual address, or for an instance
+/// that lets itself be dialled, go to the service, all others on to where they were going, unless the mesh is told to
+/// keep to itself.
+pub(super) fn outbound(
+    reading: &mut Reading<'_>,
+    address: &ServiceAddress,
+    partition: &Partition,
+) -> Option<Listener> {
+    let identity = reading.cluster()?;
+    let mut chains = Vec::new();
+    // Envoy refuses two chains that match the same address. Virtual ones are distinct; of two services that have
+    // instances at one address the first one has it.
+    let mut taken = BTreeSet::new();
+    for service in reading.addressed(partition).iter() {
+        let Some(cluster) = upstream_cluster(reading, &identity, &service.key) else {
+            continue;
+        };
+        let own = vec![IpAddr::V4(service.virtual_address)];
+        chains.push(outwards(reading, &identity, &service.key, cluster, own));
+        let instances: Vec<IpAddr> = service
+            .instances
+            .iter()
+            .filter(|address| taken.insert(**address))
+            .copied()
+            .collect();
+        if !instances.is_empty() {
+            let cluster = naming::passthrough(&identity, &service.key);
+            chains.push(outwards(reading, &identity, &service.key, cluster, instances));
+        }
+    }
+    if !reading.keeps_to_itself(partition) {
+        chains.push(Chain {
+            server_names: Vec::new(),
+            destinations: Vec::new(),
+            tls: None,
+            stat_prefix: naming::PASSTHROUGH.to_owned(),
+            traffic: passed(naming::PASSTHROUGH.to_owned()),
+        });
+    }
+    (!chains.is_empty()).then(|| Listener {
+        name: naming::listener(naming::OUTBOUND_LISTENER, address),
+        address: address.clone(),
+        direction: Direction::Outbound,
+        redirected: true,
+        chains,
+    })
+}
+
+/// The Envoy cluster of a service; `None` while its peer has not said who it is.
+fn upstream_cluster(
+    reading: &mut Reading<'_>,
+    identity: &ClusterIdentity,
+    service: &ServiceKey,
+) -> Option<String> {
+    match service.origin.peer() {
+        None => Some(naming::service_sni(identity, service)),
+        Some(peer) => {
+            let peering = PeeringKey {
+                partition: service.partition.clone(),
+                name: peer.clone(),
+            };
+            let peer = reading.peer(&peering)?;
+            naming::imported_cluster(service, Some(&peer.trust_domain))
+        }
+    }
 }
 
 /// Where a gateway takes connections. There is no chain without server names: which SNIs work is spelt out, chain by
@@ -106,6 +190,7 @@ pub(super) fn gateway(
         name: naming::listener(naming::GATEWAY_BIND, address),
         address: address.clone(),
         direction: Direction::Unspecified,
+        redirected: false,
         chains,
     })
 }
@@ -129,6 +214,7 @@ fn gateway_chain(route: &Route) -> Chain {
     };
     Chain {
         server_names: route.server_names.clone(),
+        destinations: Vec::new(),
         tls,
         stat_prefix: route.stat_prefix.clone(),
         traffic,

@@ -46,6 +46,28 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     for upstream in local.into_iter().chain(peered) {
         keys.add_upstream(upstream, &service, inherited);
     }
+    if let Some(transparent) = proxy.transparent {
+        let address = ServiceAddress {
+            address: LOOPBACK.to_owned(),
+            port: transparent.outbound_port,
+        };
+        if keys.bind(&address) {
+            let partition = &service.partition;
+            for addressed in reading.addressed(partition).iter() {
+                keys.add_dialled(addressed.key.clone(), inherited, DEFAULT_CONNECT_TIMEOUT_MS);
+                if !addressed.instances.is_empty() {
+                    keys.add(FragmentKey::DirectCluster(addressed.key.clone()));
+                }
+            }
+            if !reading.keeps_to_itself(partition) {
+                keys.add(FragmentKey::Passthrough);
+            }
+            keys.add(FragmentKey::OutboundListener {
+                address,
+                partition: partition.clone(),
+            });
+        }
+    }
     Some(Shape {
         identity: SpiffeId::Service {
             trust_domain: cluster.trust_domain.clone(),
@@ -107,7 +129,7 @@ fn inherited_mode(proxy: &Proxy, service: &ServiceKey, reading: &mut Reading<'_>
     if let Some(mode) = proxy.mesh_gateway {
         return mode;
     }
-    if !proxy.upstreams.iter().any(asks) {
+    if proxy.transparent.is_none() && !proxy.upstreams.iter().any(asks) {
         return GatewayMode::Remote;
     }
     let own = ConfigKey::new(
@@ -172,17 +194,22 @@ impl Keys {
             address,
             service: service.clone(),
         });
+        let mode = upstream.mesh_gateway.unwrap_or(inherited);
+        self.add_dialled(service, mode, connect_timeout_ms(upstream));
+    }
+
+    /// What it takes to reach a service, unless it is there already.
+    fn add_dialled(&mut self, service: ServiceKey, mode: GatewayMode, connect_timeout_ms: u64) {
         if !self.dialled.insert(service.clone()) {
             return;
         }
-        let (roots, mode) = match &upstream.peer {
+        let (roots, mode) = match service.origin.peer() {
             None => (FragmentKey::LocalRoots, GatewayMode::Remote),
             Some(peer) => {
                 let peering = PeeringKey {
                     partition: service.partition.clone(),
                     name: peer.clone(),
                 };
-                let mode = upstream.mesh_gateway.unwrap_or(inherited);
                 (FragmentKey::PeerRoots(peering), mode)
             }
         };
@@ -190,7 +217,7 @@ impl Keys {
         self.add(FragmentKey::UpstreamCluster {
             service: service.clone(),
             mode,
-            connect_timeout_ms: connect_timeout_ms(upstream),
+            connect_timeout_ms,
         });
         self.add(FragmentKey::UpstreamEndpoints { service, mode });
     }

@@ -87,6 +87,11 @@ fn local_row() -> impl Strategy<Value = Op> {
         6 => (one_of(&NODES), one_of(&SERVICES), 1_u16..3, upstreams()).prop_map(
             |(node, service, port, upstreams)| put(row(sidecar(node, service, 20_000 + port, upstreams)))
         ),
+        2 => (one_of(&NODES), one_of(&SERVICES), any::<bool>(), upstreams()).prop_map(
+            |(node, service, direct, upstreams)| {
+                put(row(transparent(direct, sidecar(node, service, 20_003, upstreams))))
+            }
+        ),
         2 => (one_of(&NODES), 1_u16..3).prop_map(|(node, port)| put(row(gateway(node, 8_440 + port)))),
         2 => (0..proxies().len()).prop_map(|at| Op::Delete(RowKey::Instance(proxies()[at].clone()))),
         // The id of a sidecar is reused for an application and for another service's sidecar.
@@ -209,6 +214,7 @@ fn config_row() -> impl Strategy<Value = Op> {
         2 => (one_of(&SERVICES), one_of(&Protocol::ALL))
             .prop_map(|(service, spoken)| put(protocol(Some(service), spoken))),
         1 => one_of(&Protocol::ALL).prop_map(|spoken| put(protocol(None, spoken))),
+        1 => any::<bool>().prop_map(|only| put(mesh_only(only))),
         1 => one_of(&["A", "B"]).prop_map(|pem| put(roots(pem))),
     ]
 }
@@ -325,6 +331,13 @@ fn well_formed(view: &View) {
                     names.len(),
                     "{names:?}"
                 );
+                let dialled: Vec<_> = listener
+                    .chains
+                    .iter()
+                    .flat_map(|chain| &chain.destinations)
+                    .collect();
+                let distinct: BTreeSet<_> = dialled.iter().collect();
+                assert_eq!(distinct.len(), dialled.len(), "{dialled:?}");
                 for chain in &listener.chains {
                     let validations = places
                         .iter()

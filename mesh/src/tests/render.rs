@@ -29,6 +29,7 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
             let discovery = match &cluster.discovery {
                 Discovery::Static(at) => format!("static {}", address(at)),
                 Discovery::Eds => "eds".to_owned(),
+                Discovery::OriginalDestination => "original".to_owned(),
                 Discovery::Dns(members) => {
                     let members: Vec<String> = members.iter().map(member).collect();
                     format!("dns {}", members.join(" "))
@@ -73,9 +74,10 @@ fn member(member: &Endpoint) -> String {
 }
 
 fn chain(chain: &Chain) -> Vec<String> {
-    let names = match chain.server_names.as_slice() {
-        [] => "any".to_owned(),
-        names => names.join(","),
+    let names = match (chain.server_names.as_slice(), chain.destinations.as_slice()) {
+        ([], []) => "any".to_owned(),
+        (names, []) => names.join(","),
+        (_, dialled) => format!("{dialled:?}"),
     };
     let tls = chain
         .tls

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 const WEB: &str = "web-sidecar-proxy";
 
-fn view_of(world: &World, node: &str, id: &str) -> Option<Arc<View>> {
+pub(super) fn view_of(world: &World, node: &str, id: &str) -> Option<Arc<View>> {
     Mesh::new(world.shared()).watch(&instance_key(node, id))
 }
 
@@ -329,6 +329,7 @@ fn the_mode_is_the_upstreams_then_the_proxys_then_the_services_then_everybodys()
         let plain = sidecar("n1", "web", 20000, vec![upstream]);
         let proxy = Proxy {
             mesh_gateway: of_proxy,
+            transparent: None,
             ..plain.proxy.clone().unwrap()
         };
         world.put([

@@ -5,7 +5,7 @@ use peerway_model::config::{
     Action, Consumer, ExportedService, ExportedServices, Meta, Pattern, Protocol, ProxyDefaults,
     ServiceDefaults, ServiceIntentions, Source,
 };
-use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN};
+use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
 use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
@@ -152,6 +152,7 @@ pub(super) fn proxy(destination: &str) -> Proxy {
         local_port: None,
         upstreams: Vec::new(),
         mesh_gateway: None,
+        transparent: None,
         config: BTreeMap::new(),
     }
 }
@@ -180,6 +181,18 @@ pub(super) fn sidecar(node: &str, service: &str, port: u16, upstreams: Vec<Upstr
     }
 }
 
+/// The same, but calls are redirected to it.
+pub(super) fn transparent(dialed_directly: bool, sidecar: Instance) -> Instance {
+    let proxy = sidecar.proxy.clone().map(|proxy| Proxy {
+        transparent: Some(Transparent {
+            outbound_port: 15_001,
+            dialed_directly,
+        }),
+        ..proxy
+    });
+    Instance { proxy, ..sidecar }
+}
+
 /// The gateway on `node`, with the id `gateway`.
 pub(super) fn gateway(node: &str, port: u16) -> Instance {
     plain(
@@ -202,6 +215,14 @@ pub(super) fn upstream(service: &str, peer: Option<&str>, port: u16) -> Upstream
         mesh_gateway: None,
         config: BTreeMap::new(),
     }
+}
+
+/// Whether transparent proxies refuse what is not in the mesh.
+pub(super) fn mesh_only(mesh_destinations_only: bool) -> Row {
+    Row::Config(Arc::new(ConfigEntry::Mesh(peerway_model::config::Mesh {
+        mesh_destinations_only,
+        ..Default::default()
+    })))
 }
 
 pub(super) fn via(mode: GatewayMode, upstream: Upstream) -> Upstream {

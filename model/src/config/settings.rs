@@ -67,6 +67,8 @@ impl Protocol {
 pub struct Mesh {
     /// The partition.
     pub partition: Partition,
+    /// Whether transparent proxies refuse what is not a service of the mesh, instead of passing it on.
+    pub mesh_destinations_only: bool,
     /// The operator's pairs.
     pub meta: Meta,
 }

@@ -89,6 +89,7 @@ pub(crate) fn sidecar(on: &NodeKey, service: &str) -> Instance {
             local_port: None,
             upstreams: Vec::new(),
             mesh_gateway: None,
+            transparent: None,
             config: BTreeMap::new(),
         }),
         ..instance(on, &name, &name)

@@ -91,6 +91,7 @@ pub(super) fn sidecar(node: &NodeKey, id: &str, destination: &str) -> Instance {
             local_port: None,
             upstreams: Vec::new(),
             mesh_gateway: None,
+            transparent: None,
             config: BTreeMap::new(),
         }),
         ..instance(node, id, &format!("{destination}-sidecar-proxy"))
@@ -213,6 +214,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 5] {
             meta: meta.clone(),
         }),
         ConfigEntry::Mesh(Mesh {
+            mesh_destinations_only: variant % 2 == 1,
             partition: partition.clone(),
             meta: meta.clone(),
         }),

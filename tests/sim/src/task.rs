@@ -576,6 +576,7 @@ fn check_touches_only(transaction: &Transaction, key: &PeeringKey) -> Outcome {
             RowKey::Node(node) => node.origin == origin,
             RowKey::Instance(instance) => instance.node.origin == origin,
             RowKey::Check(check) => check.node.origin == origin,
+            RowKey::VirtualAddress(service) => service.origin == origin,
             RowKey::Roots | RowKey::CaKey(_) | RowKey::Config(_) | RowKey::Secrets(_) => false,
         };
         if !own {

@@ -265,6 +265,7 @@ fn is_local_key(key: &RowKey) -> bool {
         RowKey::Node(key) => key.origin.is_local(),
         RowKey::Instance(key) => key.node.origin.is_local(),
         RowKey::Check(key) => key.node.origin.is_local(),
+        RowKey::VirtualAddress(key) => key.origin.is_local(),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::packed::{millis, number};
 use crate::{endpoints, source, tls};
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
-    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, DnsLookupFamily, EdsClusterConfig,
+    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy,
 };
 use envoy_types::pb::envoy::config::cluster::v3::{
     Cluster as EnvoyCluster, OutlierDetection, UpstreamConnectionOptions,
@@ -63,6 +63,10 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
             });
             message.common_lb_config = Some(no_panic());
             DiscoveryType::Eds
+        }
+        Discovery::OriginalDestination => {
+            message.lb_policy = i32::from(LbPolicy::ClusterProvided);
+            DiscoveryType::OriginalDst
         }
         Discovery::Dns(members) => {
             // All of them: a cluster of the type LOGICAL_DNS takes one, and is refused with two.

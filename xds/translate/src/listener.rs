@@ -3,10 +3,11 @@
 use crate::dialect::Dialect;
 use crate::packed::{address, millis};
 use crate::{authorization, http, tls};
-use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use envoy_types::pb::envoy::config::core::v3::{CidrRange, TrafficDirection};
 use envoy_types::pb::envoy::config::listener::v3::{
     Filter, FilterChain, FilterChainMatch, Listener as EnvoyListener, ListenerFilter, filter, listener_filter,
 };
+use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, UpstreamConnectMode};
@@ -15,6 +16,7 @@ use envoy_types::util::pack_any;
 use peerway_mesh::{Chain, Direction, Listener, Tcp, Traffic};
 use peerway_model::config::Protocol;
 use prost::{Message, Name};
+use std::net::IpAddr;
 
 /// How long a client may take for its TLS handshake, in milliseconds; Envoy would wait for ever.
 const HANDSHAKE_TIMEOUT_MS: u64 = 15_000;
@@ -37,7 +39,12 @@ pub(crate) fn listener(listener: &Listener, dialect: Dialect) -> EnvoyListener {
         name: listener.name.clone(),
         address: Some(address(&listener.address)),
         filter_chains: listener.chains.iter().map(|own| chain(own, dialect)).collect(),
-        listener_filters: by_name.then(tls_inspector).into_iter().collect(),
+        listener_filters: listener
+            .redirected
+            .then(original_destination)
+            .into_iter()
+            .chain(by_name.then(tls_inspector))
+            .collect(),
         traffic_direction: i32::from(direction),
         ..EnvoyListener::default()
     }
@@ -94,17 +101,16 @@ fn chain(chain: &Chain, dialect: Dialect) -> FilterChain {
             )
         }
     };
-    let named = !chain.server_names.is_empty();
+    let chosen = !chain.server_names.is_empty() || !chain.destinations.is_empty();
+    let first = chain.server_names.first().cloned();
+    let first = first.or_else(|| chain.destinations.first().map(ToString::to_string));
     FilterChain {
         // Not the place in the list: Envoy drains the connections of a chain that was renamed, and a new neighbour
         // is no reason for that. No two chains of a listener match the same name.
-        name: chain
-            .server_names
-            .first()
-            .map_or(UNMATCHED, String::as_str)
-            .to_owned(),
-        filter_chain_match: named.then(|| FilterChainMatch {
+        name: first.unwrap_or_else(|| UNMATCHED.to_owned()),
+        filter_chain_match: chosen.then(|| FilterChainMatch {
             server_names: chain.server_names.clone(),
+            prefix_ranges: chain.destinations.iter().map(exactly).collect(),
             ..FilterChainMatch::default()
         }),
         filters,
@@ -143,6 +149,27 @@ fn filter<M: Message + Name>(name: &str, config: M) -> Filter {
     Filter {
         name: name.to_owned(),
         config_type: Some(filter::ConfigType::TypedConfig(pack_any(config))),
+    }
+}
+
+/// A range of one address.
+fn exactly(address: &IpAddr) -> CidrRange {
+    CidrRange {
+        address_prefix: address.to_string(),
+        prefix_len: Some(UInt32Value {
+            value: if address.is_ipv4() { 32 } else { 128 },
+        }),
+    }
+}
+
+/// Asks the kernel where a redirected connection was going.
+fn original_destination() -> ListenerFilter {
+    ListenerFilter {
+        name: "envoy.filters.listener.original_dst".to_owned(),
+        config_type: Some(listener_filter::ConfigType::TypedConfig(pack_any(
+            OriginalDst::default(),
+        ))),
+        ..ListenerFilter::default()
     }
 }
 

@@ -37,6 +37,7 @@ async fn import(bench: &Bench) {
             local_port: None,
             upstreams: Vec::new(),
             mesh_gateway: None,
+            transparent: None,
             config: BTreeMap::new(),
         }),
         gateway_config: BTreeMap::new(),

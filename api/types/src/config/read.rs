@@ -216,8 +216,12 @@ fn source(
 
 fn mesh(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Mesh, Invalid> {
     let partition = singleton(&mut fields, ConfigKind::Mesh, defaults)?;
+    let mut mesh_destinations_only = false;
+    if let Some(mut transparent) = fields.object("TransparentProxy")? {
+        mesh_destinations_only = transparent.flag("MeshDestinationsOnly")?;
+        transparent.finish()?;
+    }
     fields.not_offered(&[
-        "TransparentProxy",
         "AllowEnablingPermissiveMutualTLS",
         "TLS",
         "HTTP",
@@ -226,7 +230,11 @@ fn mesh(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Mesh, Invalid> {
     ])?;
     let meta = fields.meta()?;
     fields.finish()?;
-    Ok(Mesh { partition, meta })
+    Ok(Mesh {
+        partition,
+        mesh_destinations_only,
+        meta,
+    })
 }
 
 fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDefaults, Invalid> {

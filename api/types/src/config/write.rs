@@ -51,7 +51,14 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
             let sources = sources.into_iter().map(|one| source(entry, one)).collect();
             out.insert("Sources".to_owned(), Value::Array(sources));
         }
-        ConfigEntry::Mesh(_) => {}
+        ConfigEntry::Mesh(entry) => {
+            if entry.mesh_destinations_only {
+                out.insert(
+                    "TransparentProxy".to_owned(),
+                    json!({ "MeshDestinationsOnly": true }),
+                );
+            }
+        }
         ConfigEntry::ProxyDefaults(entry) => {
             out.insert(
                 "Config".to_owned(),

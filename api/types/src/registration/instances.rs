@@ -65,6 +65,7 @@ impl ServiceRegistration {
                 local_port: input.local_port,
                 upstreams: input.upstreams.clone(),
                 mesh_gateway: input.mesh_gateway,
+                transparent: input.transparent,
                 config: input.config.clone(),
             });
         let gateway_config = match self.kind {

@@ -85,6 +85,7 @@ fn what_is_written_is_read_back_as_the_same_entry() {
                 {"Name": "web", "Action": "allow", "Peer": "east", "Namespace": "x"},
                 {"Name": "*", "Action": "deny", "Description": "rest"}]}),
         json!({"Kind": "mesh", "Meta": {"a": "b"}}),
+        json!({"Kind": "mesh", "TransparentProxy": {"MeshDestinationsOnly": true}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "MeshGateway": {"Mode": "local"},
             "Config": {"connect_timeout_ms": 1500, "x": [1.5, null, {"y": true}], "protocol": "http2"}}),
         json!({"Kind": "service-defaults", "Name": "web", "Protocol": "http"}),

@@ -25,6 +25,7 @@ fn every_field_is_kept_in_either_spelling() {
         "Proxy": {
             "DestinationServiceName": "web", "DestinationServiceID": "web1", "LocalServiceAddress": "127.0.0.1",
             "LocalServicePort": 8080, "MeshGateway": {"Mode": "local"}, "Config": {"bind_port": 1, "Mixed_Case": null},
+            "Mode": "transparent", "TransparentProxy": {"OutboundListenerPort": 15002, "DialedDirectly": true},
             "Upstreams": [{"DestinationType": "service", "DestinationName": "api", "DestinationPeer": "east",
                 "DestinationNamespace": "team", "LocalBindPort": 9191, "MeshGateway": {"Mode": "remote"},
                 "Config": {"connect_timeout_ms": 1}}],
@@ -39,6 +40,8 @@ fn every_field_is_kept_in_either_spelling() {
             "destination_service_name": "web", "destination_service_id": "web1",
             "local_service_address": "127.0.0.1",
             "local_service_port": 8080, "mesh_gateway": {"mode": "local"}, "config": {"bind_port": 1, "Mixed_Case": null},
+            "mode": "transparent",
+            "transparent_proxy": {"outbound_listener_port": 15002, "dialed_directly": true},
             "upstreams": [{"destination_name": "api", "destination_peer": "east",
                 "destination_namespace": "team", "local_bind_port": 9191, "mesh_gateway": {"mode": "remote"},
                 "config": {"connect_timeout_ms": 1}}],
@@ -52,6 +55,11 @@ fn every_field_is_kept_in_either_spelling() {
         .remove(0);
     let proxy = instance.proxy.unwrap();
     assert_eq!(proxy.mesh_gateway, Some(GatewayMode::Local));
+    let transparent = proxy.transparent.unwrap();
+    assert_eq!(
+        (transparent.outbound_port, transparent.dialed_directly),
+        (15_002, true)
+    );
     assert_eq!(
         proxy.config.get("bind_port"),
         Some(&Opaque::Number("1".to_owned()))
@@ -224,8 +232,13 @@ fn refusals_name_the_field_and_the_problem() {
         ),
         (
             json!({"Name": "p", "Kind": "connect-proxy", "Port": 1,
-                "Proxy": {"DestinationServiceName": "web", "Mode": "transparent"}}),
-            "Proxy.Mode: mode \"transparent\" is not offered yet",
+                "Proxy": {"DestinationServiceName": "web", "Mode": "opaque"}}),
+            "Proxy.Mode: \"opaque\" is not a mode",
+        ),
+        (
+            json!({"Name": "p", "Kind": "connect-proxy", "Port": 1,
+                "Proxy": {"DestinationServiceName": "web", "TransparentProxy": {"DialedDirectly": true}}}),
+            "Proxy.TransparentProxy: says something that only counts in mode \"transparent\"",
         ),
         (
             json!({"Name": "p", "Kind": "connect-proxy", "Port": 1,

@@ -184,6 +184,7 @@ fn proxy(
         local_port: None,
         upstreams: Vec::new(),
         mesh_gateway: None,
+        transparent: None,
         config: BTreeMap::new(),
     };
     Ok((proxy, meta.clone()))

@@ -2,7 +2,7 @@
 
 use super::opaque::{ConfigMap, give_back, keep};
 use super::text::{Text, text};
-use peerway_model::instance::GatewayMode;
+use peerway_model::instance::{GatewayMode, Transparent};
 use peerway_model::{
     Check, CheckId, CheckKey, CheckStatus, Datacenter, Instance, InstanceId, InstanceKey, Namespace, Node,
     NodeKey, NodeName, Origin, Partition, PeerMeta, PeerName, Proxy, ServiceAddress, ServiceKind,
@@ -331,8 +331,16 @@ struct ProxyRecord {
     upstreams: Vec<UpstreamRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mesh_gateway: Option<Text<GatewayMode>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transparent: Option<TransparentRecord>,
     #[serde(default, skip_serializing_if = "ConfigMap::is_empty")]
     config: ConfigMap,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TransparentRecord {
+    outbound_port: u16,
+    dialed_directly: bool,
 }
 
 impl From<&Proxy> for ProxyRecord {
@@ -344,8 +352,19 @@ impl From<&Proxy> for ProxyRecord {
             local_port,
             upstreams,
             mesh_gateway,
+            transparent,
             config,
         } = proxy;
+        let transparent = transparent.map(|transparent| {
+            let Transparent {
+                outbound_port,
+                dialed_directly,
+            } = transparent;
+            TransparentRecord {
+                outbound_port,
+                dialed_directly,
+            }
+        });
         ProxyRecord {
             destination: Text(destination.clone()),
             destination_id: text(destination_id),
@@ -353,6 +372,7 @@ impl From<&Proxy> for ProxyRecord {
             local_port: *local_port,
             upstreams: upstreams.iter().map(UpstreamRecord::from).collect(),
             mesh_gateway: text(mesh_gateway),
+            transparent,
             config: keep(config),
         }
     }
@@ -367,6 +387,10 @@ impl From<ProxyRecord> for Proxy {
             local_port: record.local_port,
             upstreams: record.upstreams.into_iter().map(Upstream::from).collect(),
             mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
+            transparent: record.transparent.map(|record| Transparent {
+                outbound_port: record.outbound_port,
+                dialed_directly: record.dialed_directly,
+            }),
             config: give_back(record.config),
         }
     }

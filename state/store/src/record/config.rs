@@ -233,15 +233,22 @@ impl From<SourceRecord> for Source {
 #[derive(Serialize, Deserialize)]
 pub(super) struct MeshRecord {
     partition: Text<Partition>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    mesh_destinations_only: bool,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
 
 impl From<&Mesh> for MeshRecord {
     fn from(entry: &Mesh) -> Self {
-        let Mesh { partition, meta } = entry;
+        let Mesh {
+            partition,
+            mesh_destinations_only,
+            meta,
+        } = entry;
         MeshRecord {
             partition: Text(partition.clone()),
+            mesh_destinations_only: *mesh_destinations_only,
             meta: meta.clone(),
         }
     }
@@ -251,6 +258,7 @@ impl From<MeshRecord> for Mesh {
     fn from(record: MeshRecord) -> Self {
         Mesh {
             partition: record.partition.0,
+            mesh_destinations_only: record.mesh_destinations_only,
             meta: record.meta,
         }
     }

@@ -245,6 +245,7 @@ fn the_deepest_configuration_that_is_accepted_comes_back() {
                 config,
             }],
             mesh_gateway: None,
+            transparent: None,
             config: BTreeMap::new(),
         }),
         gateway_config: BTreeMap::new(),

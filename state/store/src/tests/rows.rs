@@ -4,7 +4,7 @@ use peerway_model::config::{
     Action, ConfigEntry, Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol, ProxyDefaults,
     ServiceDefaults, ServiceIntentions, Source,
 };
-use peerway_model::instance::{GatewayMode, Opaque};
+use peerway_model::instance::{GatewayMode, Opaque, Transparent};
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
     CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
@@ -244,7 +244,13 @@ fn intentions() -> impl Strategy<Value = ServiceIntentions> {
 fn settings() -> impl Strategy<Value = ConfigEntry> {
     let mode = || option::of(gateway_mode());
     prop_oneof![
-        (partition(), pairs()).prop_map(|(partition, meta)| ConfigEntry::Mesh(Mesh { partition, meta })),
+        (partition(), any::<bool>(), pairs()).prop_map(|(partition, mesh_destinations_only, meta)| {
+            ConfigEntry::Mesh(Mesh {
+                partition,
+                mesh_destinations_only,
+                meta,
+            })
+        }),
         (partition(), mode(), opaque_map(), pairs()).prop_map(|(partition, mesh_gateway, config, meta)| {
             ConfigEntry::ProxyDefaults(ProxyDefaults {
                 partition,
@@ -385,13 +391,14 @@ fn proxy() -> impl Strategy<Value = Proxy> {
             option::of(any::<u16>()),
             vec(upstream(), 0..3),
             option::of(gateway_mode()),
+            option::of((any::<u16>(), any::<bool>())),
             opaque_map(),
         ),
     )
         .prop_map(
             |(
                 (destination, destination_id, local_address),
-                (local_port, upstreams, mesh_gateway, config),
+                (local_port, upstreams, mesh_gateway, transparent, config),
             )| Proxy {
                 destination,
                 destination_id,
@@ -399,6 +406,10 @@ fn proxy() -> impl Strategy<Value = Proxy> {
                 local_port,
                 upstreams,
                 mesh_gateway,
+                transparent: transparent.map(|(outbound_port, dialed_directly)| Transparent {
+                    outbound_port,
+                    dialed_directly,
+                }),
                 config,
             },
         )

@@ -228,6 +228,7 @@ pub(crate) fn copy(suffix: &str, service: &str, port: u16, upstream: Option<&str
             local_port: None,
             upstreams: upstreams.into_iter().collect(),
             mesh_gateway: None,
+            transparent: None,
             config: BTreeMap::new(),
         }),
         ..plain(

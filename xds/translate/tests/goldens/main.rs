@@ -87,8 +87,10 @@ fn public(authorization: Authorization) -> Fragment {
         name: "public_listener:0.0.0.0:20000".to_owned(),
         address: at("0.0.0.0", 20000),
         direction: Direction::Inbound,
+        redirected: false,
         chains: vec![Chain {
             server_names: Vec::new(),
+            destinations: Vec::new(),
             tls: Some(DownstreamTls {
                 validation: "roots:web".to_owned(),
             }),
@@ -247,6 +249,7 @@ fn listeners() {
     );
     let passthrough = |names: &[&str], cluster: &str| Chain {
         server_names: names.iter().map(|name| (*name).to_owned()).collect(),
+        destinations: Vec::new(),
         tls: None,
         stat_prefix: format!("mesh_gateway_local_peered.{cluster}"),
         traffic: Traffic::Tcp(Tcp {
@@ -261,6 +264,7 @@ fn listeners() {
             name: "default:10.0.0.9:8443".to_owned(),
             address: at("10.0.0.9", 8443),
             direction: Direction::Unspecified,
+            redirected: false,
             chains: vec![
                 passthrough(&["db.one", "db.two"], "exported~db"),
                 passthrough(&["web.one"], "exported~web"),
@@ -273,6 +277,7 @@ fn listeners() {
             name: "db?peer=west:127.0.0.1:9191".to_owned(),
             address: at("127.0.0.1", 9191),
             direction: Direction::Outbound,
+            redirected: false,
             chains: vec![passthrough(&[], "db.default.west.external.b.consul")],
         }),
     );
@@ -302,8 +307,10 @@ fn requests(direction: Direction, server_names: &[&str], validation: Option<&str
         name: "listener:10.0.0.9:8443".to_owned(),
         address: at("10.0.0.9", 8443),
         direction,
+        redirected: false,
         chains: vec![Chain {
             server_names: server_names.iter().map(|name| (*name).to_owned()).collect(),
+            destinations: Vec::new(),
             tls: validation.map(|validation| DownstreamTls {
                 validation: validation.to_owned(),
             }),
@@ -311,6 +318,40 @@ fn requests(direction: Direction, server_names: &[&str], validation: Option<&str
             traffic: Traffic::Http(http),
         }],
     })
+}
+
+#[test]
+fn redirected_calls() {
+    let passed = |cluster: &str| {
+        Traffic::Tcp(Tcp {
+            authorization: None,
+            cluster: cluster.to_owned(),
+            server_first: false,
+        })
+    };
+    let chain = |destinations: &[&str], cluster: &str| Chain {
+        server_names: Vec::new(),
+        destinations: destinations.iter().map(|text| text.parse().unwrap()).collect(),
+        tls: None,
+        stat_prefix: cluster.to_owned(),
+        traffic: passed(cluster),
+    };
+    let listener = Listener {
+        name: "outbound_listener:127.0.0.1:15001".to_owned(),
+        address: at("127.0.0.1", 15001),
+        direction: Direction::Outbound,
+        redirected: true,
+        chains: vec![
+            chain(&["240.0.0.7"], "api"),
+            chain(&["10.0.0.2", "fd00::2"], "passthrough~api"),
+            chain(&[], "original-destination"),
+        ],
+    };
+    golden("listener_redirected", Fragment::Listener(listener));
+    golden(
+        "cluster_original_destination",
+        Fragment::Cluster(cluster("original-destination", Discovery::OriginalDestination)),
+    );
 }
 
 fn request_authorization(callers: Vec<(Caller, KnownBy)>) -> RequestAuthorization {

@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::extensions::filters::http::grpc_http1_bridge::v3::Co
 use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
+use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::{rbac::v3::Rbac, tcp_proxy::v3::TcpProxy};
@@ -56,6 +57,7 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<Listener>(any))
         .or_else(|| of::<Secret>(any))
         .or_else(|| of::<TlsInspector>(any))
+        .or_else(|| of::<OriginalDst>(any))
         .or_else(|| of::<Rbac>(any))
         .or_else(|| of::<TcpProxy>(any))
         .or_else(|| of::<MtlsAuthenticated>(any))
