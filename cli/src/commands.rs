@@ -8,6 +8,7 @@ mod demo;
 mod echo;
 mod peering;
 mod proxies;
+mod redirect;
 mod server;
 mod services;
 mod stat_tags;

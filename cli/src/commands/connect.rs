@@ -2,6 +2,7 @@
 
 use super::bootstrap::Bootstrap;
 use super::ca::{self, CaCommand};
+use super::redirect::{self, Redirect};
 use crate::client::{Client, ClientFlags, segment};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -15,6 +16,8 @@ use std::process::{Command, ExitCode};
 pub enum ConnectCommand {
     /// Run Envoy for a sidecar or a gateway, or print its bootstrap
     Envoy(Envoy),
+    /// Bring an application's connections to its transparent sidecar, by rules of the kernel
+    RedirectTraffic(Redirect),
     /// Rotate the root certificate, and show how far that is
     #[command(subcommand)]
     Ca(CaCommand),
@@ -61,6 +64,7 @@ pub struct Envoy {
 pub(super) fn run(command: ConnectCommand) -> Result<ExitCode> {
     let args = match command {
         ConnectCommand::Envoy(args) => args,
+        ConnectCommand::RedirectTraffic(args) => return redirect::run(&args),
         ConnectCommand::Ca(command) => return ca::run(command),
     };
     let bootstrap = describe(&args)?.to_json();
