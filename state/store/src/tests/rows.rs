@@ -282,10 +282,10 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
 
 fn entry() -> impl Strategy<Value = ConfigEntry> {
     prop_oneof![
-        exports().prop_map(ConfigEntry::ExportedServices),
-        intentions().prop_map(ConfigEntry::ServiceIntentions),
-        settings(),
-        super::chain_rows::entry(),
+        exports().prop_map(ConfigEntry::ExportedServices).boxed(),
+        intentions().prop_map(ConfigEntry::ServiceIntentions).boxed(),
+        settings().boxed(),
+        super::chain_rows::entry().boxed(),
     ]
 }
 
@@ -495,17 +495,26 @@ fn check() -> impl Strategy<Value = Check> {
 }
 
 pub(super) fn row() -> impl Strategy<Value = Row> {
+    // Boxed: together they would be too large for the stack of a test.
     prop_oneof![
-        roots().prop_map(|roots| Row::Roots(Arc::new(roots))),
-        ca_key().prop_map(|key| Row::CaKey(Arc::new(key))),
-        entry().prop_map(|entry| Row::Config(Arc::new(entry))),
-        peering().prop_map(|peering| Row::Peering(Arc::new(peering))),
-        (peering_key(), secrets()).prop_map(|(key, secrets)| Row::Secrets(key, Arc::new(secrets))),
-        virtual_address().prop_map(|own| Row::VirtualAddress(Arc::new(own))),
-        bundle().prop_map(|bundle| Row::Bundle(Arc::new(bundle))),
-        node().prop_map(|node| Row::Node(Arc::new(node))),
-        instance().prop_map(|instance| Row::Instance(Arc::new(instance))),
-        check().prop_map(|check| Row::Check(Arc::new(check))),
+        roots().prop_map(|roots| Row::Roots(Arc::new(roots))).boxed(),
+        ca_key().prop_map(|key| Row::CaKey(Arc::new(key))).boxed(),
+        entry().prop_map(|entry| Row::Config(Arc::new(entry))).boxed(),
+        peering()
+            .prop_map(|peering| Row::Peering(Arc::new(peering)))
+            .boxed(),
+        (peering_key(), secrets())
+            .prop_map(|(key, secrets)| Row::Secrets(key, Arc::new(secrets)))
+            .boxed(),
+        virtual_address()
+            .prop_map(|own| Row::VirtualAddress(Arc::new(own)))
+            .boxed(),
+        bundle().prop_map(|bundle| Row::Bundle(Arc::new(bundle))).boxed(),
+        node().prop_map(|node| Row::Node(Arc::new(node))).boxed(),
+        instance()
+            .prop_map(|instance| Row::Instance(Arc::new(instance)))
+            .boxed(),
+        check().prop_map(|check| Row::Check(Arc::new(check))).boxed(),
     ]
 }
 
