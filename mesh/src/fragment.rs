@@ -1,6 +1,6 @@
 //! The pieces that views are made of: plain data, comparable and hashable, in Peerway's words.
 
-use peerway_model::config::{Action, Pattern, Protocol};
+use peerway_model::config::{Action, LogFormat, LogSink, Pattern, Protocol};
 use peerway_model::name::{Namespace, Partition, ServiceName};
 use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
 use std::net::IpAddr;
@@ -170,6 +170,26 @@ pub struct Listener {
     pub redirected: bool,
     /// In order. Chains with server names need the TLS inspector, which is then added.
     pub chains: Vec<Chain>,
+    /// What is told about its connections and requests, of whatever chain.
+    pub telemetry: Telemetry,
+}
+
+/// What a listener tells about its connections and requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Telemetry {
+    /// What it writes; `None` for nothing.
+    pub access_log: Option<AccessLog>,
+}
+
+/// What a listener writes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AccessLog {
+    /// Whether connections that fit no chain are written about as well.
+    pub unmatched: bool,
+    /// Where it is written.
+    pub sink: LogSink,
+    /// What is written.
+    pub format: LogFormat,
 }
 
 /// What a listener does with a connection.

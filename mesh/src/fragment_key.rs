@@ -59,6 +59,8 @@ pub(crate) enum FragmentKey {
         address: ServiceAddress,
         /// Local or imported.
         service: ServiceKey,
+        /// The partition of the sidecar, whose settings count.
+        partition: Partition,
     },
     /// Where a sidecar takes redirected calls of its application.
     OutboundListener {

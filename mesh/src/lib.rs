@@ -16,9 +16,10 @@ mod shape;
 mod upkeep;
 
 pub use fragment::{
-    Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery, DownstreamTls,
-    Endpoint, Endpoints, Fragment, FragmentKind, GatewayPattern, Http, KnownBy, LEAF_SECRET, Listener,
-    RequestAuthorization, RequestCaller, RouteTable, Routes, Tcp, Traffic, UpstreamTls, Validation, View,
+    AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
+    DownstreamTls, Endpoint, Endpoints, Fragment, FragmentKind, GatewayPattern, Http, KnownBy, LEAF_SECRET,
+    Listener, RequestAuthorization, RequestCaller, RouteTable, Routes, Tcp, Telemetry, Traffic, UpstreamTls,
+    Validation, View,
 };
 pub use upkeep::{Changed, Mesh, Stats};
 

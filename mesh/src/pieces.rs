@@ -4,6 +4,7 @@ mod cluster;
 mod endpoints;
 mod listener;
 mod routes;
+mod telemetry;
 mod validation;
 
 pub(crate) use cluster::{DEFAULT_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS};
@@ -41,9 +42,11 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
             service,
             server_first,
         } => listener::public(reading, address, service, *server_first).map(Fragment::Listener),
-        FragmentKey::UpstreamListener { address, service } => {
-            listener::upstream(reading, address, service).map(Fragment::Listener)
-        }
+        FragmentKey::UpstreamListener {
+            address,
+            service,
+            partition,
+        } => listener::upstream(reading, address, service, partition).map(Fragment::Listener),
         FragmentKey::OutboundListener { address, partition } => {
             listener::outbound(reading, address, partition).map(Fragment::Listener)
         }

@@ -7,5 +7,6 @@ mod histories;
 mod http;
 mod render;
 mod sidecar;
+mod telemetry;
 mod transparent;
 mod world;

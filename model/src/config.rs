@@ -1,5 +1,6 @@
 //! Config entries: what operators write to say how the mesh behaves.
 
+mod access_logs;
 mod destination;
 mod entry;
 mod exported_services;
@@ -13,6 +14,7 @@ mod service_router;
 mod service_splitter;
 mod settings;
 
+pub use access_logs::{AccessLogs, LogFormat, LogSink, MAX_LOG_FORMAT_BYTES, MAX_LOG_PATH_BYTES};
 pub use destination::Destination;
 pub use entry::{
     ConfigEntry, ConfigKey, ConfigKind, MAX_META_KEY_BYTES, MAX_META_PAIRS, MAX_META_VALUE_BYTES, Meta,

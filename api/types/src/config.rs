@@ -1,5 +1,6 @@
 //! Config entries as JSON (xDS facts, section 6).
 
+mod access_logs;
 mod read;
 mod write;
 

@@ -1,6 +1,7 @@
 //! Listeners.
 
 use super::routes;
+use super::telemetry::telemetry;
 use crate::finding::{ClusterIdentity, Policy, Route};
 use crate::fragment::{CallerHeader, Chain, Direction, DownstreamTls, Http, Listener, Routes, Tcp, Traffic};
 use crate::naming;
@@ -53,6 +54,7 @@ pub(super) fn public(
             stat_prefix: naming::PUBLIC_LISTENER.to_owned(),
             traffic,
         }],
+        telemetry: telemetry(reading, &service.partition),
     })
 }
 
@@ -62,6 +64,7 @@ pub(super) fn upstream(
     reading: &mut Reading<'_>,
     address: &ServiceAddress,
     service: &ServiceKey,
+    partition: &Partition,
 ) -> Option<Listener> {
     let identity = reading.cluster()?;
     let cluster = match service.origin.peer() {
@@ -81,6 +84,7 @@ pub(super) fn upstream(
         direction: Direction::Outbound,
         redirected: false,
         chains: vec![outwards(reading, &identity, service, cluster, Vec::new())],
+        telemetry: telemetry(reading, partition),
     })
 }
 
@@ -154,6 +158,7 @@ pub(super) fn outbound(
         direction: Direction::Outbound,
         redirected: true,
         chains,
+        telemetry: telemetry(reading, partition),
     })
 }
 
@@ -192,6 +197,7 @@ pub(super) fn gateway(
         direction: Direction::Unspecified,
         redirected: false,
         chains,
+        telemetry: telemetry(reading, partition),
     })
 }
 

@@ -193,6 +193,7 @@ impl Keys {
         self.add(FragmentKey::UpstreamListener {
             address,
             service: service.clone(),
+            partition: caller.partition.clone(),
         });
         let mode = upstream.mesh_gateway.unwrap_or(inherited);
         self.add_dialled(service, mode, connect_timeout_ms(upstream));

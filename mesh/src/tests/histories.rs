@@ -4,7 +4,7 @@ use super::render;
 use super::world::*;
 use crate::fragment_key::FragmentKey;
 use crate::{Fragment, Mesh, Routes, Traffic, View};
-use peerway_model::config::{Action, Protocol};
+use peerway_model::config::{AccessLogs, Action, Protocol};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
     CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Instance, InstanceKey, PeerMeta, PeeringState,
@@ -209,6 +209,9 @@ fn config_row() -> impl Strategy<Value = Op> {
             .prop_map(move |(name, sources)| put(intentions(name, &unique(sources)))),
         1 => names().prop_map(move |name| entry(ConfigKind::ServiceIntentions, name)),
         1 => one_of(&MODES).prop_map(|mode| put(proxy_defaults(mode))),
+        1 => any::<(bool, bool)>().prop_map(|(enabled, disable_listener_logs)| {
+            put(logs(AccessLogs { enabled, disable_listener_logs, ..AccessLogs::default() }))
+        }),
         1 => (one_of(&SERVICES), one_of(&MODES))
             .prop_map(|(service, mode)| put(service_defaults(service, mode))),
         2 => (one_of(&SERVICES), one_of(&Protocol::ALL))

@@ -61,6 +61,9 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
         }
         Fragment::Listener(listener) => {
             let mut lines = vec![format!("listener {} {:?}", listener.name, listener.direction)];
+            if let Some(log) = &listener.telemetry.access_log {
+                lines.push(format!("  logs {log:?}"));
+            }
             lines.extend(listener.chains.iter().flat_map(chain));
             lines
         }

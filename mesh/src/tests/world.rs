@@ -2,7 +2,7 @@
 
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    Action, Consumer, ExportedService, ExportedServices, Meta, Pattern, Protocol, ProxyDefaults,
+    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Meta, Pattern, Protocol, ProxyDefaults,
     ServiceDefaults, ServiceIntentions, Source,
 };
 use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
@@ -381,6 +381,14 @@ pub(super) fn speaks(protocol: Protocol, meta: PeerMeta) -> PeerMeta {
 pub(super) fn proxy_defaults(mode: Option<GatewayMode>) -> Row {
     config(ConfigEntry::ProxyDefaults(ProxyDefaults {
         mesh_gateway: mode,
+        ..ProxyDefaults::default()
+    }))
+}
+
+/// What all proxies write.
+pub(super) fn logs(access_logs: AccessLogs) -> Row {
+    config(ConfigEntry::ProxyDefaults(ProxyDefaults {
+        access_logs,
         ..ProxyDefaults::default()
     }))
 }

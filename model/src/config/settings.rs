@@ -1,6 +1,6 @@
 //! `mesh`, `proxy-defaults` and `service-defaults`.
 
-use super::Meta;
+use super::{AccessLogs, Meta};
 use crate::Invalid;
 use crate::instance::{GatewayMode, Opaque};
 use crate::name::{Namespace, Partition, ServiceName};
@@ -82,6 +82,8 @@ pub struct ProxyDefaults {
     pub mesh_gateway: Option<GatewayMode>,
     /// Free-form: `protocol`, `connect_timeout_ms`, ...
     pub config: BTreeMap<String, Opaque>,
+    /// What they write about connections and requests.
+    pub access_logs: AccessLogs,
     /// The operator's pairs.
     pub meta: Meta,
 }
@@ -96,6 +98,9 @@ impl ProxyDefaults {
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
+        self.access_logs
+            .validate()
+            .map_err(|error| error.within("AccessLogs"))?;
         match self.config.get(PROTOCOL) {
             Some(Opaque::Text(text)) if text.is_empty() => Ok(()),
             Some(_) if self.protocol().is_none() => {

@@ -2,7 +2,7 @@
 //! can be less strict than another about what a request may look like before policy sees it.
 
 use crate::packed::{millis, number};
-use crate::{authorization, route, source};
+use crate::{access_log, authorization, route, source};
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
 use envoy_types::pb::envoy::config::core::v3::{
@@ -22,7 +22,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation as EarlyMutation;
 use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::util::pack_any;
-use peerway_mesh::{CallerHeader, Http, Routes};
+use peerway_mesh::{CallerHeader, Http, Routes, Telemetry};
 use peerway_model::config::Protocol;
 use prost::{Message, Name};
 
@@ -60,7 +60,7 @@ const ROUTER_ORDERS: [&str; 16] = [
 ];
 
 /// The connection manager of a chain whose statistics begin with `stat_prefix`.
-pub(crate) fn manager(http: &Http, stat_prefix: &str) -> HttpConnectionManager {
+pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> HttpConnectionManager {
     let certificate = match http.caller_header {
         CallerHeader::Remove => ForwardClientCertDetails::Sanitize,
         CallerHeader::Replace => ForwardClientCertDetails::SanitizeSet,
@@ -70,6 +70,7 @@ pub(crate) fn manager(http: &Http, stat_prefix: &str) -> HttpConnectionManager {
     HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
         http_filters: filters(http),
+        access_log: access_log::of_chain(telemetry.access_log.as_ref()),
         common_http_protocol_options: Some(HttpProtocolOptions {
             idle_timeout: Some(millis(CONNECTION_IDLE_TIMEOUT_MS)),
             max_headers_count: Some(number(MAX_HEADERS)),

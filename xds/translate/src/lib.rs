@@ -8,8 +8,9 @@
 //! - `dialect`: which Envoys are spoken to.
 //! - `cluster`, `endpoints`, `listener`, `secret`: one fragment kind each.
 //! - `route`, `http`: where requests go, and the one builder of what passes them.
-//! - `tls`, `authorization`, `source`, `packed`: the parts that several of them share.
+//! - `access_log`, `tls`, `authorization`, `source`, `packed`: the parts that several of them share.
 
+mod access_log;
 mod authorization;
 mod cluster;
 mod dialect;

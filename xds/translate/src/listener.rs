@@ -2,7 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::packed::{address, millis};
-use crate::{authorization, http, tls};
+use crate::{access_log, authorization, http, tls};
 use envoy_types::pb::envoy::config::core::v3::{CidrRange, TrafficDirection};
 use envoy_types::pb::envoy::config::listener::v3::{
     Filter, FilterChain, FilterChainMatch, Listener as EnvoyListener, ListenerFilter, filter, listener_filter,
@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_pro
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, UpstreamConnectMode};
 use envoy_types::pb::google::protobuf::UInt32Value;
 use envoy_types::util::pack_any;
-use peerway_mesh::{Chain, Direction, Listener, Tcp, Traffic};
+use peerway_mesh::{Chain, Direction, Listener, Tcp, Telemetry, Traffic};
 use peerway_model::config::Protocol;
 use prost::{Message, Name};
 use std::net::IpAddr;
@@ -38,7 +38,12 @@ pub(crate) fn listener(listener: &Listener, dialect: Dialect) -> EnvoyListener {
     EnvoyListener {
         name: listener.name.clone(),
         address: Some(address(&listener.address)),
-        filter_chains: listener.chains.iter().map(|own| chain(own, dialect)).collect(),
+        filter_chains: listener
+            .chains
+            .iter()
+            .map(|own| chain(own, &listener.telemetry, dialect))
+            .collect(),
+        access_log: access_log::of_listener(listener.telemetry.access_log.as_ref()),
         listener_filters: listener
             .redirected
             .then(original_destination)
@@ -75,7 +80,7 @@ impl Decided {
     }
 }
 
-fn chain(chain: &Chain, dialect: Dialect) -> FilterChain {
+fn chain(chain: &Chain, telemetry: &Telemetry, dialect: Dialect) -> FilterChain {
     let (filters, socket) = match &chain.traffic {
         Traffic::Tcp(tcp) => {
             let decided = Decided::of(tcp, dialect);
@@ -87,10 +92,10 @@ fn chain(chain: &Chain, dialect: Dialect) -> FilterChain {
                 .tls
                 .as_ref()
                 .map(|own| tls::downstream(own, Protocol::Tcp, admitted));
-            (bytes(tcp, &chain.stat_prefix, decided), socket)
+            (bytes(tcp, &chain.stat_prefix, telemetry, decided), socket)
         }
         Traffic::Http(http) => {
-            let manager = http::manager(http, &chain.stat_prefix);
+            let manager = http::manager(http, &chain.stat_prefix, telemetry);
             let socket = chain
                 .tls
                 .as_ref()
@@ -121,7 +126,7 @@ fn chain(chain: &Chain, dialect: Dialect) -> FilterChain {
 }
 
 /// The one builder of TCP chains: who may pass always comes before where it goes.
-fn bytes(tcp: &Tcp, stat_prefix: &str, decided: Decided) -> Vec<Filter> {
+fn bytes(tcp: &Tcp, stat_prefix: &str, telemetry: &Telemetry, decided: Decided) -> Vec<Filter> {
     let mut filters = Vec::new();
     if let Some(authorization) = &tcp.authorization {
         filters.push(filter(
@@ -135,6 +140,7 @@ fn bytes(tcp: &Tcp, stat_prefix: &str, decided: Decided) -> Vec<Filter> {
         max_connect_attempts: Some(UInt32Value {
             value: CONNECT_ATTEMPTS,
         }),
+        access_log: access_log::of_chain(telemetry.access_log.as_ref()),
         ..TcpProxy::default()
     };
     if decided == Decided::AtFirstBytes {

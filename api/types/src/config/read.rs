@@ -3,6 +3,7 @@
 mod resolver;
 mod routing;
 
+use super::access_logs::access_logs_from;
 use crate::fields::{Fields, says_something};
 use crate::opaque::{ConfigOf, config_from};
 use crate::proxy::mesh_gateway_from;
@@ -241,12 +242,12 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
     let partition = singleton(&mut fields, ConfigKind::ProxyDefaults, defaults)?;
     let mesh_gateway = mesh_gateway_from(&mut fields)?;
     let config = config_from(fields.members("Config")?, ConfigOf::AllProxies)?;
+    let access_logs = access_logs_from(&mut fields)?;
     direct_mode_only(&mut fields)?;
     fields.not_offered(&[
         "TransparentProxy",
         "MutualTLSMode",
         "Expose",
-        "AccessLogs",
         "EnvoyExtensions",
         "FailoverPolicy",
         "PrioritizeByLocality",
@@ -257,6 +258,7 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
         partition,
         mesh_gateway,
         config,
+        access_logs,
         meta,
     })
 }

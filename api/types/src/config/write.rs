@@ -6,6 +6,7 @@ mod routing;
 pub(crate) use resolver::{load_balancer, subset};
 pub(crate) use routing::{route, split, weight};
 
+use super::access_logs::put_access_logs;
 use crate::opaque::opaque_map_to_json;
 use crate::proxy::MeshGatewayJson;
 use peerway_model::config::{Action, ConfigEntry, Consumer, Meta, Pattern, ServiceIntentions, Source};
@@ -64,6 +65,7 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
                 "Config".to_owned(),
                 Value::Object(opaque_map_to_json(&entry.config)),
             );
+            put_access_logs(&mut out, &entry.access_logs);
             out.insert(
                 "MeshGateway".to_owned(),
                 json!(MeshGatewayJson::from(entry.mesh_gateway)),

@@ -88,6 +88,11 @@ fn what_is_written_is_read_back_as_the_same_entry() {
         json!({"Kind": "mesh", "TransparentProxy": {"MeshDestinationsOnly": true}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "MeshGateway": {"Mode": "local"},
             "Config": {"connect_timeout_ms": 1500, "x": [1.5, null, {"y": true}], "protocol": "http2"}}),
+        json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enabled": true}}),
+        json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enabled": true,
+            "DisableListenerLogs": true, "Type": "file", "Path": "/var/log/e.log", "TextFormat": "%PROTOCOL%"}}),
+        json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enabled": false, "Type": "stderr",
+            "JSONFormat": "{ \"code\": \"%RESPONSE_CODE%\" }"}}),
         json!({"Kind": "service-defaults", "Name": "web", "Protocol": "http"}),
         json!({"Kind": "service-defaults", "Name": "web", "Protocol": "grpc"}),
         json!({"Kind": "service-defaults", "Name": "web", "Namespace": "team", "Protocol": "tcp",
@@ -230,6 +235,38 @@ fn refusals_name_the_field_and_the_problem() {
         (
             json!({"Kind": "proxy-defaults", "Name": "global", "Config": {"envoy_public_listener_json": "{}"}}),
             "Config.envoy_public_listener_json: is not offered yet",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enable": true}}),
+            "AccessLogs.Enable: is not a known field",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Type": "syslog"}}),
+            "AccessLogs.Type: is \"syslog\"",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Type": "file"}}),
+            "AccessLogs.Path",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Path": "/a"}}),
+            "AccessLogs.Path: is for the Type",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Type": "file", "Path": "a"}}),
+            "AccessLogs.Path: is \"a\", give an absolute path",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"JSONFormat": "[1]"}}),
+            "AccessLogs.JSONFormat: is not the text of a JSON object",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"JSONFormat": "{}", "TextFormat": "a"}}),
+            "AccessLogs.TextFormat: does not go together",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"TextFormat": "50% off"}}),
+            "AccessLogs.TextFormat: has no operator",
         ),
         (
             json!({"Kind": "proxy-defaults", "Name": "global", "MeshGateway": {"Mode": "none"}}),

@@ -1,8 +1,10 @@
 //! Twins of the config entries.
 
+mod access_logs;
 mod chain;
 mod resolver;
 
+use self::access_logs::AccessLogsRecord;
 use self::chain::{GroupRecord, RouterRecord, SplitterRecord};
 use self::resolver::ResolverRecord;
 use super::opaque::{ConfigMap, give_back, keep};
@@ -271,6 +273,8 @@ pub(super) struct ProxyDefaultsRecord {
     mesh_gateway: Option<Text<GatewayMode>>,
     #[serde(default, skip_serializing_if = "ConfigMap::is_empty")]
     config: ConfigMap,
+    #[serde(default, skip_serializing_if = "AccessLogsRecord::is_default")]
+    access_logs: AccessLogsRecord,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -281,12 +285,14 @@ impl From<&ProxyDefaults> for ProxyDefaultsRecord {
             partition,
             mesh_gateway,
             config,
+            access_logs,
             meta,
         } = entry;
         ProxyDefaultsRecord {
             partition: Text(partition.clone()),
             mesh_gateway: text(mesh_gateway),
             config: keep(config),
+            access_logs: access_logs.into(),
             meta: meta.clone(),
         }
     }
@@ -298,6 +304,7 @@ impl From<ProxyDefaultsRecord> for ProxyDefaults {
             partition: record.partition.0,
             mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
             config: give_back(record.config),
+            access_logs: record.access_logs.into(),
             meta: record.meta,
         }
     }

@@ -1,8 +1,8 @@
 //! Generated rows of every kind, with every field in use.
 
 use peerway_model::config::{
-    Action, ConfigEntry, Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol, ProxyDefaults,
-    ServiceDefaults, ServiceIntentions, Source,
+    AccessLogs, Action, ConfigEntry, Consumer, ExportedService, ExportedServices, LogFormat, LogSink, Mesh,
+    Pattern, Protocol, ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
 };
 use peerway_model::instance::{GatewayMode, Opaque, Transparent};
 use peerway_model::peering::RemoteInfo;
@@ -241,6 +241,28 @@ fn intentions() -> impl Strategy<Value = ServiceIntentions> {
         })
 }
 
+/// Boxed: strategies within strategies would not fit on the stack of a test.
+fn access_logs() -> BoxedStrategy<AccessLogs> {
+    let sink = prop_oneof![
+        Just(LogSink::Stdout),
+        Just(LogSink::Stderr),
+        "/[a-z]{0,4}".prop_map(LogSink::File),
+    ];
+    let format = prop_oneof![
+        Just(LogFormat::Usual),
+        "[a-z]{0,4}".prop_map(LogFormat::Json),
+        "[a-z]{0,4}".prop_map(LogFormat::Text),
+    ];
+    (any::<bool>(), any::<bool>(), sink, format)
+        .prop_map(|(enabled, disable_listener_logs, sink, format)| AccessLogs {
+            enabled,
+            disable_listener_logs,
+            sink,
+            format,
+        })
+        .boxed()
+}
+
 fn settings() -> impl Strategy<Value = ConfigEntry> {
     let mode = || option::of(gateway_mode());
     prop_oneof![
@@ -251,14 +273,17 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
                 meta,
             })
         }),
-        (partition(), mode(), opaque_map(), pairs()).prop_map(|(partition, mesh_gateway, config, meta)| {
-            ConfigEntry::ProxyDefaults(ProxyDefaults {
-                partition,
-                mesh_gateway,
-                config,
-                meta,
-            })
-        }),
+        (partition(), mode(), opaque_map(), access_logs(), pairs()).prop_map(
+            |(partition, mesh_gateway, config, access_logs, meta)| {
+                ConfigEntry::ProxyDefaults(ProxyDefaults {
+                    partition,
+                    mesh_gateway,
+                    config,
+                    access_logs,
+                    meta,
+                })
+            }
+        ),
         (
             partition(),
             namespace(),

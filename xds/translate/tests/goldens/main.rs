@@ -9,11 +9,12 @@
 mod render;
 
 use peerway_mesh::{
-    Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery, DownstreamTls,
-    Endpoint, Endpoints, Fragment, GatewayPattern, Http, KnownBy, Listener, RequestAuthorization,
-    RequestCaller, RouteTable, Routes, Tcp, Traffic, UpstreamTls, Validation,
+    AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
+    DownstreamTls, Endpoint, Endpoints, Fragment, GatewayPattern, Http, KnownBy, Listener,
+    RequestAuthorization, RequestCaller, RouteTable, Routes, Tcp, Telemetry, Traffic, UpstreamTls,
+    Validation,
 };
-use peerway_model::config::{Action, Pattern, Protocol};
+use peerway_model::config::{Action, LogFormat, LogSink, Pattern, Protocol};
 use peerway_model::name::{Namespace, Partition, ServiceName};
 use peerway_model::{Leaf, Secret, ServiceAddress, SpiffeId, TrustDomain};
 use peerway_xds_translate::{Dialect, Resource, leaf_secret, translate};
@@ -88,6 +89,7 @@ fn public(authorization: Authorization) -> Fragment {
         address: at("0.0.0.0", 20000),
         direction: Direction::Inbound,
         redirected: false,
+        telemetry: Telemetry::default(),
         chains: vec![Chain {
             server_names: Vec::new(),
             destinations: Vec::new(),
@@ -265,6 +267,7 @@ fn listeners() {
             address: at("10.0.0.9", 8443),
             direction: Direction::Unspecified,
             redirected: false,
+            telemetry: Telemetry::default(),
             chains: vec![
                 passthrough(&["db.one", "db.two"], "exported~db"),
                 passthrough(&["web.one"], "exported~web"),
@@ -278,9 +281,63 @@ fn listeners() {
             address: at("127.0.0.1", 9191),
             direction: Direction::Outbound,
             redirected: false,
+            telemetry: Telemetry::default(),
             chains: vec![passthrough(&[], "db.default.west.external.b.consul")],
         }),
     );
+}
+
+/// The same listener, which writes to `sink`.
+fn writing(fragment: Fragment, unmatched: bool, sink: LogSink, format: LogFormat) -> Fragment {
+    let Fragment::Listener(listener) = fragment else {
+        panic!("only listeners write")
+    };
+    let access_log = Some(AccessLog {
+        unmatched,
+        sink,
+        format,
+    });
+    Fragment::Listener(Listener {
+        telemetry: Telemetry { access_log },
+        ..listener
+    })
+}
+
+#[test]
+fn access_logs() {
+    let bytes = || {
+        public(Authorization {
+            action: Action::Allow,
+            callers: Vec::new(),
+        })
+    };
+    let routes = || Routes::Named("r".to_owned());
+    let outbound = http(Protocol::Http, CallerHeader::Remove, routes());
+    let outbound = requests(Direction::Outbound, &[], None, outbound);
+    let text = LogFormat::Text("%PROTOCOL% %RESPONSE_CODE%".to_owned());
+    golden(
+        "listener_logs_to_a_file",
+        writing(
+            bytes(),
+            true,
+            LogSink::File("/var/log/envoy.log".to_owned()),
+            text,
+        ),
+    );
+    // One member each: what has several is in another order in every process.
+    let json = LogFormat::Json("{ \"a\": { \"b\": [\"%PROTOCOL%\", 1, true, null] } }".to_owned());
+    golden(
+        "listener_logs_json",
+        writing(outbound.clone(), false, LogSink::Stderr, json),
+    );
+    let usual = translate(
+        &writing(outbound, false, LogSink::Stdout, LogFormat::Usual),
+        Dialect::From1_37,
+    );
+    let manager = render::manager(&usual.bytes);
+    assert_eq!(manager.access_log.len(), 1);
+    let text = format!("{:?}", manager.access_log[0]);
+    assert!(text.contains("envoy.access_loggers.stdout"), "{text}");
 }
 
 fn table(name: &str, cluster: &str, timeout_ms: Option<u64>) -> RouteTable {
@@ -308,6 +365,7 @@ fn requests(direction: Direction, server_names: &[&str], validation: Option<&str
         address: at("10.0.0.9", 8443),
         direction,
         redirected: false,
+        telemetry: Telemetry::default(),
         chains: vec![Chain {
             server_names: server_names.iter().map(|name| (*name).to_owned()).collect(),
             destinations: Vec::new(),
@@ -341,6 +399,7 @@ fn redirected_calls() {
         address: at("127.0.0.1", 15001),
         direction: Direction::Outbound,
         redirected: true,
+        telemetry: Telemetry::default(),
         chains: vec![
             chain(&["240.0.0.7"], "api"),
             chain(&["10.0.0.2", "fd00::2"], "passthrough~api"),

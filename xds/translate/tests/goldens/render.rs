@@ -5,6 +5,8 @@ use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::config::{
     cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
 };
+use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
+use envoy_types::pb::envoy::extensions::access_loggers::stream::v3::StderrAccessLog;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_http1_bridge::v3::Config as GrpcBridge;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
@@ -56,6 +58,8 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<ClusterLoadAssignment>(any))
         .or_else(|| of::<Listener>(any))
         .or_else(|| of::<Secret>(any))
+        .or_else(|| of::<FileAccessLog>(any))
+        .or_else(|| of::<StderrAccessLog>(any))
         .or_else(|| of::<TlsInspector>(any))
         .or_else(|| of::<OriginalDst>(any))
         .or_else(|| of::<Rbac>(any))
