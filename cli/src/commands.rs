@@ -6,6 +6,7 @@ mod config;
 mod connect;
 mod demo;
 mod echo;
+mod observed;
 mod peering;
 mod proxies;
 mod redirect;

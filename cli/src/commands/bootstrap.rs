@@ -1,5 +1,6 @@
 //! The configuration that an Envoy starts with: who it is and where its control plane is.
 
+use super::observed::Observed;
 use super::stat_tags::{self, Source};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,8 @@ pub struct Bootstrap {
     pub admin: SocketAddr,
     /// Where xDS is served, plaintext HTTP/2.
     pub xds: SocketAddr,
+    /// What it shows of itself.
+    pub observed: Observed,
 }
 
 /// Most connections that a proxy accepts before it refuses more, so that a flood cannot exhaust its memory.
@@ -30,6 +33,14 @@ const MAX_DOWNSTREAM_CONNECTIONS: u32 = 50_000;
 impl Bootstrap {
     /// The bootstrap as JSON (Envoy proto `envoy.config.bootstrap.v3.Bootstrap`).
     pub fn to_json(&self) -> Value {
+        let mut bootstrap = self.plain();
+        if let Value::Object(members) = &mut bootstrap {
+            self.observed.put(members, &address(self.admin));
+        }
+        bootstrap
+    }
+
+    fn plain(&self) -> Value {
         json!({
             "node": {
                 "id": self.proxy_id,
@@ -46,6 +57,7 @@ impl Bootstrap {
                 namespace: &self.namespace,
                 partition: &self.partition,
                 datacenter: &self.datacenter,
+                tags: &self.observed.tags,
             }),
             "layered_runtime": { "layers": [{
                 "name": "base",
@@ -98,7 +110,7 @@ fn ads() -> Value {
     json!({ "ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s" })
 }
 
-fn address(addr: SocketAddr) -> Value {
+pub(super) fn address(addr: SocketAddr) -> Value {
     let ip = match addr.ip() {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => ip.to_string(),

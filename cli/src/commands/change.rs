@@ -151,7 +151,7 @@ fn shown(receipt: &Value) -> String {
 }
 
 /// A whole number with `ms`, `s`, `m` or `h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time, write for example 90s or 5m");
     let end = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(end);

@@ -2,6 +2,7 @@
 
 use super::bootstrap::Bootstrap;
 use super::ca::{self, CaCommand};
+use super::observed::{Config, Observed, SCRAPE_PATH};
 use super::redirect::{self, Redirect};
 use crate::client::{Client, ClientFlags, segment};
 use anyhow::{Context, Result, bail};
@@ -50,6 +51,15 @@ pub struct Envoy {
     /// Where Envoy's admin interface listens
     #[arg(long, default_value = "localhost:19000", value_name = "HOST:PORT")]
     admin_bind: String,
+    /// Path below which Prometheus scrapes, where the proxy's envoy_prometheus_bind_addr is set
+    #[arg(long, default_value = SCRAPE_PATH, value_name = "PATH")]
+    prometheus_scrape_path: String,
+    /// IP address where readiness is shown at /ready; with -envoy-ready-bind-port
+    #[arg(long, value_name = "IP", requires = "envoy_ready_bind_port")]
+    envoy_ready_bind_address: Option<IpAddr>,
+    /// Port where readiness is shown at /ready; on 127.0.0.1 unless -envoy-ready-bind-address is given
+    #[arg(long, value_name = "PORT")]
+    envoy_ready_bind_port: Option<u16>,
     /// Envoy's binary; looked for in PATH unless given
     #[arg(long, default_value = "envoy", value_name = "FILE")]
     envoy_binary: String,
@@ -126,6 +136,7 @@ fn describe(args: &Envoy) -> Result<Bootstrap> {
     }
     let proxy = answer.json()?;
     check_kind(&proxy, args.gateway)?;
+    let observed = observed(&client, args, &proxy)?;
     let cluster = proxy["Proxy"]["DestinationServiceName"]
         .as_str()
         .or(proxy["Service"].as_str());
@@ -144,7 +155,29 @@ fn describe(args: &Envoy) -> Result<Bootstrap> {
         namespace: args.client.namespace.clone(),
         admin: resolve(&args.admin_bind).context("-admin-bind")?,
         xds: xds_address(args, &about)?,
+        observed,
     })
+}
+
+/// What the proxy and the defaults of all proxies say that it shows of itself.
+fn observed(client: &Client, args: &Envoy, proxy: &Value) -> Result<Observed> {
+    let path = format!("/v1/config/proxy-defaults/global{}", args.client.tenancy_query());
+    let answer = client.get(&path)?;
+    let defaults = match answer.status {
+        404 => Value::Null,
+        _ => answer.json()?,
+    };
+    let config = Config::new(&proxy["Proxy"]["Config"], &defaults["Config"]);
+    let env = |name: &str| std::env::var(name).ok();
+    let mut observed = Observed::read(&config, &args.prometheus_scrape_path, resolve, env)
+        .context("the configuration of the proxy, or of proxy-defaults")?;
+    observed.ready = args.envoy_ready_bind_port.map(|port| {
+        let ip = args
+            .envoy_ready_bind_address
+            .unwrap_or(Ipv4Addr::LOCALHOST.into());
+        SocketAddr::new(ip, port)
+    });
+    Ok(observed)
 }
 
 fn check_kind(proxy: &Value, gateway: Option<Gateway>) -> Result<()> {

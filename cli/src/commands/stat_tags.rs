@@ -16,6 +16,8 @@ pub(super) struct Source<'a> {
     pub(super) namespace: &'a str,
     pub(super) partition: &'a str,
     pub(super) datacenter: &'a str,
+    /// Further labels of its own, which may take the place of those here.
+    pub(super) tags: &'a [(String, String)],
 }
 
 /// The `stats_config` of a bootstrap.
@@ -31,7 +33,17 @@ pub(super) fn config(source: &Source<'_>) -> Value {
         .into_iter()
         .map(|(name, regex)| json!({ "tag_name": name, "regex": regex }))
         .collect();
-    tags.extend(fixed.map(|(name, value)| json!({ "tag_name": name, "fixed_value": value })));
+    let own = source
+        .tags
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let ours = fixed
+        .into_iter()
+        .filter(|(name, _)| source.tags.iter().all(|(own, _)| own != name));
+    tags.extend(
+        ours.chain(own)
+            .map(|(name, value)| json!({ "tag_name": name, "fixed_value": value })),
+    );
     json!({ "stats_tags": tags, "use_all_default_tags": true })
 }
 

@@ -4,8 +4,8 @@ use crate::{
     Applied, Refused, Revision, Row, RowChange, RowKey, Snapshot, StoredRow, Transaction, apply, load,
 };
 use peerway_model::config::{
-    Action, Consumer, ExportedService, ExportedServices, Mesh, Pattern, ProxyDefaults, ServiceDefaults,
-    ServiceIntentions, Source,
+    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh, Pattern, ProxyDefaults,
+    ServiceDefaults, ServiceIntentions, Source,
 };
 use peerway_model::instance::GatewayMode;
 use peerway_model::peering::RemoteInfo;
@@ -222,6 +222,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 5] {
             partition: partition.clone(),
             mesh_gateway: Some(GatewayMode::Local),
             config: BTreeMap::new(),
+            access_logs: AccessLogs::default(),
             meta: meta.clone(),
         }),
         ConfigEntry::ServiceDefaults(ServiceDefaults {
