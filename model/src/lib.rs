@@ -19,6 +19,7 @@ pub mod receipt;
 pub mod regular;
 pub mod rotation;
 pub mod secret;
+pub mod server;
 pub mod sni;
 pub mod spiffe;
 pub mod virtual_address;

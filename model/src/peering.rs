@@ -104,6 +104,15 @@ pub struct Peering {
 }
 
 impl Peering {
+    /// On a dialer: the addresses that are in force, those by an operator before those of the peer.
+    pub fn dialled_addresses(&self) -> &[String] {
+        if self.manual_addresses.is_empty() {
+            &self.server_addresses
+        } else {
+            &self.manual_addresses
+        }
+    }
+
     /// Whether imports and streams are still wanted.
     pub fn is_live(&self) -> bool {
         !matches!(self.state, PeeringState::Deleting | PeeringState::Terminated)

@@ -143,7 +143,9 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
         .map_err(|error| RunError::Setting(error.within("connect.ca_config")))?;
     let (writer, reader) = (&store.writer, &store.reader);
     let certs = Certs::start(writer, reader, clock.clone(), &settings.datacenter, leaves, tasks).await?;
-    seed::seed(settings, writer, reader).await?;
+    // A server that does not peer has no endpoint for it.
+    let peering_port = port(grpc_tls.as_ref()).filter(|_| settings.peering);
+    seed::seed(settings, peering_port, writer, reader).await?;
 
     let gate = Gate::start(Parts {
         reader: reader.clone(),

@@ -3,8 +3,9 @@
 use peerway_api_types::{config_entry_from_json, service_registration_from_json};
 use peerway_model::key::{NodeKey, Origin, Tenancy};
 use peerway_model::name::Partition;
-use peerway_model::{Invalid, Node};
-use peerway_state::{Row, Snapshot, Transaction};
+use peerway_model::server::{server_instance, server_service};
+use peerway_model::{InstanceKey, Invalid, Node};
+use peerway_state::{Row, RowKey, Snapshot, Transaction};
 use peerway_store::{CommitError, Reader, Writer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,6 +28,9 @@ pub enum SeedError {
         /// What is wrong with it.
         cause: Invalid,
     },
+    /// This server's own row is wrong.
+    #[error("cannot describe this server: {0}")]
+    Server(Invalid),
     /// The store refused it.
     #[error("cannot write what the settings list: {0}")]
     Commit(#[from] CommitError),
@@ -59,15 +63,37 @@ pub(crate) fn node(settings: &Settings, snapshot: &Snapshot) -> Node {
     }
 }
 
-/// Writes the node, bootstrap entries that do not exist yet, and services.
+/// What removes the row of a server of another name: state belongs to one server, which has had that name before.
+fn former(snapshot: &Snapshot, own: &InstanceKey) -> Result<Vec<RowKey>, Invalid> {
+    let service = server_service()?;
+    Ok(snapshot
+        .instances_of(&service)
+        .filter(|server| server.key != *own)
+        .map(|server| RowKey::Instance(server.key.clone()))
+        .collect())
+}
+
+/// Writes the node, this server's own instance of the service `consul`, bootstrap entries that do not exist yet, and services.
+///
+/// `grpc_tls` is the port of the peering endpoint, if there is one.
 ///
 /// # Errors
 /// The first item that is wrong; nothing is written then.
-pub(crate) async fn seed(settings: &Settings, writer: &Writer, reader: &Reader) -> Result<(), SeedError> {
+pub(crate) async fn seed(
+    settings: &Settings,
+    grpc_tls: Option<u16>,
+    writer: &Writer,
+    reader: &Reader,
+) -> Result<(), SeedError> {
     let snapshot = reader.snapshot();
     let node = node(settings, &snapshot);
     let key = node.key.clone();
     let mut transaction = Transaction::new().put(Row::Node(Arc::new(node)));
+    let own = server_instance(&key, grpc_tls).map_err(SeedError::Server)?;
+    for row in former(&snapshot, &own.key).map_err(SeedError::Server)? {
+        transaction = transaction.delete(row);
+    }
+    transaction = transaction.put(Row::Instance(Arc::new(own)));
     for (index, value) in settings.bootstrap.iter().enumerate() {
         let item = |cause| SeedError::Item {
             list: "config_entries.bootstrap",

@@ -11,6 +11,7 @@ use axum::response::Response;
 use peerway_api_types::agent::{AgentSelf, agent_self};
 use peerway_api_types::catalog::AgentServiceJson;
 use peerway_api_types::{ServiceRegistration, service_registration_from_json};
+use peerway_model::server::SERVER_SERVICE;
 use peerway_model::{Instance, InstanceId, InstanceKey, Node, NodeKey, Partition, ServiceKind};
 use peerway_state::{Row, RowKey, Snapshot, Topic, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,7 @@ pub(crate) async fn services(State(app): State<App>, ask: Ask) -> Result<Respons
     let node = app.node_key(ask.partition());
     let services: BTreeMap<String, AgentServiceJson> = snapshot
         .instances_on(&node)
+        .filter(|instance| !is_server(&instance.key))
         .filter(|instance| {
             let namespace = ask.one_namespace();
             namespace.is_none_or(|namespace| instance.namespace.as_str() == namespace)
@@ -138,7 +140,8 @@ impl Shared {
     }
 
     fn found<'a>(&self, snapshot: &'a Snapshot, key: &InstanceKey) -> Result<&'a Instance, Refusal> {
-        snapshot.instance(key).map(|row| &*row.row).ok_or_else(|| {
+        let registered = snapshot.instance(key).filter(|row| !is_server(&row.key));
+        registered.map(|row| &*row.row).ok_or_else(|| {
             Refusal::absent(format!(
                 "service id {:?} is not registered on this node, give the id and not the name",
                 key.id.as_str()
@@ -196,6 +199,11 @@ impl Shared {
             transaction.put(Row::Instance(Arc::new(instance)))
         }))
     }
+}
+
+/// Whether this is the row that a server writes about itself: it is in the catalog, but nobody registered it here.
+fn is_server(key: &InstanceKey) -> bool {
+    key.id.as_str() == SERVER_SERVICE
 }
 
 /// The ports that an instance listens on.

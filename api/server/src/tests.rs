@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use parking_lot::Mutex;
 use peerway_model::instance::PeerMeta;
 use peerway_model::peering::RemoteInfo;
+use peerway_model::server::server_instance;
 use peerway_model::{
     CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, Datacenter, Failure, FailureKind, Instance,
     InstanceId, InstanceKey, LastRefusal, Leaf, Missing, Node, NodeKey, NodeName, Origin, Partition,

@@ -7,6 +7,7 @@ pub use instances::{SIDECAR_PORTS, SIDECAR_SUFFIX};
 use crate::fields::{Fields, says_something};
 use crate::proxy::{ProxyInput, check_host, proxy_from};
 use peerway_model::config::Meta;
+use peerway_model::server::SERVER_SERVICE;
 use peerway_model::{InstanceId, Invalid, ServiceAddress, ServiceKind, ServiceName, Tenancy, Weights};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -61,6 +62,14 @@ pub fn service_registration_from_json(
         Some(id) => id,
         None => InstanceId::new(name.as_str()).map_err(|error| error.within("ID"))?,
     };
+    for (at, text) in [("Name", name.as_str()), ("ID", id.as_str())] {
+        if text == SERVER_SERVICE {
+            return Err(Invalid::new(
+                fields.at(at),
+                format!("is {SERVER_SERVICE:?}, which is what servers call themselves: choose another one"),
+            ));
+        }
+    }
     let mut service = body(&mut fields, tenancy, name, id, ServiceKind::Typical)?;
     if let Some(mut connect) = fields.object("Connect")? {
         connect.not_offered(&["Native"])?;

@@ -253,7 +253,8 @@ impl ConfigEntry {
             ConfigEntry::ServiceResolver(entry) => entry.validate(),
             ConfigEntry::ServiceRouter(entry) => entry.validate(),
             ConfigEntry::ServiceSplitter(entry) => entry.validate(),
-            ConfigEntry::Mesh(_) | ConfigEntry::ServiceDefaults(_) => Ok(()),
+            ConfigEntry::Mesh(entry) => entry.validate(),
+            ConfigEntry::ServiceDefaults(_) => Ok(()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Meta, Pattern};
 use crate::Invalid;
 use crate::name::{Namespace, Partition, PeerName, ServiceName};
+use crate::server::SERVER_SERVICE;
 
 /// Who may see an exported service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +39,7 @@ pub struct ExportedServices {
 impl ExportedServices {
     /// Whether `service` goes to `peer`. The service `consul` never does.
     pub fn exports_to(&self, namespace: &Namespace, service: &ServiceName, peer: &PeerName) -> bool {
-        service.as_str() != "consul"
+        service.as_str() != SERVER_SERVICE
             && self.services.iter().any(|entry| {
                 entry.name.matches(service)
                     && entry.namespace.matches(namespace)

@@ -69,8 +69,23 @@ pub struct Mesh {
     pub partition: Partition,
     /// Whether transparent proxies refuse what is not a service of the mesh, instead of passing it on.
     pub mesh_destinations_only: bool,
+    /// Whether peers reach this cluster's servers, and its servers those of peers, through mesh gateways; `None` is
+    /// no. Only the entry of the default partition counts: servers are no part of another one.
+    pub peer_through_mesh_gateways: Option<bool>,
     /// The operator's pairs.
     pub meta: Meta,
+}
+
+impl Mesh {
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        if self.peer_through_mesh_gateways == Some(true) && !self.partition.is_default() {
+            return Err(Invalid::new(
+                "Peering.PeerThroughMeshGateways",
+                "counts for all partitions, set it in the mesh entry of partition default",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Defaults of all proxies of a partition; the entry is named `global`.

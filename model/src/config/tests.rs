@@ -89,6 +89,14 @@ fn refusals_carry_the_path() {
         }))
         .starts_with("Meta: ")
     );
+    let elsewhere = Mesh {
+        partition: Partition::new("billing").unwrap(),
+        peer_through_mesh_gateways: Some(true),
+        ..Mesh::default()
+    };
+    assert!(
+        refusal(ConfigEntry::Mesh(elsewhere)).starts_with("Peering.PeerThroughMeshGateways: counts for all")
+    );
 }
 
 #[test]

@@ -215,6 +215,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 5] {
         }),
         ConfigEntry::Mesh(Mesh {
             mesh_destinations_only: variant % 2 == 1,
+            peer_through_mesh_gateways: None,
             partition: partition.clone(),
             meta: meta.clone(),
         }),

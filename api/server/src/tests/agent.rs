@@ -53,6 +53,25 @@ async fn filters_of_the_command_line_are_understood_and_others_refused() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_about_itself_is_in_the_catalog_and_not_the_agents_to_change() {
+    let bench = Bench::new();
+    bench.register(json!({"Name": "web"})).await;
+    let server = server_instance(&local_node().key, Some(8503)).unwrap();
+    bench.commit(vec![Row::Instance(Arc::new(server))]).await;
+    let catalog = bench.get("/v1/health/service/consul").await.json();
+    assert_eq!(catalog[0]["Service"]["Meta"], json!({"grpc_tls_port": "8503"}));
+    let services = bench.get("/v1/agent/services").await.json();
+    assert_eq!(services.as_object().unwrap().keys().collect::<Vec<_>>(), ["web"]);
+    let gone = bench.put("/v1/agent/service/deregister/consul", json!({})).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    for service in [json!({"Name": "consul"}), json!({"Name": "web", "ID": "consul"})] {
+        let taken = bench.put("/v1/agent/service/register", service).await;
+        assert_eq!(taken.status, StatusCode::BAD_REQUEST);
+        assert!(taken.text.contains("choose another one"), "{}", taken.text);
+    }
+}
+
+#[tokio::test]
 async fn sidecars_get_ports_of_their_own_and_keep_them() {
     let bench = Bench::new();
     bench.register(json!({"Name": "taken", "Port": 21001})).await;

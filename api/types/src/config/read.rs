@@ -226,14 +226,19 @@ fn mesh(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Mesh, Invalid> {
         "AllowEnablingPermissiveMutualTLS",
         "TLS",
         "HTTP",
-        "Peering",
         "ValidateClusters",
     ])?;
+    let mut peer_through_mesh_gateways = None;
+    if let Some(mut peering) = fields.object("Peering")? {
+        peer_through_mesh_gateways = Some(peering.flag("PeerThroughMeshGateways")?);
+        peering.finish()?;
+    }
     let meta = fields.meta()?;
     fields.finish()?;
     Ok(Mesh {
         partition,
         mesh_destinations_only,
+        peer_through_mesh_gateways,
         meta,
     })
 }

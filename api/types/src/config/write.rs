@@ -59,6 +59,12 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
                     json!({ "MeshDestinationsOnly": true }),
                 );
             }
+            if let Some(through) = entry.peer_through_mesh_gateways {
+                out.insert(
+                    "Peering".to_owned(),
+                    json!({ "PeerThroughMeshGateways": through }),
+                );
+            }
         }
         ConfigEntry::ProxyDefaults(entry) => {
             out.insert(

@@ -86,6 +86,8 @@ fn what_is_written_is_read_back_as_the_same_entry() {
                 {"Name": "*", "Action": "deny", "Description": "rest"}]}),
         json!({"Kind": "mesh", "Meta": {"a": "b"}}),
         json!({"Kind": "mesh", "TransparentProxy": {"MeshDestinationsOnly": true}}),
+        json!({"Kind": "mesh", "Peering": {"PeerThroughMeshGateways": true}}),
+        json!({"kind": "mesh", "peering": {"peer_through_mesh_gateways": false}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "MeshGateway": {"Mode": "local"},
             "Config": {"connect_timeout_ms": 1500, "x": [1.5, null, {"y": true}], "protocol": "http2"}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enabled": true}}),
@@ -141,8 +143,12 @@ fn refusals_name_the_field_and_the_problem() {
             "Colour: is not a known field, known are Kind",
         ),
         (
-            json!({"Kind": "mesh", "Peering": {"PeerThroughMeshGateways": true}}),
-            "Peering: is not offered yet",
+            json!({"Kind": "mesh", "Peering": {"PeerThroughMeshGateways": 1}}),
+            "Peering.PeerThroughMeshGateways: is a number, expected true or false",
+        ),
+        (
+            json!({"Kind": "mesh", "Peering": {"Through": true}}),
+            "Peering.Through: is not a known field, known are PeerThroughMeshGateways",
         ),
         (
             json!({"Kind": "mesh", "Namespace": "team"}),

@@ -237,6 +237,8 @@ pub(super) struct MeshRecord {
     partition: Text<Partition>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     mesh_destinations_only: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peer_through_mesh_gateways: Option<bool>,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -246,11 +248,13 @@ impl From<&Mesh> for MeshRecord {
         let Mesh {
             partition,
             mesh_destinations_only,
+            peer_through_mesh_gateways,
             meta,
         } = entry;
         MeshRecord {
             partition: Text(partition.clone()),
             mesh_destinations_only: *mesh_destinations_only,
+            peer_through_mesh_gateways: *peer_through_mesh_gateways,
             meta: meta.clone(),
         }
     }
@@ -261,6 +265,7 @@ impl From<MeshRecord> for Mesh {
         Mesh {
             partition: record.partition.0,
             mesh_destinations_only: record.mesh_destinations_only,
+            peer_through_mesh_gateways: record.peer_through_mesh_gateways,
             meta: record.meta,
         }
     }

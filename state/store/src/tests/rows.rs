@@ -266,13 +266,16 @@ fn access_logs() -> BoxedStrategy<AccessLogs> {
 fn settings() -> impl Strategy<Value = ConfigEntry> {
     let mode = || option::of(gateway_mode());
     prop_oneof![
-        (partition(), any::<bool>(), pairs()).prop_map(|(partition, mesh_destinations_only, meta)| {
-            ConfigEntry::Mesh(Mesh {
-                partition,
-                mesh_destinations_only,
-                meta,
-            })
-        }),
+        (partition(), option::of(any::<bool>()), any::<bool>(), pairs()).prop_map(
+            |(partition, peer_through_mesh_gateways, mesh_destinations_only, meta)| {
+                ConfigEntry::Mesh(Mesh {
+                    partition,
+                    peer_through_mesh_gateways,
+                    mesh_destinations_only,
+                    meta,
+                })
+            }
+        ),
         (partition(), mode(), opaque_map(), access_logs(), pairs()).prop_map(
             |(partition, mesh_gateway, config, access_logs, meta)| {
                 ConfigEntry::ProxyDefaults(ProxyDefaults {
