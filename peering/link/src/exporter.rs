@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::reach;
 use peerway_model::config::{ExportedServices, Protocol};
 use peerway_model::health::flatten;
 use peerway_model::name::Partition;
@@ -29,7 +30,8 @@ pub fn exports(snapshot: &Snapshot, peering: &PeeringKey, addresses: &[String]) 
 /// the mesh face of such a name is that of the first namespace, `default` if it is among them.
 pub(crate) struct Exporter {
     peering: PeeringKey,
-    addresses: Arc<[String]>,
+    /// Where this cluster's own peering endpoint is.
+    own: Arc<[String]>,
     current: Exports,
     stale: Stale,
 }
@@ -44,7 +46,7 @@ impl Exporter {
     pub(crate) fn new(peering: PeeringKey, addresses: &[String]) -> Self {
         Exporter {
             peering,
-            addresses: addresses.into(),
+            own: addresses.into(),
             current: Exports::default(),
             stale: Stale::Everything,
         }
@@ -65,6 +67,7 @@ impl Exporter {
     pub(crate) fn note(&mut self, changes: &ChangeSet) {
         for topic in changes.iter() {
             match topic {
+                topic if reach::concerns(topic) => self.reload(),
                 Topic::Roots
                 | Topic::ConfigKind(ConfigKind::ExportedServices)
                 | Topic::ConfigKind(ConfigKind::ProxyDefaults) => self.reload(),
@@ -109,7 +112,7 @@ impl Exporter {
         let Some(roots) = snapshot.roots() else {
             // Nothing can be offered without an identity; the roots will be noted when they come.
             self.current = Exports {
-                addresses: Arc::clone(&self.addresses),
+                addresses: reach::advertised(snapshot, &self.own).into(),
                 ..Exports::default()
             };
             return Some(self.current.clone());
@@ -123,7 +126,7 @@ impl Exporter {
             }
             None => {
                 self.current = Exports {
-                    addresses: Arc::clone(&self.addresses),
+                    addresses: reach::advertised(snapshot, &self.own).into(),
                     bundle: Some(Arc::new(bundle(roots, &self.peering.partition))),
                     ..Exports::default()
                 };

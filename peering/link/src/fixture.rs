@@ -1,7 +1,7 @@
 //! Small clusters as snapshots, for the tests of this room.
 
 use peerway_model::config::{
-    Consumer, ExportedService, ExportedServices, Pattern, Protocol, ProxyDefaults, ServiceDefaults,
+    Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol, ProxyDefaults, ServiceDefaults,
 };
 use peerway_model::instance::{Opaque, ServiceAddress, TAG_WAN};
 use peerway_model::peering::RemoteInfo;
@@ -107,6 +107,14 @@ pub(crate) fn mesh_gateway(on: &NodeKey, id: &str) -> Instance {
         tagged_addresses: BTreeMap::from([(TAG_WAN.to_owned(), wan)]),
         ..instance(on, "mesh-gateway", id)
     }
+}
+
+/// The mesh entry that says whether servers are reached through mesh gateways.
+pub(crate) fn through_mesh_gateways(through: bool) -> Row {
+    Row::Config(Arc::new(ConfigEntry::Mesh(Mesh {
+        peer_through_mesh_gateways: Some(through),
+        ..Mesh::default()
+    })))
 }
 
 pub(crate) fn export(names: &[&str], peer: &str) -> ConfigEntry {

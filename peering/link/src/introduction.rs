@@ -6,6 +6,7 @@ pub(crate) mod rows;
 
 use crate::dial::{self, Target};
 use crate::link::Link;
+use crate::reach::Ways;
 use crate::records;
 use peerway_model::config::{Meta, validate_meta};
 use peerway_model::{Invalid, Partition, PeerName, PeeringKey, Secret};
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// How long establishing may try the addresses of a token, over all of them.
 pub const EXCHANGE_BUDGET: Duration = Duration::from_secs(3);
+/// How long it may try our own mesh gateways before that: they must be told of the peer first, for which Consul waits
+/// 1 s, and then have 3 s (wire facts, section 2.6).
+pub const GATEWAY_EXCHANGE_BUDGET: Duration = Duration::from_secs(4);
 /// Pause between two rounds over the addresses.
 const EXCHANGE_PAUSE: Duration = Duration::from_millis(150);
 
@@ -83,11 +87,6 @@ impl Link {
         let key = key(peer, partition)?;
         validate_meta(&meta).map_err(|invalid| invalid.within("Meta"))?;
         check_addresses(&external_addresses)?;
-        if external_addresses.is_empty() && self.server_addresses().is_empty() {
-            return Err(IntroductionError::Unavailable(
-                "this cluster has no address that a peer could dial: configure the peering endpoint or give ServerExternalAddresses".to_owned(),
-            ));
-        }
         let decide = |snapshot: &Snapshot| {
             let own = self.server_addresses();
             let (transaction, token) = rows::token(snapshot, &key, &meta, own, &external_addresses, fresh)?;
@@ -117,12 +116,47 @@ impl Link {
         let _claim = self.establishing().claim(&key)?;
         // Before the token is spent, and again in the write.
         rows::check(&self.reader().snapshot(), &key, &token)?;
-        let stream = exchange(&target, &token).await?;
+        let ways = Ways::to(&self.reader().snapshot(), token.addresses());
+        let stream = if ways.gateways.is_empty() {
+            exchange(&target, &token, ways.all(), EXCHANGE_BUDGET).await?
+        } else {
+            self.exchange_through_gateways(&key, &target, &token, &meta, &ways)
+                .await?
+        };
         let decide = |snapshot: &Snapshot| {
             let transaction = rows::established(snapshot, &key, &token, &meta, &stream, fresh)?;
             Ok((Some(transaction), ()))
         };
         records::change(self.reader(), self.writer(), decide, failed).await
+    }
+
+    /// Exchanges through our own mesh gateways, and straight if that does not work in time. The gateways learn of the
+    /// peer from its record, which is therefore written first, and taken back if nothing comes of it.
+    async fn exchange_through_gateways(
+        &self,
+        key: &PeeringKey,
+        target: &Target,
+        token: &Token,
+        meta: &Meta,
+        ways: &Ways,
+    ) -> Result<Secret, IntroductionError> {
+        let announce = |snapshot: &Snapshot| {
+            let before = snapshot.peering(key).map(|held| held.row.clone());
+            let (transaction, announced) = rows::announced(snapshot, key, token, meta, fresh)?;
+            Ok((Some(transaction), (announced, before)))
+        };
+        let (announced, before) = records::change(self.reader(), self.writer(), announce, failed).await?;
+        let mut answer = exchange(target, token, ways.gateways.iter(), GATEWAY_EXCHANGE_BUDGET).await;
+        if let Err(IntroductionError::Unavailable(problem)) = &answer {
+            tracing::warn!(peer = %key.name, %problem, "the peer does not answer through our own mesh gateways");
+            answer = exchange(target, token, ways.all(), EXCHANGE_BUDGET).await;
+        }
+        if answer.is_err() {
+            let withdraw =
+                |snapshot: &Snapshot| Ok((rows::withdrawn(snapshot, &announced, before.as_ref()), ()));
+            records::change(self.reader(), self.writer(), withdraw, failed).await?;
+        }
+        answer
     }
 
     /// Deletes a peering: what was imported over it goes at once, the peer is told if a stream is connected, then
@@ -162,11 +196,16 @@ fn check_addresses(addresses: &[String]) -> Result<(), IntroductionError> {
 }
 
 /// Tries the addresses in turn until one answers, the token turns out to be spent, or the time is up.
-async fn exchange(target: &Target, token: &Token) -> Result<Secret, IntroductionError> {
+async fn exchange(
+    target: &Target,
+    token: &Token,
+    addresses: impl Iterator<Item = &String> + Clone,
+    budget: Duration,
+) -> Result<Secret, IntroductionError> {
     let mut last = "no address was tried".to_owned();
     let rounds = async {
         loop {
-            for address in token.addresses() {
+            for address in addresses.clone() {
                 let answer = match target.connect(address).await {
                     Ok(channel) => dial::exchange(channel, &token.peer_id, &token.establishment_secret).await,
                     Err(problem) => {
@@ -188,11 +227,11 @@ async fn exchange(target: &Target, token: &Token) -> Result<Secret, Introduction
             tokio::time::sleep(EXCHANGE_PAUSE.mul_f64(1.0 + 0.25 * fastrand::f64())).await;
         }
     };
-    match tokio::time::timeout(EXCHANGE_BUDGET, rounds).await {
+    match tokio::time::timeout(budget, rounds).await {
         Ok(answer) => answer,
         Err(_) => Err(IntroductionError::Unavailable(format!(
             "the cluster that generated the token could not be reached within {} s, last {last}; check that its addresses can be reached from here",
-            EXCHANGE_BUDGET.as_secs()
+            budget.as_secs()
         ))),
     }
 }

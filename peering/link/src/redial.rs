@@ -1,5 +1,6 @@
 //! What a dialer needs for an attempt, and what it makes of its end (wire facts, section 3.10). Pure.
 
+use crate::reach::{self, Ways};
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{Peering, PeeringKey, PeeringRole, Secret};
 use peerway_peering_protocol::{Code, End, Failure, Open, reconnect_delay};
@@ -20,7 +21,7 @@ pub struct Plan {
     peer_id: String,
     pub(crate) server_name: String,
     pub(crate) ca_pems: Vec<String>,
-    addresses: Vec<String>,
+    ways: Ways,
     secret: Secret,
     remote: RemoteInfo,
 }
@@ -37,11 +38,7 @@ impl Plan {
             peer_id: peering.remote_id.clone()?,
             server_name: peering.server_name.clone()?,
             ca_pems: peering.ca_pems.clone(),
-            addresses: if peering.manual_addresses.is_empty() {
-                peering.server_addresses.clone()
-            } else {
-                peering.manual_addresses.clone()
-            },
+            ways: Ways::of(snapshot, peering),
             secret: snapshot.secrets(key)?.active_stream.clone()?,
             remote: RemoteInfo {
                 partition: if key.partition.is_default() {
@@ -63,10 +60,12 @@ impl Plan {
         }
     }
 
-    /// Whether an operator has established the peering anew since: worth an attempt at once. Roots and addresses do
-    /// not count, they come over the stream, and a peer must not make us dial without pause by changing them.
+    /// Whether an operator has established the peering anew since, or our own gateways have changed that it is dialled
+    /// through: worth an attempt at once. Roots and the peer's addresses do not count, they come over the stream, and a
+    /// peer must not make us dial without pause by changing them.
     fn is_stale(&self, newer: &Plan) -> bool {
         self.peer_id != newer.peer_id
+            || self.ways.gateways != newer.ways.gateways
             || self.server_name != newer.server_name
             || !self.secret.matches(newer.secret.expose())
     }
@@ -74,7 +73,9 @@ impl Plan {
 
 /// Whether a commit may be a reason to look at [`Redial::is_cured`].
 pub fn concerns(changes: &ChangeSet, key: &PeeringKey) -> bool {
-    changes.touches(&Topic::Peering(key.clone())) || changes.touches(&Topic::Secrets(key.clone()))
+    changes.touches(&Topic::Peering(key.clone()))
+        || changes.touches(&Topic::Secrets(key.clone()))
+        || changes.iter().any(reach::concerns)
 }
 
 /// The attempts of one dialer, one after the other.
@@ -82,19 +83,29 @@ pub fn concerns(changes: &ChangeSet, key: &PeeringKey) -> bool {
 pub struct Redial {
     failures: u32,
     turn: usize,
+    /// The addresses of the attempt before.
+    ways: Ways,
 }
 
 impl Redial {
-    /// The address for this attempt: each takes the next one.
-    pub fn address<'a>(&self, plan: &'a Plan) -> Option<&'a str> {
-        let turn = self.turn.checked_rem(plan.addresses.len())?;
-        plan.addresses.get(turn).map(String::as_str)
+    /// The address for this attempt: each takes the next one, and begins with the first when they have changed.
+    pub fn address<'a>(&mut self, plan: &'a Plan) -> Option<&'a str> {
+        if self.ways != plan.ways {
+            self.ways = plan.ways.clone();
+            self.turn = 0;
+        }
+        let turn = self.turn.checked_rem(plan.ways.all().count())?;
+        plan.ways.all().nth(turn).map(String::as_str)
     }
 
     /// How long to wait after an attempt that ended like this and had lived for so long; `None` when there is
     /// nothing to dial for any more. `jitter` as for [`reconnect_delay`].
     pub fn after(&mut self, end: &End, lived: Duration, jitter: f64) -> Option<Duration> {
         self.turn = self.turn.wrapping_add(1);
+        if lived >= HEALTHY_AFTER && !self.ways.gateways.is_empty() {
+            // Gateways stand for all servers of the peer, which may not be reachable otherwise.
+            self.turn = 0;
+        }
         let End::Failed(refusal) = end else {
             return None;
         };
@@ -125,7 +136,8 @@ impl Redial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{World, peering, roots};
+    use crate::fixture::{World, mesh_gateway, node, peering, roots, through_mesh_gateways};
+    use peerway_model::Origin;
     use peerway_model::PeeringSecrets;
     use peerway_peering_protocol::Refusal;
     use peerway_state::Row;
@@ -166,5 +178,48 @@ mod tests {
         let pause = redial.after(&failed, Duration::ZERO, 0.0);
         assert_eq!(pause, Some(Duration::from_secs(2)));
         assert_eq!(redial.after(&End::Graceful, Duration::ZERO, 0.0), None);
+    }
+
+    #[test]
+    fn own_gateways_come_first_and_their_change_is_tried_at_once() {
+        let (mut us, key) = (World::new("us"), peering("west"));
+        us.put([
+            Row::Roots(Arc::new(roots("us", "pem\n"))),
+            Row::Node(Arc::new(node(Origin::Local, "us"))),
+        ])
+        .peer("west", Some("server.west.peering.west.consul"));
+        let mut record = Peering::clone(&us.snapshot.peering(&key).unwrap().row);
+        record.server_addresses = vec!["west-1:8503".to_owned(), "west-2:8503".to_owned()];
+        us.put([Row::Peering(Arc::new(record))]);
+        secret(&mut us, "first");
+        let mut redial = Redial::default();
+        let failed = End::Failed(Refusal::new(Code::Unavailable, "gone"));
+        let mut next = |us: &World, lived: Duration| {
+            let plan = Plan::of(&us.snapshot, &key).unwrap();
+            let address = redial.address(&plan).map(str::to_owned);
+            redial.after(&failed, lived, 0.0);
+            (plan, redial.failures, address.unwrap())
+        };
+        for expected in ["west-1:8503", "west-2:8503", "west-1:8503"] {
+            assert_eq!(next(&us, Duration::ZERO).2, expected);
+        }
+        us.put([through_mesh_gateways(true)]);
+        let (tried, ..) = next(&us, Duration::ZERO);
+        let on = node(Origin::Local, "us").key;
+        let changes = us.changes(|us| {
+            us.put([Row::Instance(Arc::new(mesh_gateway(&on, "g1")))]);
+        });
+        assert!(concerns(&changes, &key));
+        assert!(Redial::default().is_cured(&tried, &us.snapshot, &key));
+        for expected in ["10.0.0.1:8443", "west-1:8503", "west-2:8503", "10.0.0.1:8443"] {
+            assert_eq!(next(&us, Duration::ZERO).2, expected);
+        }
+        // Not west-1, which would be next: a gateway carried the stream for long.
+        assert_eq!(next(&us, HEALTHY_AFTER).2, "west-1:8503");
+        assert_eq!(next(&us, Duration::ZERO).2, "10.0.0.1:8443");
+        let (tried, ..) = next(&us, Duration::ZERO);
+        us.put([through_mesh_gateways(false)]);
+        assert!(Redial::default().is_cured(&tried, &us.snapshot, &key));
+        assert_eq!(next(&us, Duration::ZERO).2, "west-1:8503");
     }
 }

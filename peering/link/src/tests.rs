@@ -1,6 +1,7 @@
 //! Two clusters in one process, over real TLS on loopback. All waiting is for a state that is reached.
 
 mod cluster;
+mod gateways;
 mod raw;
 
 use crate::IntroductionError;

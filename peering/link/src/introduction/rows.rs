@@ -1,7 +1,7 @@
 //! What an introduction and a deletion write. Pure; whoever commits it starts over when the rows changed meanwhile.
 
 use super::IntroductionError;
-use crate::{importer, records};
+use crate::{importer, reach, records};
 use peerway_model::config::Meta;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{Partition, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Secret, sni};
@@ -11,11 +11,12 @@ use peerway_peering_protocol::open::after_token;
 use peerway_state::{Expect, Op, Row, RowKey, Snapshot, Transaction};
 use std::sync::Arc;
 
-/// A new token for `key` and what to write for it. `own_addresses` is where this cluster can be dialled,
-/// `external_addresses` what the dialer is to use instead if there are any. `fresh` gives a new random UUID each time.
+/// A new token for `key` and what to write for it. `own_addresses` is where this cluster's peering endpoint is, unless
+/// it is reached through mesh gateways; `external_addresses` what the dialer is to use instead if there are any. `fresh`
+/// gives a new random UUID each time.
 ///
 /// # Errors
-/// When the cluster has no roots yet, or the name is in use otherwise.
+/// When the cluster has no roots yet or no address to give, or the name is in use otherwise.
 pub fn token(
     snapshot: &Snapshot,
     key: &PeeringKey,
@@ -40,13 +41,19 @@ pub fn token(
         external_addresses: external_addresses.to_vec(),
         ..base
     };
+    // Addresses by the operator are all that the dialer uses.
+    let server_addresses = if external_addresses.is_empty() {
+        reach::for_token(snapshot, own_addresses)?
+    } else {
+        reach::advertised(snapshot, own_addresses)
+    };
     let establishment = Secret::new(fresh());
     let none = PeeringSecrets::default();
     let secrets = snapshot.secrets(key).map_or(&none, |secrets| &*secrets.row);
     let token = Token {
         ca_pems: roots.roots.iter().map(|root| root.pem.clone()).collect(),
         manual_server_addresses: external_addresses.to_vec(),
-        server_addresses: own_addresses.to_vec(),
+        server_addresses,
         server_name: sni::peering_server(&roots.datacenter, &roots.trust_domain),
         peer_id: peering.id.clone(),
         establishment_secret: establishment.clone(),
@@ -109,6 +116,62 @@ pub fn established(
         ))
         .put(Row::Peering(Arc::new(peering)))
         .put(Row::Secrets(key.clone(), Arc::new(secrets))))
+}
+
+/// What to write before `token` is exchanged through our own mesh gateways, which pass on by what the record says; and
+/// the record as it is then. One that is new has no secret, so nothing is dialled over it. `fresh` gives a new random
+/// UUID.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn announced(
+    snapshot: &Snapshot,
+    key: &PeeringKey,
+    token: &Token,
+    meta: &Meta,
+    fresh: impl FnOnce() -> String,
+) -> Result<(Transaction, Arc<Peering>), IntroductionError> {
+    check(snapshot, key, token)?;
+    let existing = snapshot.peering(key);
+    let base = match existing {
+        Some(peering) => Peering::clone(&peering.row),
+        None => Peering {
+            meta: meta.clone(),
+            ca_pems: token.ca_pems.clone(),
+            remote: token.remote.clone(),
+            ..new_peering(key, PeeringRole::Dialer, fresh())
+        },
+    };
+    let peering = Arc::new(Peering {
+        server_name: Some(token.server_name.clone()),
+        server_addresses: token.server_addresses.clone(),
+        manual_addresses: token.manual_server_addresses.clone(),
+        ..base
+    });
+    let transaction = Transaction::new()
+        .expect(existing.map_or_else(
+            || Expect::Absent(RowKey::Peering(key.clone())),
+            records::unchanged,
+        ))
+        .put(Row::Peering(peering.clone()));
+    Ok((transaction, peering))
+}
+
+/// What to write to take back what was [`announced`], as nothing came of it: the record `before`, or none. `None` when
+/// somebody has changed it since.
+pub(crate) fn withdrawn(
+    snapshot: &Snapshot,
+    announced: &Peering,
+    before: Option<&Arc<Peering>>,
+) -> Option<Transaction> {
+    let held = snapshot
+        .peering(&announced.key)
+        .filter(|held| *held.row == *announced)?;
+    let transaction = Transaction::new().expect(records::unchanged(held));
+    Some(match before {
+        Some(before) => transaction.put(Row::Peering(before.clone())),
+        None => transaction.delete(RowKey::Peering(announced.key.clone())),
+    })
 }
 
 /// What to write to delete a peering at `now` (unix milliseconds): what was imported over it goes at once, the record

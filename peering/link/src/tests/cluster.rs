@@ -128,6 +128,15 @@ impl Cluster {
         &self.running().link
     }
 
+    /// Where its peering endpoint listens.
+    pub(super) fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    pub(super) fn reader(&self) -> peerway_store::Reader {
+        self.running().store.reader.clone()
+    }
+
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.running().store.reader.snapshot()
     }
