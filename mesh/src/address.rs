@@ -27,6 +27,23 @@ pub(crate) fn host(address: &ServiceAddress) -> Option<ServiceAddress> {
     (named && address.port != 0).then(|| address.clone())
 }
 
+/// The address that `host:port` or `[v6]:port` spells; `None` for other text.
+pub(crate) fn joined(text: &str) -> Option<ServiceAddress> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match bracketed {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
+        None if host.contains(':') => return None,
+        None => host.to_owned(),
+    };
+    // `parse` alone would take "+80".
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    Some(ServiceAddress {
+        address,
+        port: port.parse().ok().filter(|port| digits && *port != 0)?,
+    })
+}
+
 /// Whether `text` is made of labels of letters, digits, `-` and `_`: no wildcard, no empty label.
 pub(crate) fn is_dotted(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';

@@ -12,6 +12,7 @@ mod hosts;
 mod peers;
 mod protocol;
 mod routes;
+mod servers;
 
 pub(crate) use addressed::Addressed;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub(crate) use held::{Dependent, Findings};
 pub(crate) use hosts::{Place, found, members};
 pub(crate) use peers::{InboundPeer, PeerIdentity, pems};
 pub(crate) use routes::{Face, Route};
+pub(crate) use servers::ServerRoute;
 
 use crate::fragment::{Authorization, Endpoint, RequestAuthorization};
 use crate::read::Reading;
@@ -59,6 +61,8 @@ pub(crate) enum FindingKey {
     Authorization(ServiceKey),
     /// What the mesh gateways of a partition let through.
     Routes(Partition),
+    /// The servers that they let through to.
+    Servers(Partition),
 }
 
 /// The answer of a finding. Cheap to clone.
@@ -88,6 +92,8 @@ pub(crate) enum Finding {
     Authorization(Option<Arc<Policy>>),
     /// To [`FindingKey::Routes`].
     Routes(Arc<Vec<Route>>),
+    /// To [`FindingKey::Servers`].
+    Servers(Arc<Vec<ServerRoute>>),
 }
 
 /// Who may call a service, in the terms of what it speaks.
@@ -121,5 +127,8 @@ fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
             Finding::Authorization(authorization::of_service(reading, service).map(Arc::new))
         }
         FindingKey::Routes(partition) => Finding::Routes(Arc::new(routes::of_partition(reading, partition))),
+        FindingKey::Servers(partition) => {
+            Finding::Servers(Arc::new(servers::of_partition(reading, partition)))
+        }
     }
 }

@@ -44,6 +44,20 @@ pub(crate) enum FragmentKey {
     GatewayEndpoints(Face, ServiceKey),
     /// Where the requests to an exported service go, on a gateway.
     GatewayRoutes(ServiceKey),
+    /// The Envoy cluster of the servers behind a server name, on a gateway.
+    ServersCluster {
+        /// The partition of the gateway.
+        partition: Partition,
+        /// The server name.
+        name: String,
+    },
+    /// Their endpoints.
+    ServersEndpoints {
+        /// The partition of the gateway.
+        partition: Partition,
+        /// The server name.
+        name: String,
+    },
     /// Where a sidecar takes calls for its service.
     PublicListener {
         /// IP address and port.

@@ -111,6 +111,19 @@ pub(crate) fn exported_stats(cluster: &ClusterIdentity, service: &ServiceKey) ->
     format!("mesh_gateway_local_peered.{}", stats_labels(cluster, service))
 }
 
+/// Statistics prefix of the chain to our own servers.
+pub(crate) fn own_servers_stats(cluster: &ClusterIdentity) -> String {
+    format!(
+        "mesh_gateway_local_peering_server.{GATEWAY_BIND}.{}",
+        cluster.datacenter
+    )
+}
+
+/// Statistics prefix of the chain to a peer's servers.
+pub(crate) fn peer_servers_stats(server_name: &str) -> String {
+    format!("mesh_gateway_remote_peering_servers.{server_name}")
+}
+
 fn stats_labels(cluster: &ClusterIdentity, service: &ServiceKey) -> String {
     format!(
         "{}.{}.{}.{}",

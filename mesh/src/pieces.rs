@@ -5,6 +5,7 @@ mod endpoints;
 mod listener;
 mod routes;
 mod telemetry;
+mod servers;
 mod validation;
 
 pub(crate) use cluster::{DEFAULT_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS};
@@ -37,6 +38,12 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
             endpoints::gateway(reading, *face, service).map(Fragment::Endpoints)
         }
         FragmentKey::GatewayRoutes(service) => routes::gateway(reading, service).map(Fragment::Routes),
+        FragmentKey::ServersCluster { partition, name } => {
+            servers::cluster(reading, partition, name).map(Fragment::Cluster)
+        }
+        FragmentKey::ServersEndpoints { partition, name } => {
+            servers::endpoints(reading, partition, name).map(Fragment::Endpoints)
+        }
         FragmentKey::PublicListener {
             address,
             service,

@@ -2,7 +2,7 @@
 
 use crate::finding::{
     Addressed, ClusterIdentity, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity, Place,
-    Policy, Route,
+    Policy, Route, ServerRoute,
 };
 use crate::fragment::Endpoint;
 use peerway_model::config::Protocol;
@@ -117,6 +117,14 @@ impl<'a> Reading<'a> {
             .map(|held| &held.row.key)
             .filter(|key| key.partition == *partition)
             .collect()
+    }
+
+    /// All peerings with the revisions that last changed them, by key.
+    pub(crate) fn peering_records(&mut self) -> impl Iterator<Item = (&'a Peering, u64)> {
+        self.note(Topic::Peerings);
+        self.snapshot
+            .peerings()
+            .map(|held| (&*held.row, held.modify_index))
     }
 
     /// A peering.
@@ -252,6 +260,14 @@ impl<'a> Reading<'a> {
     pub(crate) fn routes(&mut self, partition: &Partition) -> Arc<Vec<Route>> {
         match self.ask(FindingKey::Routes(partition.clone())) {
             Finding::Routes(routes) => routes,
+            _ => Arc::default(),
+        }
+    }
+
+    /// The servers that the mesh gateways of a partition let through to.
+    pub(crate) fn servers(&mut self, partition: &Partition) -> Arc<Vec<ServerRoute>> {
+        match self.ask(FindingKey::Servers(partition.clone())) {
+            Finding::Servers(servers) => servers,
             _ => Arc::default(),
         }
     }

@@ -14,7 +14,7 @@ pub(crate) const DEFAULT_CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// Longest connect timeout that an upstream may ask for, in milliseconds.
 pub(crate) const MAX_CONNECT_TIMEOUT_MS: u64 = 600_000;
 /// Most endpoints of one service that outlier detection may eject (Envoy's default), in percent.
-const MAX_EJECTION_PERCENT: u32 = 10;
+pub(super) const MAX_EJECTION_PERCENT: u32 = 10;
 /// The same towards a peer: the health behind its gateways is not known here (xDS facts, section 2.4).
 const MAX_PEER_EJECTION_PERCENT: u32 = 100;
 

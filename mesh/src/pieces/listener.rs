@@ -1,7 +1,7 @@
 //! Listeners.
 
-use super::routes;
 use super::telemetry::telemetry;
+use super::{routes, servers};
 use crate::finding::{ClusterIdentity, Policy, Route};
 use crate::fragment::{CallerHeader, Chain, Direction, DownstreamTls, Http, Listener, Routes, Tcp, Traffic};
 use crate::naming;
@@ -190,7 +190,8 @@ pub(super) fn gateway(
     address: &ServiceAddress,
     partition: &Partition,
 ) -> Option<Listener> {
-    let chains: Vec<Chain> = reading.routes(partition).iter().map(gateway_chain).collect();
+    let mut chains: Vec<Chain> = reading.routes(partition).iter().map(gateway_chain).collect();
+    chains.extend(reading.servers(partition).iter().map(servers::chain));
     (!chains.is_empty()).then(|| Listener {
         name: naming::listener(naming::GATEWAY_BIND, address),
         address: address.clone(),
@@ -228,7 +229,7 @@ fn gateway_chain(route: &Route) -> Chain {
 }
 
 /// Bytes of nobody in particular, passed on.
-fn passed(cluster: String) -> Traffic {
+pub(super) fn passed(cluster: String) -> Traffic {
     Traffic::Tcp(Tcp {
         authorization: None,
         cluster,

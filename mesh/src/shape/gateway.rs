@@ -30,6 +30,14 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             ends_tls = true;
         }
     }
+    for servers in reading.servers(&partition).iter() {
+        let (partition, name) = (partition.clone(), servers.name.clone());
+        keys.push(FragmentKey::ServersCluster {
+            partition: partition.clone(),
+            name: name.clone(),
+        });
+        keys.push(FragmentKey::ServersEndpoints { partition, name });
+    }
     if ends_tls {
         keys.push(FragmentKey::LocalRoots);
     }

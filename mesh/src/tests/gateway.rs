@@ -34,6 +34,110 @@ fn start() -> World {
     world
 }
 
+const EAST: &str = "server.dc9.peering.east.consul";
+
+#[test]
+fn servers_are_reached_through_a_gateway_only_when_the_mesh_entry_says_so() {
+    let mut world = World::new();
+    world.put([
+        node(None, "n1", "10.0.0.1"),
+        node(None, "n2", "10.0.0.2"),
+        row(gateway("n1", 8443)),
+        server("n1", Some(8503)),
+        // No peering endpoint, and none that can be understood.
+        server("n2", None),
+        dialling("east", EAST, &["198.51.100.1:8503", "[2001:db8::1]:8503"], &[]),
+        dialling(
+            "west",
+            "Server.dc8.peering.west.consul",
+            &["198.51.100.2:8503"],
+            &["b.example:443", "a.example:443", "192.0.2.1:1", "a.example:443"],
+        ),
+        peering("north", PeeringState::Active),
+    ]);
+    let nothing = "identity spiffe://local.consul/gateway/mesh/dc/dc1";
+    assert_view(view_of(&world).as_ref(), nothing);
+    world.put([through_gateways(true)]);
+    assert_view(
+        view_of(&world).as_ref(),
+        r"
+        identity spiffe://local.consul/gateway/mesh/dc/dc1
+        cluster server.dc1.peering.local.consul eds 5000ms eject 10%
+        cluster server.dc8.peering.west.consul dns 192.0.2.1:1 up 1 a.example:443 up 1 b.example:443 up 1 5000ms eject 10% keepalive
+        cluster server.dc9.peering.east.consul eds 5000ms eject 10% keepalive
+        endpoints server.dc1.peering.local.consul
+          10.0.0.1:8503 up 1
+        endpoints server.dc9.peering.east.consul
+          198.51.100.1:8503 up 1
+          2001:db8::1:8503 up 1
+        listener default:0.0.0.0:8443 Unspecified
+          server.dc1.peering.local.consul -> server.dc1.peering.local.consul as mesh_gateway_local_peering_server.default.dc1
+          server.dc8.peering.west.consul -> server.dc8.peering.west.consul as mesh_gateway_remote_peering_servers.server.dc8.peering.west.consul
+          server.dc9.peering.east.consul -> server.dc9.peering.east.consul as mesh_gateway_remote_peering_servers.server.dc9.peering.east.consul
+        ",
+    );
+    world.put([through_gateways(false)]);
+    assert_view(view_of(&world).as_ref(), nothing);
+}
+
+#[test]
+fn of_peerings_with_the_same_servers_the_one_changed_last_says_where_they_are() {
+    let mut world = World::new();
+    world.put([
+        node(None, "n1", "10.0.0.1"),
+        row(gateway("n1", 8443)),
+        through_gateways(true),
+    ]);
+    let members = |world: &World| {
+        let view = view_of(world).unwrap();
+        let found = view.fragments.iter().find_map(|fragment| match &**fragment {
+            Fragment::Endpoints(endpoints) if endpoints.cluster == EAST => Some(endpoints.members.clone()),
+            _ => None,
+        });
+        let address = |member: &crate::Endpoint| member.address.address.clone();
+        found.unwrap().iter().map(address).collect::<Vec<String>>()
+    };
+    world.put([dialling("west", EAST, &["198.51.100.1:8503"], &[])]);
+    world.put([dialling("east", EAST, &["198.51.100.2:8503"], &[])]);
+    assert_eq!(members(&world), ["198.51.100.2"]);
+    world.put([dialling("west", EAST, &["198.51.100.3:8503"], &[])]);
+    assert_eq!(members(&world), ["198.51.100.3"]);
+    // It has no address any more, so the other one counts.
+    world.put([dialling("west", EAST, &[], &[])]);
+    assert_eq!(members(&world), ["198.51.100.2"]);
+}
+
+#[test]
+fn what_a_token_calls_a_server_takes_no_name_of_ours() {
+    let mut world = start();
+    world.put([through_gateways(true), server("n1", Some(8503))]);
+    let honest = view_of(&world);
+    for name in [
+        "web.default.dc1.internal.local.consul",
+        "server.dc1.peering.local.consul",
+        "SERVER.dc1.peering.LOCAL.consul",
+        "server.dc2.peering.local.consul",
+        "server.*.peering.east.consul",
+        "*.peering.east.consul",
+        "",
+    ] {
+        world.put([dialling("west", name, &["198.51.100.1:8503"], &[])]);
+        assert_eq!(view_of(&world), honest, "{name}");
+    }
+    for address in [
+        "",
+        "198.51.100.1",
+        "198.51.100.1:0",
+        "[::1:80",
+        "a b:1",
+        "*:1",
+        "::1:80",
+    ] {
+        world.put([dialling("west", EAST, &[address], &[])]);
+        assert_eq!(view_of(&world), honest, "{address}");
+    }
+}
+
 fn server_names(view: &View) -> Vec<(String, String)> {
     view.fragments
         .iter()

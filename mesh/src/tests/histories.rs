@@ -27,6 +27,21 @@ const CASES: u32 = 400;
 const ROOTS: &[&[&str]] = &[&["P1"], &["P1", "P2"], &[]];
 const CONSUMERS: &[&[&str]] = &[&["east"], &["west"], &["east", "west"], &["nobody"]];
 
+/// A token may name the servers of another peering, ours, or no servers at all.
+const SERVER_NAMES: [&str; 4] = [
+    "server.dc9.peering.east.consul",
+    "server.dc9.peering.west.consul",
+    "server.dc1.peering.local.consul",
+    "web.default.dc1.internal.local.consul",
+];
+const DIALLED: &[&[&str]] = &[
+    &[],
+    &["198.51.100.9:8503"],
+    &["[2001:db8::9]:8503", "198.51.100.8:8503"],
+    &["server.example:8503", "198.51.100.9:8503"],
+    &["not an address"],
+];
+
 #[derive(Clone, Debug)]
 enum Step {
     /// Several at once.
@@ -93,6 +108,9 @@ fn local_row() -> impl Strategy<Value = Op> {
             }
         ),
         2 => (one_of(&NODES), 1_u16..3).prop_map(|(node, port)| put(row(gateway(node, 8_440 + port)))),
+        2 => (one_of(&NODES), proptest::option::of(8503_u16..8505))
+            .prop_map(|(node, port)| put(server(node, port))),
+        1 => one_of(&NODES).prop_map(|node| Op::Delete(RowKey::Instance(instance_key(node, "consul")))),
         2 => (0..proxies().len()).prop_map(|at| Op::Delete(RowKey::Instance(proxies()[at].clone()))),
         // The id of a sidecar is reused for an application and for another service's sidecar.
         1 => (one_of(&NODES), one_of(&SERVICES), one_of(&SERVICES)).prop_map(|(node, service, other)| {
@@ -140,6 +158,8 @@ fn peer_row() -> impl Strategy<Value = Op> {
     let roots = one_of(ROOTS);
     prop_oneof![
         4 => (one_of(&PEERS), state).prop_map(|(peer, state)| put(peering(peer, state))),
+        3 => (one_of(&PEERS), one_of(&SERVER_NAMES), one_of(DIALLED), one_of(DIALLED))
+            .prop_map(|(peer, name, addresses, manual)| put(dialling(peer, name, addresses, manual))),
         1 => one_of(&PEERS).prop_map(|peer| Op::Delete(RowKey::Peering(peering_key(peer)))),
         1 => one_of(&PEERS).prop_map(|peer| Op::ForgetImports(peering_key(peer))),
         5 => (one_of(&PEERS), one_of(&TRUST_DOMAINS), roots)
@@ -212,6 +232,7 @@ fn config_row() -> impl Strategy<Value = Op> {
         1 => any::<(bool, bool)>().prop_map(|(enabled, disable_listener_logs)| {
             put(logs(AccessLogs { enabled, disable_listener_logs, ..AccessLogs::default() }))
         }),
+        2 => any::<bool>().prop_map(|through| put(through_gateways(through))),
         1 => (one_of(&SERVICES), one_of(&MODES))
             .prop_map(|(service, mode)| put(service_defaults(service, mode))),
         2 => (one_of(&SERVICES), one_of(&Protocol::ALL))
@@ -252,6 +273,8 @@ fn furnish(world: &mut World) {
         node(None, "n1", "10.0.0.1"),
         node(None, "n2", "10.0.0.2"),
         row(gateway("n1", 8443)),
+        server("n1", Some(8503)),
+        through_gateways(true),
         row(sidecar(
             "n1",
             "web",

@@ -2,12 +2,13 @@
 
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Meta, Pattern, Protocol, ProxyDefaults,
-    ServiceDefaults, ServiceIntentions, Source,
+    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh as MeshEntry, Meta, Pattern, Protocol,
+    ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
 };
 use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
 use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
+use peerway_model::server::server_instance;
 use peerway_model::{
     Check, CheckKey, CheckStatus, ConfigEntry, Instance, InstanceKey, Node, NodeKey, Origin, PeerMeta,
     Peering, PeeringKey, PeeringRole, PeeringState, Proxy, ServiceAddress, ServiceKey, ServiceKind, Tenancy,
@@ -299,6 +300,33 @@ pub(super) fn peering(name: &str, state: PeeringState) -> Row {
         external_addresses: Vec::new(),
         remote: RemoteInfo::default(),
         deleted_at: None,
+    }))
+}
+
+/// A peering that dials servers of this name.
+pub(super) fn dialling(peer: &str, server_name: &str, addresses: &[&str], manual: &[&str]) -> Row {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    match peering(peer, PeeringState::Active) {
+        Row::Peering(record) => Row::Peering(Arc::new(Peering {
+            server_name: Some(server_name.to_owned()),
+            server_addresses: texts(addresses),
+            manual_addresses: texts(manual),
+            ..Peering::clone(&record)
+        })),
+        other => other,
+    }
+}
+
+/// What a server on `node` writes about itself.
+pub(super) fn server(node: &str, grpc_tls: Option<u16>) -> Row {
+    row(server_instance(&node_key(None, node), grpc_tls).unwrap())
+}
+
+/// The mesh entry that says whether servers are reached through mesh gateways.
+pub(super) fn through_gateways(through: bool) -> Row {
+    config(ConfigEntry::Mesh(MeshEntry {
+        peer_through_mesh_gateways: Some(through),
+        ..MeshEntry::default()
     }))
 }
 
