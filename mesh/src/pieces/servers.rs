@@ -48,6 +48,7 @@ fn members(route: &ServerRoute) -> Vec<Endpoint> {
 pub(super) fn chain(route: &ServerRoute) -> Chain {
     Chain {
         server_names: vec![route.name.clone()],
+        destinations: Vec::new(),
         tls: None,
         stat_prefix: route.stat_prefix.clone(),
         traffic: listener::passed(route.name.clone()),
