@@ -4,8 +4,8 @@ mod cluster;
 mod endpoints;
 mod listener;
 mod routes;
-mod telemetry;
 mod servers;
+mod telemetry;
 mod validation;
 
 pub(crate) use cluster::{DEFAULT_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS};

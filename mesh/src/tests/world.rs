@@ -2,8 +2,8 @@
 
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh as MeshEntry, Meta, Pattern, Protocol,
-    ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
+    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh as MeshEntry, Meta, Pattern,
+    Protocol, ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
 };
 use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
 use peerway_model::name::*;
