@@ -42,6 +42,7 @@ pub(crate) fn build(services: usize) -> anyhow::Result<Snapshot> {
             not_after: u64::MAX,
             active: true,
             handed_out: false,
+            bridges: Vec::new(),
         }],
         rotation: None,
     };

@@ -1,14 +1,16 @@
 //! Who signs: the hatch for an authority, and the built-in one.
 
-use crate::leaf;
 use crate::validity::{Validity, system_time};
+use crate::{bridge, leaf};
 use peerway_model::{CaKey, CaRoot, CaRoots, Failure, FailureKind, SpiffeId, TrustDomain};
+use peerway_runtime::UnixMillis;
 use peerway_state::Snapshot;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType, SubjectPublicKeyInfo,
 };
 use std::fmt;
+use std::time::Duration;
 
 /// A leaf that is to be signed.
 #[derive(Clone, Debug)]
@@ -40,6 +42,9 @@ pub trait Authority: fmt::Debug + Send + Sync + 'static {
     fn sign(&self, order: &Order<'_>) -> Result<String, Failure>;
 }
 
+/// How long the leaf of a trial lives.
+const TRIAL: Duration = Duration::from_secs(60);
+
 /// The authority whose root key lies in the store.
 pub struct BuiltIn {
     root: CaRoot,
@@ -59,12 +64,16 @@ impl BuiltIn {
     /// # Errors
     /// `Internal` when there is no active root, or when root and key cannot be read or do not belong together.
     pub fn new(roots: &CaRoots, key: &CaKey) -> Result<Self, Failure> {
-        let root = active(roots)?;
+        BuiltIn::of_root(active(roots)?, key, &roots.trust_domain)
+    }
+
+    /// The authority that signs with `root`, whose key is `key`.
+    ///
+    /// # Errors
+    /// `Internal` when root and key cannot be read or do not belong together.
+    pub(crate) fn of_root(root: &CaRoot, key: &CaKey, trust_domain: &TrustDomain) -> Result<Self, Failure> {
         let broken = |problem: String| {
-            let message = format!(
-                "the active root {} {problem}, restore the store from a backup",
-                root.id
-            );
+            let message = format!("the root {} {problem}, restore the store from a backup", root.id);
             Failure::new(FailureKind::Internal, message)
         };
         let pair =
@@ -85,9 +94,27 @@ impl BuiltIn {
             .map_err(|e| broken(format!("has an unreadable certificate: {e}")))?;
         Ok(BuiltIn {
             root: root.clone(),
-            trust_domain: roots.trust_domain.clone(),
+            trust_domain: trust_domain.clone(),
             issuer,
         })
+    }
+
+    /// What signs.
+    pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
+    /// A leaf that nobody uses, with everything that goes with it, to see whether it is verified.
+    ///
+    /// # Errors
+    /// As [`leaf::issue`].
+    pub(crate) fn trial_leaf(&self, now: UnixMillis) -> Result<String, Failure> {
+        let identity = SpiffeId::parse(&format!(
+            "spiffe://{}/ns/trial/dc/trial/svc/trial",
+            self.trust_domain
+        ))
+        .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
+        Ok(leaf::issue(self, &identity, TRIAL, now)?.chain_pem)
     }
 
     /// The authority of the rows in `snapshot`.
@@ -162,7 +189,20 @@ impl Authority for BuiltIn {
             );
             Failure::new(FailureKind::Internal, message)
         })?;
-        Ok(certificate.pem())
+        let mut chain = certificate.pem();
+        for bridge in bridge::alive(&self.root.bridges, order.not_before).take(bridges_of(order.identity)) {
+            chain.push_str(bridge);
+        }
+        Ok(chain)
+    }
+}
+
+/// How many bridges go with a leaf: all of them with the server's, for a dialer that has not built its loop anew may
+/// hold any former root. Of the others, proxies verify, which have been given the root before this one at the least.
+fn bridges_of(identity: &SpiffeId) -> usize {
+    match identity {
+        SpiffeId::Server { .. } => bridge::MAX_BRIDGES,
+        SpiffeId::Service { .. } | SpiffeId::MeshGateway { .. } => 1,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::establish::{StartError, establish};
 use crate::issuer::keep::Keep;
 use crate::metrics;
 use crate::settings::Settings;
-use peerway_model::{CaRoots, Datacenter, Failure, FailureKind, Leaf, SpiffeId, TrustDomain};
+use peerway_model::{BroughtRoot, CaRoots, Datacenter, Failure, FailureKind, Leaf, SpiffeId, TrustDomain};
 use peerway_runtime::{DrainWatch, SharedClock, Tasks};
 use peerway_state::{Snapshot, Topic};
 use peerway_store::{Feed, FeedEvent, Reader, Writer};
@@ -25,6 +25,9 @@ pub const TICK: Duration = Duration::from_secs(1);
 /// How many leaves are issued in the background in one [`TICK`]: some 300 ms of one core, so that 10,000 identities
 /// have new leaves within seconds and everything else goes on meanwhile.
 pub const MAX_LEAVES_PER_TICK: usize = 2_500;
+/// How long issuing in the background may take in one [`TICK`], whatever the number: leaves of a root with a long RSA
+/// key take some milliseconds each. The rest waits for the next one.
+pub const MAX_TIME_PER_TICK: Duration = Duration::from_millis(400);
 /// How long a leaf is kept when nobody subscribes to it any more: a proxy that reconnects gets the same one.
 pub const IDLE_KEPT: Duration = Duration::from_secs(10 * 60);
 /// How long after a failure issuing a leaf in the background is tried again.
@@ -49,7 +52,8 @@ impl fmt::Debug for Certs {
 
 impl Certs {
     /// Finds the cluster's identity and root in the store, or makes them on the first start, and spawns the
-    /// critical task `certs` that renews leaves until the drain. The writer is not kept.
+    /// critical task `certs` that renews leaves until the drain. The writer is not kept. With `brought` the first root
+    /// is that one.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -59,11 +63,12 @@ impl Certs {
         clock: SharedClock,
         datacenter: &Datacenter,
         settings: Settings,
+        brought: Option<&BroughtRoot>,
         tasks: &Tasks,
     ) -> Result<Certs, StartError> {
         // The feed comes first, so that no change of the roots is missed.
         let feed = reader.feed();
-        let snapshot = establish(writer, reader, clock.now(), datacenter).await?;
+        let snapshot = establish(writer, reader, clock.now(), datacenter, brought).await?;
         let authority = BuiltIn::of(&snapshot)?;
         let trust_domain = trust_domain(&snapshot)?;
         let certs = Certs {
@@ -207,7 +212,12 @@ fn adopt(keep: &Keep, snapshot: &Snapshot) {
 /// Renews what is due, one leaf at a time, so that other tasks of the thread get their turn in between.
 async fn renew(keep: &Keep) {
     let (mut renewed, mut failures, mut last) = (0_usize, 0_usize, None);
+    let mut spent = Duration::ZERO;
     for identity in keep.due() {
+        if spent >= MAX_TIME_PER_TICK {
+            break;
+        }
+        let begun = keep.monotonic();
         match keep.renew(&identity) {
             Ok(()) => renewed += 1,
             Err(failure) => {
@@ -215,6 +225,8 @@ async fn renew(keep: &Keep) {
                 last = Some(failure);
             }
         }
+        // Only what issuing took, not what other tasks did in between.
+        spent += keep.monotonic().saturating_sub(begun);
         tokio::task::yield_now().await;
     }
     if renewed > 0 {

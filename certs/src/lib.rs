@@ -6,6 +6,9 @@
 //! signing request.
 
 mod authority;
+mod bridge;
+mod brought;
+mod decoded;
 mod establish;
 mod fingerprint;
 mod issuer;
@@ -17,11 +20,15 @@ mod rotation;
 mod rotator;
 mod serial;
 mod settings;
+mod subject;
+mod trial;
 mod validity;
 
 pub use authority::{Authority, BuiltIn, Order};
+pub use bridge::MAX_BRIDGES;
+pub use brought::{MAX_BROUGHT_BYTES, MIN_REMAINING};
 pub use establish::StartError;
-pub use issuer::{Certs, IDLE_KEPT, MAX_IDENTITIES, MAX_LEAVES_PER_TICK, RETRY, TICK};
+pub use issuer::{Certs, IDLE_KEPT, MAX_IDENTITIES, MAX_LEAVES_PER_TICK, MAX_TIME_PER_TICK, RETRY, TICK};
 pub use root::{ROOT_LIFETIME, generate_root};
 pub use rotation::SETTLE;
 pub use rotator::{LOOK, Rotator, Witnesses};

@@ -1,5 +1,6 @@
 //! Making a root.
 
+use crate::decoded;
 use crate::fingerprint::{colons, sha256};
 use crate::serial;
 use crate::validity::{Validity, system_time};
@@ -18,7 +19,7 @@ pub const ROOT_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// unique, so that during a rotation people and verifiers can tell the roots apart by name.
 ///
 /// # Errors
-/// `Unavailable` or `Internal` when no key, serial or signature can be made.
+/// `Invalid` for RSA, which is not made here; `Unavailable` or `Internal` when no key, serial or signature can be made.
 pub fn generate_root(
     trust_domain: &TrustDomain,
     now: UnixMillis,
@@ -27,6 +28,12 @@ pub fn generate_root(
     let algorithm = match kind {
         RootKey::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
         RootKey::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+        RootKey::Rsa(_) => {
+            return Err(Failure::new(
+                FailureKind::Invalid,
+                "a root with an RSA key is not made here, bring one (Config.RootCert and Config.PrivateKey), or ask for an elliptic one with Config.PrivateKeyBits 256 or 384",
+            ));
+        }
     };
     let key = KeyPair::generate_for(algorithm).map_err(failed)?;
     let validity = Validity::new(now, ROOT_LIFETIME, None)?;
@@ -57,6 +64,7 @@ pub fn generate_root(
         not_after: validity.not_after.0,
         active: true,
         handed_out: false,
+        bridges: Vec::new(),
     };
     let key = CaKey {
         root_id: root.id.clone(),
@@ -65,23 +73,10 @@ pub fn generate_root(
     Ok((root, key))
 }
 
-/// The kind of a root's key; `None` when it is another kind than those made here, or unreadable.
+/// The kind of a root's key; `None` when it is another kind than those known here, or unreadable.
 pub(crate) fn key_of(root: &CaRoot) -> Option<RootKey> {
-    use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384};
-    let (_, pem) = x509_parser::pem::parse_x509_pem(root.pem.as_bytes()).ok()?;
-    let certificate = pem.parse_x509().ok()?;
-    let curve = certificate
-        .public_key()
-        .algorithm
-        .parameters
-        .as_ref()?
-        .as_oid()
-        .ok()?;
-    match curve {
-        curve if curve == OID_EC_P256 => Some(RootKey::P256),
-        curve if curve == OID_NIST_EC_P384 => Some(RootKey::P384),
-        _ => None,
-    }
+    let der = decoded::der(&root.pem).ok()?;
+    decoded::key_kind(&decoded::certificate(&der).ok()?)
 }
 
 /// The first 8 characters of the trust domain, by which people tell clusters apart in certificate names.

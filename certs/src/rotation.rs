@@ -119,7 +119,8 @@ pub(crate) fn forced(phase: RotationPhase) -> Decision {
     }
 }
 
-fn has_switched(phase: RotationPhase) -> bool {
+/// Whether the new root signs.
+pub(crate) fn has_switched(phase: RotationPhase) -> bool {
     match phase {
         RotationPhase::Announced | RotationPhase::Confirmed => false,
         RotationPhase::Switched | RotationPhase::Replaced => true,

@@ -1,15 +1,18 @@
 //! Rotating the built-in root: begins, goes on by itself, and is forced by operators. Everything that decides is in
 //! the store, so that a restart goes on where the rotation was.
 
+use crate::authority::BuiltIn;
+use crate::brought::{PRIVATE_KEY, ROOT_CERT};
 use crate::issuer::Certs;
-use crate::metrics;
 use crate::root::{generate_root, key_of};
-use crate::rotation::{Decision, Facts, confirmed_peers, decide, forced, missing};
+use crate::rotation::{Decision, Facts, confirmed_peers, decide, forced, has_switched, missing};
+use crate::{bridge, brought, metrics};
 use peerway_model::{
-    CaRoots, Failure, FailureKind, Missing, RootKey, Rotation, RotationPhase, RotationStatus, Witness,
+    CaRoots, Failure, FailureKind, Invalid, Missing, NewRoot, Rotation, RotationPhase, RotationStatus,
+    Witness,
 };
 use peerway_runtime::{DrainWatch, SharedClock, Tasks, UnixMillis};
-use peerway_state::{Expect, Refused, Row, RowKey, Transaction, Versioned};
+use peerway_state::{Expect, Refused, Row, RowKey, Snapshot, Transaction, Versioned};
 use peerway_store::{CommitError, Feed, FeedEvent, Reader, Writer};
 use std::fmt;
 use std::sync::Arc;
@@ -71,25 +74,42 @@ impl Rotator {
         rotator
     }
 
-    /// Makes a new root and announces it. It signs when everybody has confirmed it.
+    /// Announces a new root, which is made or brought. It signs when everybody has confirmed it. Bringing the root that
+    /// signs or is announced already changes nothing.
     ///
     /// # Errors
-    /// `Conflict` when a rotation is under way, `Unavailable` when it cannot be written.
-    pub async fn begin(&self, key: RootKey) -> Result<(), Failure> {
+    /// `Conflict` when a rotation is under way, `Invalid` with the field when a brought root cannot be used or none can
+    /// be made of this kind, `Unavailable` when it cannot be written.
+    pub async fn begin(&self, new: NewRoot) -> Result<(), Failure> {
         let now = self.shared.clock.now();
-        self.write(|stored| {
-            if let Some(rotation) = &stored.rotation {
-                return Err(Failure::new(
-                    FailureKind::Conflict,
-                    format!(
-                        "a rotation is under way (phase {}), wait for its end or force its next step",
-                        rotation.phase.as_str()
-                    ),
-                ));
-            }
+        self.write(|snapshot, stored| {
+            let (mut root, key) = match &new {
+                NewRoot::Made(kind) => {
+                    idle(stored)?;
+                    generate_root(&stored.trust_domain, now, *kind)?
+                }
+                NewRoot::Brought(brought) => {
+                    let checked = brought::check(brought, now).map_err(field)?;
+                    if is_wanted(stored, &checked.root.id) {
+                        return Ok(None);
+                    }
+                    idle(stored)?;
+                    checked.fits(&stored.trust_domain, &stored.roots).map_err(field)?;
+                    (checked.root, checked.key)
+                }
+            };
             let old = stored.active().ok_or_else(no_root)?;
-            let (mut root, key) = generate_root(&stored.trust_domain, now, key)?;
             root.active = false;
+            let built = BuiltIn::of(snapshot)
+                .and_then(|signs| bridge::build(&signs, &root, &key, &stored.trust_domain, now));
+            match built {
+                Ok(bridges) => root.bridges = bridges,
+                // Such an old root has to go all the more.
+                Err(failure) => tracing::warn!(
+                    %failure,
+                    "the old root certificate does not vouch for the new one: whoever misses the rotation is cut off"
+                ),
+            }
             let rotation = Rotation {
                 phase: RotationPhase::Announced,
                 old_root: old.id.clone(),
@@ -112,6 +132,35 @@ impl Rotator {
         .await
     }
 
+    /// Calls the rotation that is under way off: the new root and its key are gone, and whoever trusts it loses it.
+    ///
+    /// # Errors
+    /// `Conflict` when none is under way or the new root signs already, `Unavailable` when it cannot be written.
+    pub async fn cancel(&self) -> Result<(), Failure> {
+        self.write(|_, stored| {
+            let refuse = |message: String| Err(Failure::new(FailureKind::Conflict, message));
+            let Some(rotation) = &stored.rotation else {
+                return refuse("no rotation is under way, there is nothing to cancel".to_owned());
+            };
+            if has_switched(rotation.phase) {
+                return refuse(format!(
+                    "the new root signs already (phase {}) and its leaves are in use, let the rotation end and begin another one",
+                    rotation.phase.as_str()
+                ));
+            }
+            let mut roots = CaRoots::clone(stored);
+            roots.roots.retain(|root| root.id != rotation.new_root);
+            roots.rotation = None;
+            tracing::info!(root = %rotation.new_root, "the rotation is cancelled and the new root certificate is gone");
+            Ok(Some(
+                Transaction::new()
+                    .put(Row::Roots(Arc::new(roots)))
+                    .delete(RowKey::CaKey(rotation.new_root.clone())),
+            ))
+        })
+        .await
+    }
+
     /// Takes the rotation that is under way to its next step without those who are missing, and names them.
     ///
     /// # Errors
@@ -119,7 +168,7 @@ impl Rotator {
     pub async fn force(&self) -> Result<Vec<Missing>, Failure> {
         let now = self.shared.clock.now();
         let mut left_behind = Vec::new();
-        self.write(|stored| {
+        self.write(|_, stored| {
             let Some(rotation) = &stored.rotation else {
                 return Err(Failure::new(
                     FailureKind::Conflict,
@@ -175,7 +224,7 @@ impl Rotator {
     /// # Errors
     /// `Unavailable` when it cannot be written.
     pub async fn hand_out(&self, root_id: &str) -> Result<(), Failure> {
-        self.write(|stored| {
+        self.write(|_, stored| {
             let mut roots = CaRoots::clone(stored);
             match roots.roots.iter_mut().find(|root| root.id == root_id) {
                 Some(root) if !root.handed_out => root.handed_out = true,
@@ -212,7 +261,7 @@ impl Rotator {
         };
         let now = self.shared.clock.now();
         let mut seen = (rotation.phase, 0);
-        self.write(|stored| {
+        self.write(|_, stored| {
             let Some(rotation) = &stored.rotation else {
                 return Ok(None);
             };
@@ -244,12 +293,12 @@ impl Rotator {
     /// Commits what `change` makes of the roots, and asks it again when they have changed meanwhile.
     async fn write(
         &self,
-        mut change: impl FnMut(&Versioned<CaRoots>) -> Result<Option<Transaction>, Failure> + Send,
+        mut change: impl FnMut(&Snapshot, &Versioned<CaRoots>) -> Result<Option<Transaction>, Failure> + Send,
     ) -> Result<(), Failure> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.shared.reader.snapshot();
             let stored = snapshot.roots().ok_or_else(no_root)?;
-            let Some(transaction) = change(stored)? else {
+            let Some(transaction) = change(&snapshot, stored)? else {
                 return Ok(());
             };
             let transaction = transaction.expect(Expect::Modified(RowKey::Roots, stored.modify_index));
@@ -313,6 +362,39 @@ fn carry_out(
     }
     roots.rotation = Some(next);
     Ok(Transaction::new().put(Row::Roots(Arc::new(roots))))
+}
+
+/// Refuses to begin while another rotation is under way.
+fn idle(stored: &CaRoots) -> Result<(), Failure> {
+    match &stored.rotation {
+        None => Ok(()),
+        Some(rotation) => Err(Failure::new(
+            FailureKind::Conflict,
+            format!(
+                "a rotation is under way (phase {}), wait for its end, force its next step, or cancel it before it has switched",
+                rotation.phase.as_str()
+            ),
+        )),
+    }
+}
+
+/// Whether a root is already the one that signs or will.
+fn is_wanted(stored: &CaRoots, id: &str) -> bool {
+    match &stored.rotation {
+        Some(rotation) => rotation.new_root == id,
+        None => stored.active().is_some_and(|root| root.id == id),
+    }
+}
+
+/// A refusal with the field as requests call it.
+fn field(invalid: Invalid) -> Failure {
+    let field = match invalid.path.as_str() {
+        ROOT_CERT => "Config.RootCert",
+        PRIVATE_KEY => "Config.PrivateKey",
+        other => other,
+    };
+    let problem = invalid.problem.replace(ROOT_CERT, "Config.RootCert");
+    Failure::new(FailureKind::Invalid, format!("{field}: {problem}"))
 }
 
 fn show(phase: Option<RotationPhase>, missing: usize) {

@@ -1,6 +1,6 @@
 //! Certificates as an independent parser reads them.
 
-mod openssl;
+pub(crate) mod openssl;
 
 use crate::authority::{Authority, BuiltIn, Order};
 use crate::fingerprint::{colons, sha256};

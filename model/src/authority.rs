@@ -28,6 +28,24 @@ pub struct CaRoot {
     /// Whether a leaf of it was given to somebody who cannot be seen using it: over the HTTP API. Such a leaf is in
     /// use until it ends, as far as anybody knows.
     pub handed_out: bool,
+    /// What lets those verify its leaves who know a former root only: certificates of its subject and key that the
+    /// root before has signed, then of that root by the one before it, and so on; PEM, each ending in a newline.
+    pub bridges: Vec<String>,
+}
+
+/// A root that an operator brings.
+#[derive(Clone)]
+pub struct BroughtRoot {
+    /// PEM of the certificate, as it was given.
+    pub certificate: String,
+    /// PEM of its private key, as it was given.
+    pub key: Secret,
+}
+
+impl fmt::Debug for BroughtRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BroughtRoot")
+    }
 }
 
 /// Who this cluster is and which roots it trusts: a single row, written when the cluster first starts.

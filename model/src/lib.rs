@@ -24,7 +24,7 @@ pub mod sni;
 pub mod spiffe;
 pub mod virtual_address;
 
-pub use authority::{CaKey, CaRoot, CaRoots, Leaf};
+pub use authority::{BroughtRoot, CaKey, CaRoot, CaRoots, Leaf};
 pub use config::{ConfigEntry, ConfigKey, ConfigKind};
 pub use failure::{Failure, FailureKind};
 pub use health::{Check, CheckStatus};
@@ -41,7 +41,10 @@ pub use receipt::{
     RefusedResource,
 };
 pub use regular::Regular;
-pub use rotation::{Missing, RootKey, Rotation, RotationPhase, RotationStatus, Witness, WitnessKind};
+pub use rotation::{
+    MAX_RSA_BITS, MIN_RSA_BITS, Missing, NewRoot, RootKey, Rotation, RotationPhase, RotationStatus, Witness,
+    WitnessKind,
+};
 pub use secret::Secret;
 pub use spiffe::{SpiffeId, TrustDomain};
 pub use virtual_address::VirtualAddress;

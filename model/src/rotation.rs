@@ -1,5 +1,6 @@
 //! The change from one root to another, as it is stored and as it is shown.
 
+use crate::authority::BroughtRoot;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -11,7 +12,14 @@ pub enum RootKey {
     P256,
     /// ECDSA on P-384.
     P384,
+    /// RSA with a modulus of so many bits. Such a root is brought by an operator, none is made here.
+    Rsa(u16),
 }
+
+/// Shortest modulus of an RSA root, in bits.
+pub const MIN_RSA_BITS: u16 = 2048;
+/// Longest modulus of an RSA root, in bits; longer ones make every handshake slow.
+pub const MAX_RSA_BITS: u16 = 4096;
 
 impl RootKey {
     /// Length of the key in bits, as Consul's `PrivateKeyBits` has it.
@@ -19,17 +27,43 @@ impl RootKey {
         match self {
             RootKey::P256 => 256,
             RootKey::P384 => 384,
+            RootKey::Rsa(bits) => bits.into(),
         }
     }
 
-    /// The kind with keys of this length.
-    pub fn of_bits(bits: u64) -> Option<Self> {
+    /// Its family, as Consul's `PrivateKeyType` has it: `ec` or `rsa`.
+    pub fn family(self) -> &'static str {
+        match self {
+            RootKey::P256 | RootKey::P384 => "ec",
+            RootKey::Rsa(_) => "rsa",
+        }
+    }
+
+    /// The elliptic kind with keys of this length.
+    pub fn of_curve_bits(bits: u64) -> Option<Self> {
         match bits {
             256 => Some(RootKey::P256),
             384 => Some(RootKey::P384),
             _ => None,
         }
     }
+
+    /// RSA with keys of this length.
+    pub fn of_rsa_bits(bits: u64) -> Option<Self> {
+        let bits = u16::try_from(bits).ok()?;
+        (MIN_RSA_BITS..=MAX_RSA_BITS)
+            .contains(&bits)
+            .then_some(RootKey::Rsa(bits))
+    }
+}
+
+/// The root that a rotation is to end with.
+#[derive(Clone, Debug)]
+pub enum NewRoot {
+    /// One that is made here.
+    Made(RootKey),
+    /// One that an operator brings.
+    Brought(BroughtRoot),
 }
 
 /// How far a rotation is. Each step waits for something, and lasts a while for what cannot be seen.

@@ -3,7 +3,7 @@
 use peerway_api_server::{EstablishRequest, Introductions, Leaves, Rotations, TokenRequest};
 use peerway_certs::{Certs, Rotator};
 use peerway_model::{
-    Datacenter, Failure, FailureKind, Leaf, Missing, PeeringKey, RootKey, RotationStatus, ServiceKey,
+    Datacenter, Failure, FailureKind, Leaf, Missing, NewRoot, PeeringKey, RotationStatus, ServiceKey,
     SpiffeId, StreamStatus,
 };
 use peerway_peering_link::{IntroductionError, Link};
@@ -53,8 +53,12 @@ impl Leaves for Authority {
 }
 
 impl Rotations for Authority {
-    fn begin(&self, key: RootKey) -> Answer<'_, ()> {
-        Box::pin(self.rotator.begin(key))
+    fn begin(&self, new: NewRoot) -> Answer<'_, ()> {
+        Box::pin(self.rotator.begin(new))
+    }
+
+    fn cancel(&self) -> Answer<'_, ()> {
+        Box::pin(self.rotator.cancel())
     }
 
     fn force(&self) -> Answer<'_, Vec<Missing>> {

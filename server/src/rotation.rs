@@ -10,10 +10,14 @@ use peerway_xds_server::{Gate, ProxyTrust};
 use std::collections::BTreeMap;
 
 /// What a proxy loses when a rotation goes on without it.
-const PROXY_LOSES: &str = "its calls fail until it is connected and has taken the new certificates";
-/// What a peer that dials us loses.
+const PROXY_LOSES: &str =
+    "once the old root is gone, its calls fail until it is connected and has taken the new certificates";
+/// What a peer loses when the old root vouches for the new one: it verifies this cluster either way.
+const PEER_TRUSTS_OLD: &str =
+    "nothing fails; until it is connected again it goes on trusting the old root, whoever holds its key";
+/// What a peer that dials us loses when the old root does not vouch for the new one.
 const DIALER_LOSES: &str = "it cannot verify this cluster any more and needs a new token (peering generate-token here, establish there)";
-/// What a peer that we dial loses.
+/// What a peer that we dial loses when the old root does not vouch for the new one.
 const ACCEPTOR_LOSES: &str = "calls between the clusters fail until it has received the new trust bundle";
 
 /// The answers of everybody.
@@ -30,8 +34,12 @@ impl Witnesses for Everybody {
         };
         let snapshot = self.reader.snapshot();
         let mut witnesses = self.proxies(&snapshot, old, new);
+        let bridged = !new.bridges.is_empty();
         let live = snapshot.peerings().filter(|peering| peering.is_live());
-        witnesses.extend(live.map(|peering| self.peer(&snapshot, peering, new)));
+        // Nothing hangs on a token that nobody has used: whoever does verifies this server by the old root, which
+        // vouches for the new one, and gets the bundle with the first message.
+        let matter = live.filter(|peering| !(bridged && is_unused(&snapshot, peering)));
+        witnesses.extend(matter.map(|peering| self.peer(&snapshot, peering, new)));
         witnesses
     }
 }
@@ -61,6 +69,7 @@ impl Everybody {
 
     fn peer(&self, snapshot: &Snapshot, peering: &Peering, new: &CaRoot) -> Witness {
         let status = self.link.status(&peering.key);
+        let bridged = !new.bridges.is_empty();
         let sent = status
             .sent_bundle
             .filter(|sent| sent.bundle.root_pems.contains(&new.pem));
@@ -88,6 +97,7 @@ impl Everybody {
             trusts,
             renewed: Ok(()),
             loses: match peering.role {
+                _ if bridged => PEER_TRUSTS_OLD,
                 PeeringRole::Acceptor => DIALER_LOSES,
                 PeeringRole::Dialer => ACCEPTOR_LOSES,
             },

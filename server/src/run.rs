@@ -142,7 +142,16 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
     let leaves = peerway_certs::Settings::new(settings.leaf_ttl)
         .map_err(|error| RunError::Setting(error.within("connect.ca_config")))?;
     let (writer, reader) = (&store.writer, &store.reader);
-    let certs = Certs::start(writer, reader, clock.clone(), &settings.datacenter, leaves, tasks).await?;
+    let certs = Certs::start(
+        writer,
+        reader,
+        clock.clone(),
+        &settings.datacenter,
+        leaves,
+        settings.root.as_ref(),
+        tasks,
+    )
+    .await?;
     // A server that does not peer has no endpoint for it.
     let peering_port = port(grpc_tls.as_ref()).filter(|_| settings.peering);
     seed::seed(settings, peering_port, writer, reader).await?;

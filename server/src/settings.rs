@@ -3,6 +3,7 @@
 mod read;
 
 use peerway_api_types::hcl;
+use peerway_model::BroughtRoot;
 use peerway_model::name::{Datacenter, NodeName};
 use read::Reading;
 use serde_json::Value;
@@ -44,6 +45,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "connect.ca_config.leaf_cert_ttl",
         default: "`\"72h\"`",
+    },
+    Setting {
+        key: "connect.ca_config.private_key",
+        default: "none",
+    },
+    Setting {
+        key: "connect.ca_config.root_cert",
+        default: "none",
     },
     Setting {
         key: "connect.ca_provider",
@@ -180,6 +189,8 @@ pub struct Settings {
     pub log_json: bool,
     /// Life of leaf certificates.
     pub leaf_ttl: Duration,
+    /// The root that the cluster begins with; one is made unless given.
+    pub root: Option<BroughtRoot>,
     /// Whether peerings are offered.
     pub peering: bool,
     /// Config entries that are written at start unless an entry of the same kind and name exists.
@@ -253,6 +264,7 @@ impl Settings {
             log_level: reading.text("log_level")?.unwrap_or_else(|| "info".to_owned()),
             log_json: reading.flag("log_json")?.unwrap_or(false),
             leaf_ttl: leaf_ttl(&reading)?,
+            root: root(&reading)?,
             peering: reading.flag("peering.enabled")?.unwrap_or(true),
             bootstrap: reading.list("config_entries.bootstrap"),
             services: [reading.list("service"), reading.list("services")].concat(),
@@ -297,6 +309,23 @@ fn leaf_ttl(reading: &Reading) -> Result<Duration, SettingsError> {
             key,
             format!("{text:?} is not a duration, write for example \"72h\""),
         )),
+    }
+}
+
+/// A certificate and its key, or neither.
+fn root(reading: &Reading) -> Result<Option<BroughtRoot>, SettingsError> {
+    let (certificate, key) = ("connect.ca_config.root_cert", "connect.ca_config.private_key");
+    let needed = |missing: &str, given: &str| {
+        Err(reading.problem(
+            missing,
+            format!("is needed as well as {given}, both are PEM text"),
+        ))
+    };
+    match (reading.text(certificate)?, reading.secret(key)?) {
+        (None, None) => Ok(None),
+        (Some(_), None) => needed(key, certificate),
+        (None, Some(_)) => needed(certificate, key),
+        (Some(certificate), Some(key)) => Ok(Some(BroughtRoot { certificate, key })),
     }
 }
 

@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use peerway_model::config::Meta;
 use peerway_model::{
-    Failure, Leaf, Missing, Node, Partition, PeerName, PeeringKey, ProxyReport, Receipt, RootKey,
+    Failure, Leaf, Missing, NewRoot, Node, Partition, PeerName, PeeringKey, ProxyReport, Receipt,
     RotationStatus, ServiceKey, StreamStatus,
 };
 use peerway_runtime::{Readiness, SharedClock};
@@ -59,8 +59,11 @@ pub trait Leaves: Send + Sync {
 
 /// Rotates the root.
 pub trait Rotations: Send + Sync {
-    /// Makes a new root and announces it.
-    fn begin(&self, key: RootKey) -> BoxFuture<'_, Result<(), Failure>>;
+    /// Announces a new root. Bringing the one that signs or is announced already changes nothing.
+    fn begin(&self, new: NewRoot) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Calls the rotation that is under way off, if the new root does not sign yet.
+    fn cancel(&self) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Takes the rotation that is under way to its next step, and names whom it leaves behind.
     fn force(&self) -> BoxFuture<'_, Result<Vec<Missing>, Failure>>;

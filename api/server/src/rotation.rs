@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use peerway_api_types::rotation::{CaConfigJson, RotationJson, ca_config_from_json};
+use peerway_model::NewRoot;
 
 pub(crate) async fn read_config(State(app): State<App>, ask: Ask) -> Result<Response, Refusal> {
     let snapshot = app.newest();
@@ -37,16 +38,27 @@ pub(crate) async fn write_config(State(app): State<App>, ask: Ask, body: Body) -
             status.leaf_ttl.as_secs()
         )));
     }
-    let key = body.key.or(status.key).unwrap_or_default();
-    let left_behind = if body.force && status.rotation.is_some() {
-        rotations.force().await?
-    } else {
-        if body.rotate || status.key != Some(key) {
-            rotations.begin(key).await?;
+    let key = body.key.given(status.key);
+    let mut left_behind = Vec::new();
+    if let Some(brought) = body.brought {
+        // Refused while another root is on its way: the step that is forced must be one to the root that is brought.
+        rotations.begin(NewRoot::Brought(brought)).await?;
+        if body.force && status.rotation.is_some() {
+            left_behind = rotations.force().await?;
         }
-        Vec::new()
-    };
+    } else if body.force && status.rotation.is_some() {
+        left_behind = rotations.force().await?;
+    } else if body.rotate || status.key != Some(key) {
+        rotations.begin(NewRoot::Made(key)).await?;
+    }
     let shown = RotationJson::new(&rotations.status()?, &left_behind);
+    Ok(with_change(json(&ask, &shown)?, app.change()))
+}
+
+pub(crate) async fn cancel(State(app): State<App>, ask: Ask) -> Result<Response, Refusal> {
+    let rotations = &app.parts.rotations;
+    rotations.cancel().await?;
+    let shown = RotationJson::new(&rotations.status()?, &[]);
     Ok(with_change(json(&ask, &shown)?, app.change()))
 }
 

@@ -85,7 +85,10 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/peering/establish", post(peering::establish))
         .route("/v1/peering/{name}", get(peering::read).delete(peering::delete))
         .route("/v1/peerings", get(peering::list))
-        .route("/v1/peerway/ca/rotation", get(rotation::progress))
+        .route(
+            "/v1/peerway/ca/rotation",
+            get(rotation::progress).delete(rotation::cancel),
+        )
         .route("/v1/peerway/change/{id}", get(receipt::change))
         .route("/v1/peerway/proxies", get(receipt::proxies))
         .route("/v1/peerway/virtual-addresses", get(virtual_addresses::list))

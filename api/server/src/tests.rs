@@ -14,7 +14,7 @@ use peerway_model::peering::RemoteInfo;
 use peerway_model::server::server_instance;
 use peerway_model::{
     CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, Datacenter, Failure, FailureKind, Instance,
-    InstanceId, InstanceKey, LastRefusal, Leaf, Missing, Node, NodeKey, NodeName, Origin, Partition,
+    InstanceId, InstanceKey, LastRefusal, Leaf, Missing, NewRoot, Node, NodeKey, NodeName, Origin, Partition,
     PeerName, PeerReceipt, Peering, PeeringKey, PeeringRole, PeeringState, Proxy, ProxyConnection,
     ProxyReceipt, ProxyReport, Receipt, ReceiptState, RefusedResource, RootKey, Rotation, RotationPhase,
     RotationStatus, Secret, ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus, Tenancy,
@@ -93,8 +93,12 @@ impl Leaves for Hatches {
 }
 
 impl Rotations for Hatches {
-    fn begin(&self, key: RootKey) -> BoxFuture<'_, Result<(), Failure>> {
-        self.outcome(format!("begin {key:?}"), ())
+    fn begin(&self, new: NewRoot) -> BoxFuture<'_, Result<(), Failure>> {
+        self.outcome(format!("begin {new:?}"), ())
+    }
+
+    fn cancel(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        self.outcome("cancel".to_owned(), ())
     }
 
     fn force(&self) -> BoxFuture<'_, Result<Vec<Missing>, Failure>> {
@@ -429,6 +433,7 @@ fn roots(serial: u64) -> Row {
             not_after: 1_000,
             active: true,
             handed_out: false,
+            bridges: Vec::new(),
         }],
         rotation: None,
     }))

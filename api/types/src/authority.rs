@@ -52,7 +52,7 @@ impl RootsJson {
                     not_before: rfc3339(root.not_before),
                     not_after: rfc3339(root.not_after),
                     root_cert: root.pem.clone(),
-                    intermediate_certs: Vec::new(),
+                    intermediate_certs: root.bridges.clone(),
                     active: root.active,
                     create_index,
                     modify_index,

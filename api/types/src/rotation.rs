@@ -5,7 +5,9 @@
 
 use crate::fields::Fields;
 use crate::moment::rfc3339;
-use peerway_model::{Invalid, Missing, RootKey, RotationStatus};
+use peerway_model::{
+    BroughtRoot, Invalid, MAX_RSA_BITS, MIN_RSA_BITS, Missing, RootKey, RotationStatus, Secret,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -14,10 +16,12 @@ use std::time::Duration;
 const MAX_BITS: u64 = 65_536;
 
 /// The body of `PUT /v1/connect/ca/configuration`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct CaConfigBody {
-    /// The kind of key that the root is to have; `None` leaves it as it is.
-    pub key: Option<RootKey>,
+    /// The kind of key that the root is to have.
+    pub key: KeyWish,
+    /// The root that is to sign; what it says of a key means nothing then.
+    pub brought: Option<BroughtRoot>,
     /// How long leaves are to live; `None` leaves it as it is.
     pub leaf_ttl: Option<Duration>,
     /// Whether a new root is wanted though nothing else differs.
@@ -26,11 +30,35 @@ pub struct CaConfigBody {
     pub force: bool,
 }
 
+/// What a body says about the kind of a root's key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyWish {
+    /// Nothing: it stays as it is.
+    #[default]
+    Any,
+    /// An elliptic one, of whichever length.
+    Elliptic,
+    /// This one.
+    Exactly(RootKey),
+}
+
+impl KeyWish {
+    /// The kind that is wished for where the active root has `now`.
+    pub fn given(self, now: Option<RootKey>) -> RootKey {
+        match (self, now) {
+            (KeyWish::Exactly(key), _) => key,
+            (KeyWish::Any, Some(now)) => now,
+            (KeyWish::Elliptic, Some(now @ (RootKey::P256 | RootKey::P384))) => now,
+            (KeyWish::Elliptic, Some(RootKey::Rsa(_))) | (_, None) => RootKey::default(),
+        }
+    }
+}
+
 /// Reads the body of `PUT /v1/connect/ca/configuration`. Settings of Consul's authority that have no meaning here
 /// (intermediates, limits of signing) are ignored.
 ///
 /// # Errors
-/// What is wrong, missing, unknown or not offered, with its path.
+/// What is wrong, missing, unknown or not offered, with its path. Nothing of a private key is repeated.
 pub fn ca_config_from_json(value: &Value) -> Result<CaConfigBody, Invalid> {
     let mut fields = Fields::new("", value)?;
     if let Some(provider) = fields.nonempty("Provider")?
@@ -50,7 +78,7 @@ pub fn ca_config_from_json(value: &Value) -> Result<CaConfigBody, Invalid> {
         body.rotate = config.flag("RotateRoot")?;
         body.leaf_ttl = config.parsed("LeafCertTTL", duration)?;
         body.key = key(&mut config)?;
-        config.not_offered(&["RootCert", "PrivateKey"])?;
+        body.brought = brought(&mut config)?;
         config.tolerate(&[
             "RootCertTTL",
             "IntermediateCertTTL",
@@ -64,21 +92,48 @@ pub fn ca_config_from_json(value: &Value) -> Result<CaConfigBody, Invalid> {
     Ok(body)
 }
 
-fn key(config: &mut Fields<'_>) -> Result<Option<RootKey>, Invalid> {
-    let kind = config.nonempty("PrivateKeyType")?;
-    if let Some(kind) = kind.filter(|kind| kind != "ec") {
-        return Err(Invalid::new(
-            config.at("PrivateKeyType"),
-            format!("is {kind:?}, only \"ec\" is offered"),
-        ));
+fn brought(config: &mut Fields<'_>) -> Result<Option<BroughtRoot>, Invalid> {
+    let (certificate, key) = (config.nonempty("RootCert")?, config.nonempty("PrivateKey")?);
+    let alone = |field: &str, other: &str| {
+        let problem = format!("is needed as well as {other}, both are PEM text");
+        Err(Invalid::new(config.at(field), problem))
+    };
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(_), None) => alone("PrivateKey", "RootCert"),
+        (None, Some(_)) => alone("RootCert", "PrivateKey"),
+        (Some(certificate), Some(key)) => Ok(Some(BroughtRoot {
+            certificate,
+            key: Secret::new(key),
+        })),
     }
+}
+
+fn key(config: &mut Fields<'_>) -> Result<KeyWish, Invalid> {
+    let kind = config.nonempty("PrivateKeyType")?;
     let at = config.at("PrivateKeyBits");
-    match config.number("PrivateKeyBits", MAX_BITS)? {
-        None | Some(0) => Ok(None),
-        Some(bits) => match RootKey::of_bits(bits) {
-            Some(key) => Ok(Some(key)),
-            None => Err(Invalid::new(at, format!("is {bits}, use 256 or 384"))),
+    let bits = config
+        .number("PrivateKeyBits", MAX_BITS)?
+        .filter(|bits| *bits != 0);
+    let wrong = |use_instead: String| {
+        let given = bits.map_or_else(|| "is missing".to_owned(), |bits| format!("is {bits}"));
+        Err(Invalid::new(at.clone(), format!("{given}, use {use_instead}")))
+    };
+    match (kind.as_deref(), bits) {
+        (None, None) => Ok(KeyWish::Any),
+        (Some("ec"), None) => Ok(KeyWish::Elliptic),
+        (None | Some("ec"), Some(bits)) => match RootKey::of_curve_bits(bits) {
+            Some(key) => Ok(KeyWish::Exactly(key)),
+            None => wrong("256 or 384".to_owned()),
         },
+        (Some("rsa"), bits) => match bits.and_then(RootKey::of_rsa_bits) {
+            Some(key) => Ok(KeyWish::Exactly(key)),
+            None => wrong(format!("{MIN_RSA_BITS} to {MAX_RSA_BITS} with \"rsa\"")),
+        },
+        (Some(kind), _) => Err(Invalid::new(
+            config.at("PrivateKeyType"),
+            format!("is {kind:?}, use \"ec\" or \"rsa\""),
+        )),
     }
 }
 
@@ -135,7 +190,7 @@ impl CaConfigJson {
             provider: "consul",
             config: ConfigJson {
                 leaf_cert_ttl: format!("{}h{}m{}s", seconds / 3600, seconds % 3600 / 60, seconds % 60),
-                private_key_type: "ec",
+                private_key_type: status.key.map_or("ec", RootKey::family),
                 private_key_bits: status.key.map(RootKey::bits),
             },
             state: None,
@@ -221,14 +276,20 @@ mod tests {
             "State": null, "ForceWithoutCrossSigning": true, "CreateIndex": 1, "ModifyIndex": 2,
         });
         let body = ca_config_from_json(&consuls).unwrap();
-        let expected = CaConfigBody {
-            key: Some(RootKey::P384),
-            leaf_ttl: Some(Duration::from_secs(5400)),
-            rotate: false,
-            force: true,
-        };
-        assert_eq!(body, expected);
-        assert_eq!(ca_config_from_json(&json!({})).unwrap(), CaConfigBody::default());
+        assert_eq!(body.key, KeyWish::Exactly(RootKey::P384));
+        assert_eq!(body.leaf_ttl, Some(Duration::from_secs(5400)));
+        assert!(body.force && !body.rotate && body.brought.is_none());
+        let empty = ca_config_from_json(&json!({})).unwrap();
+        assert!(!empty.force && !empty.rotate && empty.brought.is_none());
+        assert_eq!((empty.key, empty.leaf_ttl), (KeyWish::Any, None));
+        let brings = json!({ "Config": { "RootCert": "a root", "PrivateKey": "a key" } });
+        let brings = ca_config_from_json(&brings).unwrap();
+        assert!(!format!("{brings:?}").contains("a key"));
+        let brought = brings.brought.unwrap();
+        assert_eq!(
+            (brought.certificate.as_str(), brought.key.expose()),
+            ("a root", "a key")
+        );
         let rotate = json!({ "Config": { "RotateRoot": true } });
         assert!(ca_config_from_json(&rotate).unwrap().rotate);
     }
@@ -238,14 +299,23 @@ mod tests {
         for (body, path) in [
             (json!({ "Provider": "vault" }), "Provider"),
             (
-                json!({ "Config": { "PrivateKeyType": "rsa" } }),
+                json!({ "Config": { "PrivateKeyType": "ed25519" } }),
                 "Config.PrivateKeyType",
+            ),
+            (
+                json!({ "Config": { "PrivateKeyType": "rsa" } }),
+                "Config.PrivateKeyBits",
+            ),
+            (
+                json!({ "Config": { "PrivateKeyType": "rsa", "PrivateKeyBits": 1024 } }),
+                "Config.PrivateKeyBits",
             ),
             (
                 json!({ "Config": { "PrivateKeyBits": 521 } }),
                 "Config.PrivateKeyBits",
             ),
-            (json!({ "Config": { "RootCert": "pem" } }), "Config.RootCert"),
+            (json!({ "Config": { "RootCert": "pem" } }), "Config.PrivateKey"),
+            (json!({ "Config": { "PrivateKey": "pem" } }), "Config.RootCert"),
             (json!({ "Config": { "LeafCertTTL": "72" } }), "Config.LeafCertTTL"),
             (
                 json!({ "Config": { "LeafCertTTL": "5ms" } }),
@@ -258,6 +328,25 @@ mod tests {
             (json!({ "Config": { "Rotate": true } }), "Config.Rotate"),
         ] {
             assert_eq!(ca_config_from_json(&body).unwrap_err().path, path, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_about_the_key_stays_as_it_is() {
+        let wish = |config: Value| ca_config_from_json(&json!({ "Config": config })).unwrap().key;
+        let (ec, rsa) = (
+            wish(json!({ "PrivateKeyType": "ec" })),
+            wish(json!({ "PrivateKeyType": "rsa", "PrivateKeyBits": 3072 })),
+        );
+        for (wish, now, expected) in [
+            (KeyWish::Any, Some(RootKey::P384), RootKey::P384),
+            (KeyWish::Any, Some(RootKey::Rsa(2048)), RootKey::Rsa(2048)),
+            (KeyWish::Any, None, RootKey::P256),
+            (ec, Some(RootKey::P384), RootKey::P384),
+            (ec, Some(RootKey::Rsa(2048)), RootKey::P256),
+            (rsa, Some(RootKey::P256), RootKey::Rsa(3072)),
+        ] {
+            assert_eq!(wish.given(now), expected, "{wish:?} {now:?}");
         }
     }
 }

@@ -69,6 +69,11 @@ impl Keep {
         self.authority.read().clone()
     }
 
+    /// The monotonic clock.
+    pub(super) fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     pub(super) fn leaf_ttl(&self) -> Duration {
         self.settings.leaf_ttl()
     }

@@ -3,6 +3,7 @@
 mod keeping;
 
 use super::*;
+use crate::brought::tests::made::{self, GOOD, Recipe};
 use crate::generate_root;
 use crate::settings::DEFAULT_LEAF_TTL;
 use peerway_model::{CaKey, CaRoot, RootKey};
@@ -26,13 +27,31 @@ fn dc(name: &str) -> Datacenter {
 }
 
 async fn start(storage: MemoryStorage, datacenter: &str) -> Result<Server, StartError> {
+    start_with(storage, datacenter, NOW, None).await
+}
+
+async fn start_with(
+    storage: MemoryStorage,
+    datacenter: &str,
+    now: UnixMillis,
+    brought: Option<&BroughtRoot>,
+) -> Result<Server, StartError> {
     let store = open(storage).unwrap();
-    let clock = Arc::new(ManualClock::new(NOW));
+    let clock = Arc::new(ManualClock::new(now));
     let (trigger, _) = Drain::new();
     let tasks = Tasks::new(trigger);
     let settings = Settings::default();
     let (writer, reader) = (&store.writer, &store.reader);
-    let certs = Certs::start(writer, reader, clock.clone(), &dc(datacenter), settings, &tasks).await?;
+    let certs = Certs::start(
+        writer,
+        reader,
+        clock.clone(),
+        &dc(datacenter),
+        settings,
+        brought,
+        &tasks,
+    )
+    .await?;
     Ok(Server {
         store,
         clock,
@@ -132,8 +151,8 @@ async fn the_first_start_makes_what_later_ones_find() {
 async fn servers_that_start_together_agree() {
     let store = open(MemoryStorage::default()).unwrap();
     let datacenter = dc("dc1");
-    let one = establish(&store.writer, &store.reader, NOW, &datacenter);
-    let two = establish(&store.writer, &store.reader, NOW, &datacenter);
+    let one = establish(&store.writer, &store.reader, NOW, &datacenter, None);
+    let two = establish(&store.writer, &store.reader, NOW, &datacenter, None);
     let (one, two) = tokio::join!(one, two);
     assert_eq!(
         one.unwrap().roots().unwrap().row,
@@ -294,4 +313,61 @@ async fn debug_output_tells_which_and_how_many() {
         "{shown}"
     );
     assert!(!shown.contains("PRIVATE") && !shown.contains(leaf.key_pem.expose()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_cluster_begins_with_the_root_that_is_brought() {
+    let id = "11111111-2222-3333-4444-555555555555";
+    let named = |san: &str| {
+        let recipe = Recipe {
+            extensions: format!("{GOOD}subjectAltName = {san}\n"),
+            ..Recipe::default()
+        };
+        recipe.make().brought
+    };
+    let brought = named(&format!("URI:spiffe://{id}.consul"));
+    let storage = MemoryStorage::default();
+    let now = made::now();
+    let server = start_with(storage.clone(), "dc1", now, Some(&brought))
+        .await
+        .unwrap();
+    assert_eq!(server.certs.trust_domain().as_str(), format!("{id}.consul"));
+    assert_eq!(server.root().pem, brought.certificate);
+    let leaf = server.certs.issue_now(&server.service("web")).unwrap();
+    assert_eq!(leaf.root_id, server.root().id);
+
+    // Later on the store decides.
+    assert!(server.tasks.shutdown(HOUR).await.is_clean());
+    let Server {
+        store, certs, tasks, ..
+    } = server;
+    drop((certs, tasks));
+    store.close();
+    let other = Recipe::default().make().brought;
+    let server = start_with(storage, "dc1", now, Some(&other)).await.unwrap();
+    assert_eq!(server.root().pem, brought.certificate);
+
+    // Without a SPIFFE ID the cluster gets an id as any other.
+    let server = start_with(MemoryStorage::default(), "dc1", now, Some(&other))
+        .await
+        .unwrap();
+    assert!(server.certs.trust_domain().as_str().ends_with(".consul"));
+    assert_eq!(server.root().pem, other.certificate);
+
+    let strange = named("URI:spiffe://example.com");
+    for (brought, problem) in [
+        (strange, "signs for the trust domain example.com"),
+        (
+            BroughtRoot {
+                certificate: other.certificate,
+                key: brought.key,
+            },
+            "connect.ca_config.private_key: is not the key",
+        ),
+    ] {
+        let storage = MemoryStorage::default();
+        let refused = start_with(storage.clone(), "dc1", now, Some(&brought)).await;
+        let refused = refused.err().unwrap().to_string();
+        assert!(refused.contains(problem), "{refused}");
+    }
 }

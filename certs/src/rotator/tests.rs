@@ -1,9 +1,10 @@
 //! Rotations over a store in memory, on a clock held by hand.
 
 use super::*;
+use crate::brought::tests::made::Recipe;
 use crate::{SETTLE, Settings};
 use parking_lot::Mutex;
-use peerway_model::{CaRoot, Datacenter, SpiffeId, WitnessKind};
+use peerway_model::{CaRoot, Datacenter, RootKey, SpiffeId, WitnessKind};
 use peerway_runtime::{Drain, ManualClock};
 use peerway_store::{MemoryStorage, Store, open};
 
@@ -51,9 +52,17 @@ async fn start(storage: MemoryStorage, clock: Arc<ManualClock>, told: Arc<Told>)
     let tasks = Tasks::new(Drain::new().0);
     let (writer, reader) = (&store.writer, &store.reader);
     let dc = Datacenter::new("dc1").unwrap();
-    let certs = Certs::start(writer, reader, clock.clone(), &dc, Settings::default(), &tasks)
-        .await
-        .unwrap();
+    let certs = Certs::start(
+        writer,
+        reader,
+        clock.clone(),
+        &dc,
+        Settings::default(),
+        None,
+        &tasks,
+    )
+    .await
+    .unwrap();
     let rotator = Rotator::start(
         certs.clone(),
         writer.clone(),
@@ -137,7 +146,7 @@ async fn a_rotation_survives_a_restart_in_each_phase() {
         server.certs.trust_domain()
     ))
     .unwrap();
-    server.rotator.begin(RootKey::P384).await.unwrap();
+    server.rotator.begin(NewRoot::Made(RootKey::P384)).await.unwrap();
     let server = server.restart().await;
     server.looks().await;
     assert_eq!(server.phase(), Some(RotationPhase::Announced));
@@ -188,7 +197,7 @@ async fn a_rotation_survives_a_restart_in_each_phase() {
 
     let server = server.restart().await;
     assert_eq!(server.certs.issue_now(&web).unwrap().root_id, new.id);
-    server.rotator.begin(RootKey::P256).await.unwrap();
+    server.rotator.begin(NewRoot::Made(RootKey::P256)).await.unwrap();
     assert_eq!(server.roots().len(), 2);
 }
 
@@ -197,8 +206,12 @@ async fn steps_are_forced_one_at_a_time_and_name_who_is_left_behind() {
     let server = first().await;
     let refused = server.rotator.force().await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Conflict);
-    server.rotator.begin(RootKey::P256).await.unwrap();
-    let refused = server.rotator.begin(RootKey::P256).await.unwrap_err();
+    server.rotator.begin(NewRoot::Made(RootKey::P256)).await.unwrap();
+    let refused = server
+        .rotator
+        .begin(NewRoot::Made(RootKey::P256))
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind, FailureKind::Conflict);
     assert!(refused.message.contains("announced"), "{refused}");
     let left = server.rotator.force().await.unwrap();
@@ -219,7 +232,7 @@ async fn steps_are_forced_one_at_a_time_and_name_who_is_left_behind() {
 #[tokio::test(start_paused = true)]
 async fn a_confirmation_that_is_gone_takes_the_rotation_back() {
     let server = first().await;
-    server.rotator.begin(RootKey::P256).await.unwrap();
+    server.rotator.begin(NewRoot::Made(RootKey::P256)).await.unwrap();
     *server.told.trusts.lock() = true;
     server.reaches(Some(RotationPhase::Confirmed)).await;
     *server.told.trusts.lock() = false;
@@ -242,7 +255,7 @@ async fn a_leaf_that_nobody_can_see_keeps_the_old_root_until_it_ends() {
         revision,
         "one write a root"
     );
-    server.rotator.begin(RootKey::P256).await.unwrap();
+    server.rotator.begin(NewRoot::Made(RootKey::P256)).await.unwrap();
     *server.told.trusts.lock() = true;
     *server.told.renewed.lock() = true;
     server.reaches(Some(RotationPhase::Confirmed)).await;
@@ -257,4 +270,122 @@ async fn a_leaf_that_nobody_can_see_keeps_the_old_root_until_it_ends() {
     );
     server.clock.advance(server.certs.leaf_ttl());
     server.reaches(Some(RotationPhase::Replaced)).await;
+}
+
+/// Its proxy and its peer confirm, and it goes to its end.
+async fn completes(server: &Server) {
+    *server.told.trusts.lock() = true;
+    *server.told.renewed.lock() = true;
+    server.reaches(Some(RotationPhase::Confirmed)).await;
+    server.clock.advance(SETTLE);
+    server.reaches(Some(RotationPhase::Switched)).await;
+    server.reaches(Some(RotationPhase::Replaced)).await;
+    server.clock.advance(SETTLE);
+    server.reaches(None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_rotation_leaves_what_was_before() {
+    let server = first().await;
+    let refused = server.rotator.cancel().await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Conflict);
+    let before = server.roots();
+    for confirmed in [false, true] {
+        *server.told.trusts.lock() = confirmed;
+        server.rotator.begin(NewRoot::Made(RootKey::P384)).await.unwrap();
+        let new = server.roots()[1].id.clone();
+        if confirmed {
+            server.reaches(Some(RotationPhase::Confirmed)).await;
+        }
+        let server_key = |id: &str| server.store.reader.snapshot().ca_key(id).is_some();
+        assert!(server_key(&new));
+        server.rotator.cancel().await.unwrap();
+        assert_eq!((server.phase(), server.roots()), (None, before.clone()));
+        assert!(!server_key(&new) && server_key(&before[0].id));
+        server.clock.advance(SETTLE);
+        server.looks().await;
+        assert_eq!(server.roots(), before);
+    }
+    server.rotator.begin(NewRoot::Made(RootKey::P256)).await.unwrap();
+    server.reaches(Some(RotationPhase::Confirmed)).await;
+    server.clock.advance(SETTLE);
+    server.reaches(Some(RotationPhase::Switched)).await;
+    let refused = server.rotator.cancel().await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Conflict);
+    assert!(
+        refused.message.contains("signs already (phase switched)"),
+        "{refused}"
+    );
+    assert_eq!(server.phase(), Some(RotationPhase::Switched));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_brought_root_takes_over_and_bringing_it_again_changes_nothing() {
+    let server = first().await;
+    // The clock of openssl, which made it.
+    server.clock.set(crate::brought::tests::made::now());
+    let made = Recipe::default().make().brought;
+    let bring = |brought: &peerway_model::BroughtRoot| NewRoot::Brought(brought.clone());
+    let old = server.roots()[0].clone();
+    server.rotator.begin(bring(&made)).await.unwrap();
+    let roots = server.roots();
+    assert_eq!((roots.len(), roots[1].bridges.len()), (2, 1));
+    server.rotator.begin(bring(&made)).await.unwrap();
+    assert_eq!(server.roots(), roots);
+    let other = Recipe::default().make().brought;
+    let refused = server.rotator.begin(bring(&other)).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Conflict);
+    completes(&server).await;
+    let after = server.roots();
+    assert_eq!(after.len(), 1);
+    assert!(after[0].active && after[0].pem == made.certificate && after[0].bridges.len() == 1);
+    server.rotator.begin(bring(&made)).await.unwrap();
+    assert_eq!((server.phase(), server.roots()), (None, after));
+
+    // Refusals have the names of the request.
+    let refused = server.rotator.begin(bring(&other)).await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Invalid);
+    assert!(
+        refused
+            .message
+            .starts_with("Config.RootCert: has the subject of the root"),
+        "{refused}"
+    );
+    let mixed = peerway_model::BroughtRoot {
+        certificate: other.certificate,
+        key: made.key,
+    };
+    let refused = server.rotator.begin(bring(&mixed)).await.unwrap_err();
+    assert!(
+        refused
+            .message
+            .starts_with("Config.PrivateKey: is not the key of Config.RootCert"),
+        "{refused}"
+    );
+    let refused = server
+        .rotator
+        .begin(NewRoot::Made(RootKey::Rsa(2048)))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Invalid);
+    assert_eq!(server.phase(), None);
+
+    // And away from it again, to one that is made here.
+    *server.told.trusts.lock() = false;
+    server.rotator.begin(NewRoot::Made(RootKey::P256)).await.unwrap();
+    completes(&server).await;
+    let last = server.roots();
+    assert_eq!((last.len(), last[0].bridges.len()), (1, 2));
+    assert_ne!(last[0].id, old.id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_root_is_replaced_without_its_word() {
+    let server = first().await;
+    let ends = server.roots()[0].not_after;
+    server.clock.set(UnixMillis(ends + 1000));
+    server.rotator.begin(NewRoot::Made(RootKey::P256)).await.unwrap();
+    assert_eq!(server.roots()[1].bridges, Vec::<String>::new());
+    completes(&server).await;
+    assert_eq!(server.roots().len(), 1);
 }

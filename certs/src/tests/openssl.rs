@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Runs the `openssl` program, which must be installed, and returns what it prints.
-fn openssl(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn openssl(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("openssl")
         .current_dir(folder)
         .args(arguments)

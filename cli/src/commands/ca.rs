@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// The commands about the authority.
 #[derive(Subcommand)]
 pub enum CaCommand {
-    /// Begin a rotation to a new root, or force the next step of the one that is under way
+    /// Begin a rotation to a new root, force the next step of the one that is under way, or cancel it
     Rotate(Rotate),
     /// Show the phase of the rotation, and whom it waits for
     Status(Plain),
@@ -27,9 +27,23 @@ pub struct Rotate {
     /// Length of the new root's key: 256 or 384; as it is unless given
     #[arg(long, value_name = "BITS")]
     key_bits: Option<u64>,
+    /// File with the certificate (PEM) of a root of your own to rotate to
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "private_key",
+        conflicts_with = "key_bits"
+    )]
+    root_cert: Option<String>,
+    /// File with the private key (PEM) of -root-cert
+    #[arg(long, value_name = "FILE", requires = "root_cert")]
+    private_key: Option<String>,
     /// Take the next step of the rotation that is under way without those who are missing
-    #[arg(long, conflicts_with = "key_bits")]
+    #[arg(long, conflicts_with_all = ["key_bits", "root_cert"])]
     force: bool,
+    /// Call the rotation that is under way off; possible until the new root signs
+    #[arg(long, conflicts_with_all = ["key_bits", "root_cert", "force"])]
+    cancel: bool,
 }
 
 #[derive(Args)]
@@ -74,10 +88,20 @@ pub(super) fn run(command: CaCommand) -> Result<ExitCode> {
 
 fn rotate(args: &Rotate) -> Result<()> {
     let client = Client::from_flags(&args.client)?;
+    if args.cancel {
+        show(&client.delete(ROTATION)?.json()?);
+        return Ok(());
+    }
     if args.force && client.get(ROTATION)?.json()?["Phase"] == "none" {
         anyhow::bail!("no rotation is under way: begin one with peerway connect ca rotate");
     }
-    let mut config = json!({ "RotateRoot": !args.force });
+    let mut config = json!({ "RotateRoot": !args.force && args.root_cert.is_none() });
+    for (field, file) in [("RootCert", &args.root_cert), ("PrivateKey", &args.private_key)] {
+        if let Some(file) = file {
+            config[field] =
+                json!(std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?);
+        }
+    }
     if let Some(bits) = args.key_bits {
         config["PrivateKeyBits"] = json!(bits);
     }

@@ -107,6 +107,7 @@ pub(super) fn roots(pem: &str) -> Row {
             not_after: 1,
             active: true,
             handed_out: false,
+            bridges: Vec::new(),
         }],
         rotation: None,
     }))

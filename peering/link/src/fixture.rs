@@ -36,6 +36,7 @@ pub(crate) fn roots(datacenter: &str, pem: &str) -> CaRoots {
             not_after: u64::MAX,
             active: true,
             handed_out: false,
+            bridges: Vec::new(),
         }],
         rotation: None,
     }

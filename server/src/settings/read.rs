@@ -1,7 +1,7 @@
 //! Reading settings out of documents: every leaf by its dotted path, with the file that it came from.
 
 use super::{Overrides, SETTINGS, SettingsError};
-use peerway_model::Invalid;
+use peerway_model::{Invalid, Secret};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -115,6 +115,15 @@ impl Reading {
             None => Ok(None),
             Some((_, Value::String(text))) => Ok(Some(text.clone())),
             Some((_, other)) => Err(self.problem(key, format!("must be a string, not {other}"))),
+        }
+    }
+
+    /// A text that no message repeats.
+    pub(super) fn secret(&self, key: &str) -> Result<Option<Secret>, SettingsError> {
+        match self.leaves.get(key) {
+            None => Ok(None),
+            Some((_, Value::String(text))) => Ok(Some(Secret::new(text.as_str()))),
+            Some(_) => Err(self.problem(key, "must be a string")),
         }
     }
 

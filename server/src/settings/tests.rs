@@ -82,6 +82,18 @@ fn refusals_name_file_path_and_cure() {
             "data_dir = \"d\"\nconnect { ca_config { leaf_cert_ttl = \"10m\" } }",
             "must be at least 1h",
         ),
+        (
+            "data_dir = \"d\"\nconnect { ca_config { root_cert = \"a\" } }",
+            "connect.ca_config.private_key: is needed as well as connect.ca_config.root_cert",
+        ),
+        (
+            "data_dir = \"d\"\nconnect { ca_config { private_key = \"a\" } }",
+            "connect.ca_config.root_cert: is needed as well as connect.ca_config.private_key",
+        ),
+        (
+            "data_dir = \"d\"\nconnect { ca_config { private_key = 417 } }",
+            "a.hcl: connect.ca_config.private_key: must be a string",
+        ),
         ("", "data_dir: is not set"),
         ("data_dir = ", "a.hcl: line 1"),
     ];

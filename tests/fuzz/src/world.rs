@@ -63,6 +63,7 @@ fn make() -> Snapshot {
         not_after: u64::MAX,
         active: true,
         handed_out: false,
+        bridges: Vec::new(),
     };
     let mut rows = vec![Row::Roots(Arc::new(CaRoots {
         cluster_id: "own".to_owned(),

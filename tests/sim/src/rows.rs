@@ -48,6 +48,7 @@ pub(crate) fn roots(index: usize, version: usize) -> Result<Row, Invalid> {
             not_after: u64::MAX,
             active: true,
             handed_out: false,
+            bridges: Vec::new(),
         }],
         rotation: None,
     })))

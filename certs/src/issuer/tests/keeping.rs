@@ -99,6 +99,45 @@ async fn so_many_are_renewed_in_one_tick() {
     drop(followed);
 }
 
+/// A clock on which every look takes a while.
+#[derive(Debug)]
+struct Slow {
+    clock: Arc<ManualClock>,
+    look: Duration,
+}
+
+impl Clock for Slow {
+    fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.advance(self.look);
+        self.clock.monotonic()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn issuing_that_takes_long_leaves_the_rest_for_the_next_tick() {
+    let server = resting().await;
+    let slow = Arc::new(Slow {
+        clock: server.clock.clone(),
+        look: MAX_TIME_PER_TICK / 4,
+    });
+    let keep = Keep::new(slow, Settings::default(), server.certs.keep.authority());
+    let followed: Vec<_> = (0..10)
+        .map(|number| keep.follow(&server.service(&format!("s{number}"))))
+        .collect();
+    server.clock.advance(DEFAULT_LEAF_TTL);
+    let due = keep.due().len();
+    assert_eq!(due, followed.len());
+    renew(&keep).await;
+    let left = keep.due().len();
+    assert!(0 < left && left < due, "{left} of {due} are left");
+    renew(&keep).await;
+    assert!(keep.due().len() < left);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_expired_root_fails_and_rests_before_the_next_try() {
     let server = resting().await;

@@ -58,6 +58,8 @@ struct CaRootRecord {
     active: bool,
     #[serde(default = "unknown")]
     handed_out: bool,
+    #[serde(default)]
+    bridges: Vec<String>,
 }
 
 /// Versions before did not write down whether they gave out leaves: they may have.
@@ -77,6 +79,7 @@ impl From<&CaRoot> for CaRootRecord {
             not_after,
             active,
             handed_out,
+            bridges,
         } = root;
         CaRootRecord {
             id: id.clone(),
@@ -88,6 +91,7 @@ impl From<&CaRoot> for CaRootRecord {
             not_after: *not_after,
             active: *active,
             handed_out: *handed_out,
+            bridges: bridges.clone(),
         }
     }
 }
@@ -104,6 +108,7 @@ impl From<CaRootRecord> for CaRoot {
             not_after: record.not_after,
             active: record.active,
             handed_out: record.handed_out,
+            bridges: record.bridges,
         }
     }
 }

@@ -127,19 +127,23 @@ fn roots() -> impl Strategy<Value = CaRoots> {
             any::<u64>(),
             any::<bool>(),
             any::<bool>(),
+            vec(any_text(), 0..3),
         ),
     )
         .prop_map(
-            |((id, name, serial, key_id), (pem, not_before, not_after, active, handed_out))| CaRoot {
-                id,
-                name,
-                serial,
-                key_id,
-                pem,
-                not_before,
-                not_after,
-                active,
-                handed_out,
+            |((id, name, serial, key_id), (pem, not_before, not_after, active, handed_out, bridges))| {
+                CaRoot {
+                    id,
+                    name,
+                    serial,
+                    key_id,
+                    pem,
+                    not_before,
+                    not_after,
+                    active,
+                    handed_out,
+                    bridges,
+                }
             },
         );
     let rotation = (

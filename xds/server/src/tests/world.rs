@@ -147,6 +147,7 @@ fn roots() -> Row {
             not_after: 1,
             active: true,
             handed_out: false,
+            bridges: Vec::new(),
         }],
         rotation: None,
     }))
