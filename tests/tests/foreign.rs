@@ -111,6 +111,14 @@ fn a_foreign_dialer_is_served_as_the_protocol_says() {
 }
 
 #[test]
+fn a_foreign_dialer_that_keeps_an_old_root_is_served_after_rotations() {
+    let test = TestStage::new(BINARY, ENVOY_ENV).unwrap();
+    let west = Cluster::start(&test.stage, "west").unwrap();
+    against(&west, &[("rotating.bridged", 6)]);
+    assert!(west.process.is_running(), "{}", west.process.tail(10));
+}
+
+#[test]
 fn a_rogue_that_dials_harms_nobody() {
     let test = TestStage::new(BINARY, ENVOY_ENV).unwrap();
     let west = Cluster::start(&test.stage, "west").unwrap();
