@@ -326,6 +326,9 @@ async fn a_new_cluster_begins_with_the_root_that_is_brought() {
         recipe.make().brought
     };
     let brought = named(&format!("URI:spiffe://{id}.consul"));
+    let strange = named("URI:spiffe://example.com");
+    let other = Recipe::default().make().brought;
+    // Made by the clock of openssl: they are not valid before.
     let storage = MemoryStorage::default();
     let now = made::now();
     let server = start_with(storage.clone(), "dc1", now, Some(&brought))
@@ -343,7 +346,6 @@ async fn a_new_cluster_begins_with_the_root_that_is_brought() {
     } = server;
     drop((certs, tasks));
     store.close();
-    let other = Recipe::default().make().brought;
     let server = start_with(storage, "dc1", now, Some(&other)).await.unwrap();
     assert_eq!(server.root().pem, brought.certificate);
 
@@ -354,7 +356,6 @@ async fn a_new_cluster_begins_with_the_root_that_is_brought() {
     assert!(server.certs.trust_domain().as_str().ends_with(".consul"));
     assert_eq!(server.root().pem, other.certificate);
 
-    let strange = named("URI:spiffe://example.com");
     for (brought, problem) in [
         (strange, "signs for the trust domain example.com"),
         (

@@ -322,9 +322,9 @@ async fn a_cancelled_rotation_leaves_what_was_before() {
 #[tokio::test(start_paused = true)]
 async fn a_brought_root_takes_over_and_bringing_it_again_changes_nothing() {
     let server = first().await;
-    // The clock of openssl, which made it.
+    let [made, other] = [(); 2].map(|()| Recipe::default().make().brought);
+    // The clock of openssl, which made them: they are not valid before.
     server.clock.set(crate::brought::tests::made::now());
-    let made = Recipe::default().make().brought;
     let bring = |brought: &peerway_model::BroughtRoot| NewRoot::Brought(brought.clone());
     let old = server.roots()[0].clone();
     server.rotator.begin(bring(&made)).await.unwrap();
@@ -332,7 +332,6 @@ async fn a_brought_root_takes_over_and_bringing_it_again_changes_nothing() {
     assert_eq!((roots.len(), roots[1].bridges.len()), (2, 1));
     server.rotator.begin(bring(&made)).await.unwrap();
     assert_eq!(server.roots(), roots);
-    let other = Recipe::default().make().brought;
     let refused = server.rotator.begin(bring(&other)).await.unwrap_err();
     assert_eq!(refused.kind, FailureKind::Conflict);
     completes(&server).await;
