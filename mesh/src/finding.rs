@@ -16,7 +16,7 @@ mod servers;
 
 pub(crate) use addressed::Addressed;
 #[cfg(test)]
-pub(crate) use authorization::flatten;
+pub(crate) use authorization::{Everybody, flatten, flatten_requests};
 pub(crate) use catalog::{ClusterIdentity, Import};
 pub(crate) use held::{Dependent, Findings};
 pub(crate) use hosts::{Place, found, members};

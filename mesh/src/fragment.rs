@@ -1,7 +1,13 @@
 //! The pieces that views are made of: plain data, comparable and hashable, in Peerway's words.
 
-use peerway_model::config::{Action, LogFormat, LogSink, Pattern, Protocol};
-use peerway_model::name::{Namespace, Partition, ServiceName};
+mod authorization;
+
+pub use authorization::{
+    Authorization, Caller, CallerPattern, Fitting, GatewayPattern, Grant, KnownBy, RequestAuthorization,
+    RequestCaller, Requests,
+};
+
+use peerway_model::config::{LogFormat, LogSink, Protocol};
 use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -283,71 +289,4 @@ pub struct RouteTable {
 pub struct DownstreamTls {
     /// The name of the [`Validation`].
     pub validation: String,
-}
-
-/// Who may connect, as one set of callers and what happens to them; everyone else gets the other action.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Authorization {
-    /// What happens to the listed callers.
-    pub action: Action,
-    /// Listed callers; empty means nobody is listed.
-    pub callers: Vec<Caller>,
-}
-
-/// Who may send requests; everybody else is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RequestAuthorization {
-    /// The gateways that are believed when they say on whose behalf they call.
-    pub gateways: GatewayPattern,
-    /// Allowed callers; empty means nobody.
-    pub callers: Vec<RequestCaller>,
-}
-
-/// The mesh gateways of one partition of this cluster, in any datacenter.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GatewayPattern {
-    /// This cluster's own.
-    pub trust_domain: TrustDomain,
-    /// Of the gateways.
-    pub partition: Partition,
-}
-
-/// Callers who may send requests.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestCaller {
-    /// Who.
-    pub caller: Caller,
-    /// How it is known that it is them.
-    pub known_by: KnownBy,
-}
-
-/// How a caller is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum KnownBy {
-    /// By the certificate of the connection: a local caller.
-    Certificate,
-    /// By the word of one of our gateways, which saw the certificate: a caller of a peer.
-    Gateway,
-}
-
-/// Callers minus some of them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Caller {
-    /// Who is meant.
-    pub include: CallerPattern,
-    /// Who of them is not.
-    pub except: Vec<CallerPattern>,
-}
-
-/// A family of service identities. The datacenter is never looked at (xDS facts, section 3.4).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallerPattern {
-    /// Of the caller's cluster.
-    pub trust_domain: TrustDomain,
-    /// Of the caller.
-    pub partition: Partition,
-    /// Of the caller.
-    pub namespace: Pattern<Namespace>,
-    /// The caller.
-    pub service: Pattern<ServiceName>,
 }

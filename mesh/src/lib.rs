@@ -17,9 +17,9 @@ mod upkeep;
 
 pub use fragment::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
-    DownstreamTls, Endpoint, Endpoints, Fragment, FragmentKind, GatewayPattern, Http, KnownBy, LEAF_SECRET,
-    Listener, RequestAuthorization, RequestCaller, RouteTable, Routes, Tcp, Telemetry, Traffic, UpstreamTls,
-    Validation, View,
+    DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, FragmentKind, GatewayPattern, Grant, Http,
+    KnownBy, LEAF_SECRET, Listener, RequestAuthorization, RequestCaller, Requests, RouteTable, Routes, Tcp,
+    Telemetry, Traffic, UpstreamTls, Validation, View,
 };
 pub use upkeep::{Changed, Mesh, Stats};
 

@@ -5,7 +5,7 @@ use crate::finding::{
     Policy, Route, ServerRoute,
 };
 use crate::fragment::Endpoint;
-use peerway_model::config::Protocol;
+use peerway_model::config::{Action, Protocol};
 use peerway_model::name::Partition;
 use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Origin, Peering, PeeringKey,
@@ -46,6 +46,11 @@ impl<'a> Reading<'a> {
         };
         let built = build(&mut reading);
         (built, reading.reads)
+    }
+
+    /// What happens to callers about whom no intention says anything. It never changes while a mesh is kept.
+    pub(crate) fn default_action(&self) -> Action {
+        self.findings.default_action()
     }
 
     fn note(&mut self, topic: Topic) {

@@ -6,6 +6,7 @@ use crate::fragment_key::FragmentKey;
 use crate::pieces;
 use crate::read::{Dependency, Reading};
 use crate::shape::{Shape, shape};
+use peerway_model::config::Action;
 use peerway_model::{InstanceKey, SpiffeId};
 use peerway_state::{ChangeSet, Snapshot};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -69,11 +70,16 @@ struct Touched {
 }
 
 impl Mesh {
-    /// No proxies yet, at `snapshot`.
+    /// No proxies yet, at `snapshot`. Callers about whom no intention says anything are refused.
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Mesh::with_default(snapshot, Action::Deny)
+    }
+
+    /// The same, but this happens to callers about whom no intention says anything.
+    pub fn with_default(snapshot: Arc<Snapshot>, default: Action) -> Self {
         Mesh {
             snapshot,
-            findings: Findings::default(),
+            findings: Findings::new(default),
             fragments: HashMap::new(),
             proxies: BTreeMap::new(),
             unused: Vec::new(),

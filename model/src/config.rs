@@ -7,6 +7,7 @@ mod exported_services;
 mod header_edits;
 mod load_balancer;
 mod pattern;
+mod permission;
 mod sameness_group;
 mod service_intentions;
 mod service_resolver;
@@ -26,6 +27,10 @@ pub use load_balancer::{
     Balance, HashOf, HashPolicy, LoadBalancer, MAX_CHOICE_COUNT, MAX_HASH_POLICIES, MAX_RING_SIZE,
 };
 pub use pattern::Pattern;
+pub use permission::{
+    HeaderCheck, HeaderCondition, HeaderName, MAX_CONDITION_BYTES, MAX_HEADER_CONDITIONS, MAX_PERMISSIONS,
+    Method, PathCondition, Permission, RequestCondition, ValuePart, Verdict,
+};
 pub use sameness_group::{MAX_MEMBERS, Member, SamenessGroup};
 pub use service_intentions::{Action, MAX_DESCRIPTION_BYTES, ServiceIntentions, Source};
 pub use service_resolver::{

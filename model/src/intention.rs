@@ -3,9 +3,15 @@
 //! Everything that enforces policy (the Envoy filters that `mesh` and `xds/translate` make) is tested against
 //! [`decide`]. Rules: xDS facts, section 3.3.
 
-use crate::config::{Action, ConfigKey, Pattern, ServiceIntentions, Source};
+mod request;
+
+pub use request::Request;
+
+use crate::config::{Action, ConfigKey, HeaderName, Pattern, ServiceIntentions, Source, Verdict};
 use crate::key::{Origin, ServiceKey};
 use crate::name::{Namespace, Partition, PeerName, ServiceName};
+use std::collections::BTreeSet;
+use std::fmt;
 
 /// Callers that a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,7 +68,7 @@ pub struct Rule {
     /// Whom it is about.
     pub callers: Callers,
     /// What happens to their calls.
-    pub action: Action,
+    pub verdict: Verdict,
     /// 9 (most exact) to 1.
     pub precedence: u8,
     /// The entry that it stands in.
@@ -86,7 +92,7 @@ pub fn rules_for<'a>(
             let key = crate::ConfigEntry::ServiceIntentions(entry.clone()).key();
             entry.sources.iter().map(move |source| Rule {
                 callers: Callers::of(source),
-                action: source.action,
+                verdict: source.verdict.clone(),
                 precedence: entry.precedence(source),
                 entry: key.clone(),
             })
@@ -107,26 +113,117 @@ pub fn rules_for<'a>(
     kept
 }
 
+/// The headers that some permission of `rules` looks at, sorted.
+///
+/// A request that has one of them in several lines is refused: which of the lines the application believes is not
+/// known, and Envoy compares them joined in one version and one by one in another.
+pub fn looked_at(rules: &[Rule]) -> BTreeSet<HeaderName> {
+    rules
+        .iter()
+        .flat_map(|rule| rule.verdict.permissions())
+        .flat_map(|permission| &permission.http.headers)
+        .map(|header| header.name.clone())
+        .collect()
+}
+
 /// What was decided and by whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Whether the call goes on.
     pub action: Action,
-    /// The rule that decided; `None` when the default did.
+    /// The rule that decided, or that left it to the default; `None` when no rule is about the caller, and when the
+    /// request was refused before rules were looked at.
     pub by: Option<Rule>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why something was decided. Displays as a sentence; [`Why::code`] is for programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// No rule is about the caller.
+    NoRule,
+    /// The rule treats all calls alike.
+    Rule,
+    /// This permission of the rule is the first that the request fits.
+    Permission(usize),
+    /// The rule has permissions, and the request fits none.
+    NoPermission,
+    /// The rule has permissions, and there are no requests: the service does not speak HTTP.
+    NoRequests,
+    /// The request has several lines of this header, and a permission looks at it.
+    SeveralLines(HeaderName),
+}
+
+impl Why {
+    /// One of `no-rule`, `rule`, `permission`, `no-permission`, `no-requests`, `several-lines`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Why::NoRule => "no-rule",
+            Why::Rule => "rule",
+            Why::Permission(_) => "permission",
+            Why::NoPermission => "no-permission",
+            Why::NoRequests => "no-requests",
+            Why::SeveralLines(_) => "several-lines",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::NoRule => f.write_str("no intention is about this caller, so the default decides"),
+            Why::Rule => f.write_str("the intention treats all calls of this caller alike"),
+            Why::Permission(index) => write!(f, "the request fits Permissions[{index}] of the intention"),
+            Why::NoPermission => {
+                f.write_str("the request fits no permission of the intention, so the default decides")
+            }
+            Why::NoRequests => f.write_str(
+                "the intention has permissions, but the service does not speak http, http2 or grpc, so it denies",
+            ),
+            Why::SeveralLines(name) => write!(
+                f,
+                "the request has several lines of the header {name}, which a permission looks at, so it is refused"
+            ),
+        }
+    }
 }
 
 /// Decides about a call: the first of `rules` (as ordered by [`rules_for`]) that includes the caller, else `default`.
-pub fn decide(rules: &[Rule], default: Action, caller: &ServiceKey) -> Decision {
-    match rules.iter().find(|rule| rule.callers.include(caller)) {
-        Some(rule) => Decision {
-            action: rule.action,
-            by: Some(rule.clone()),
-        },
-        None => Decision {
+/// `request` is `None` where the destination does not speak HTTP.
+pub fn decide(rules: &[Rule], default: Action, caller: &ServiceKey, request: Option<&Request>) -> Decision {
+    if let Some(request) = request
+        && let Some(name) = looked_at(rules)
+            .into_iter()
+            .find(|name| request.lines(name).count() > 1)
+    {
+        return Decision {
+            action: Action::Deny,
+            by: None,
+            why: Why::SeveralLines(name),
+        };
+    }
+    let Some(rule) = rules.iter().find(|rule| rule.callers.include(caller)) else {
+        return Decision {
             action: default,
             by: None,
-        },
+            why: Why::NoRule,
+        };
+    };
+    let (action, why) = match (&rule.verdict, request) {
+        (Verdict::Always(action), _) => (*action, Why::Rule),
+        (Verdict::ByRequest(_), None) => (Action::Deny, Why::NoRequests),
+        (Verdict::ByRequest(permissions), Some(request)) => {
+            match permissions.iter().position(|permission| request.fits(permission)) {
+                Some(index) => (permissions[index].action, Why::Permission(index)),
+                None => (default, Why::NoPermission),
+            }
+        }
+    };
+    Decision {
+        action,
+        by: Some(rule.clone()),
+        why,
     }
 }
 

@@ -207,3 +207,112 @@ fn requests_are_put_straight_on_their_way() {
     assert_eq!(http.scene.west_gateway.stats("mine").unwrap().len(), 0);
     http.finish();
 }
+
+/// Permissions across peers: what each request is answered with, and that no number, order or case of header lines,
+/// nor another spelling of a path, gets around one.
+fn permissions_decide_request_by_request(envoy: &str) {
+    let http = Http::start(envoy, "http");
+    http.west_intention(
+        r#"{ Name = "web" Peer = "east" Permissions = [
+            { Action = "deny" HTTP { Header = [{ Name = "X-Role" Contains = "ADMIN" IgnoreCase = true }] } },
+            { Action = "deny" HTTP { PathPrefix = "/secret" } },
+            { Action = "deny" HTTP { PathPrefix = "/tenant" Header = [{ Name = "x-tenant" Exact = "a" Invert = true }] } },
+            { Action = "allow" HTTP { PathPrefix = "/team" Header = [{ Name = "x-team" Exact = "blue" }] } },
+            { Action = "allow" HTTP { PathPrefix = "/tenant" Methods = ["GET"] } },
+            { Action = "allow" HTTP { PathExact = "/hello" Methods = ["GET", "PUT"] } },
+        ] }"#,
+    );
+    http.wait_web(200);
+    let get = Request::get;
+    let cases = [
+        (200, get("/hello?x=/secret")),
+        (200, Request::new("PUT", "/hello")),
+        (403, Request::new("POST", "/hello")),
+        (403, Request::new("DELETE", "/hello")),
+        (403, get("/hello/")),
+        (403, get("/HELLO")),
+        (403, get("/other")),
+        (200, get("/x/../hello")),
+        (200, get("//hello")),
+        (200, get("/h%65llo")),
+        (403, get("/secret")),
+        (403, get("/team/../secret").header("x-team", "blue")),
+        (403, get("/team//../..//secret").header("x-team", "blue")),
+        (403, get("/team/%2e%2e/secret").header("x-team", "blue")),
+        (400, get("/team%2f..%2fsecret").header("x-team", "blue")),
+        // What allows: one line, the whole value.
+        (200, get("/team").header("x-team", "blue")),
+        (200, get("/team").header("X-TEAM", "blue")),
+        (403, get("/team")),
+        (403, get("/team").header("x-team", "Blue")),
+        (403, get("/team").header("x-team", "blue,red")),
+        (403, get("/team").header("x-team", "blue").header("x-team", "red")),
+        (403, get("/team").header("x-team", "red").header("X-Team", "blue")),
+        (
+            403,
+            get("/team").header("x-team", "blue").header("x-team", "blue"),
+        ),
+        // What denies: wherever it stands, and however many lines there are.
+        (200, get("/hello").header("x-role", "user")),
+        (403, get("/hello").header("x-role", "sysadmins")),
+        (
+            403,
+            get("/hello").header("x-role", "user").header("x-role", "admin"),
+        ),
+        (
+            403,
+            get("/hello").header("x-role", "admin").header("x-role", "user"),
+        ),
+        (
+            403,
+            get("/hello").header("x-role", "user").header("x-role", "guest"),
+        ),
+        // An inverted condition that denies is not got around by leaving the header out.
+        (200, get("/tenant").header("x-tenant", "a")),
+        (403, get("/tenant").header("x-tenant", "b")),
+        (403, get("/tenant")),
+        (
+            403,
+            get("/tenant").header("x-tenant", "a").header("x-tenant", "b"),
+        ),
+        (400, get("/hello").header("x_role", "admin")),
+        (400, get("/hello").header("x-odd", "a\0b")),
+        (400, get("/hello\0")),
+    ];
+    let web = http.leaf("east", "web");
+    for (status, request) in &cases {
+        // Through web's own sidecar, and by a client of its own making at the gateway.
+        assert_eq!(http.web(request).status, *status, "{request:?}");
+        let answer = web.send(http.gateway(), &http.exported_sni(), request);
+        assert_eq!(answer.map(|answer| answer.status), Some(*status), "{request:?}");
+    }
+    // The same permissions for a caller of the same cluster, at the sidecar itself.
+    http.west().register("near");
+    http.west_intention(
+        r#"{ Name = "near" Permissions = [{ Action = "allow" HTTP { PathPrefix = "/team" Header = [{ Name = "x-team" Exact = "blue" }] } }] }"#,
+    );
+    http.wait_web(403);
+    let near = http.leaf("west", "near");
+    let ask = |request| {
+        let answer = near.send(http.sidecar(), &http.internal_sni(), &request);
+        answer.map(|answer| answer.status)
+    };
+    assert_eq!(ask(get("/team").header("x-team", "blue")), Some(200));
+    assert_eq!(ask(get("/team").header("x-team", "red")), Some(403));
+    assert_eq!(
+        ask(get("/team").header("x-team", "blue").header("x-team", "red")),
+        Some(403)
+    );
+    assert_eq!(ask(get("/hello")), Some(403));
+    http.finish();
+}
+
+#[test]
+fn permissions_decide_requests() {
+    permissions_decide_request_by_request(ENVOY_ENV);
+}
+
+#[test]
+fn permissions_decide_requests_with_the_oldest_envoy() {
+    permissions_decide_request_by_request(OLDEST_ENVOY_ENV);
+}

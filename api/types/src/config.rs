@@ -1,6 +1,7 @@
 //! Config entries as JSON (xDS facts, section 6).
 
 mod access_logs;
+mod permission;
 mod read;
 mod write;
 

@@ -3,7 +3,7 @@
 use crate::config::ConfigIndexes;
 use crate::{config_entry_from_json, config_entry_to_json, json_object, service_registration_from_json};
 use peerway_model::ConfigKind;
-use peerway_model::config::{Action, ConfigEntry, Consumer, Pattern};
+use peerway_model::config::{Action, ConfigEntry, Consumer, Pattern, Verdict};
 use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::{
     InstanceId, Invalid, Namespace, NodeKey, NodeName, Origin, Partition, PeerName, ServiceKind, ServiceName,
@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 mod answers;
 mod chains;
 mod config;
+mod permissions;
 mod registration;
 
 fn config(value: Value) -> Result<ConfigEntry, Invalid> {

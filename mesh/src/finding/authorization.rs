@@ -1,14 +1,15 @@
-//! Intentions as one flat set of callers.
+//! Intentions as lists of whom, and what, to let in.
 
 use super::{ClusterIdentity, InboundPeer, Policy};
 use crate::fragment::{
-    Authorization, Caller, CallerPattern, GatewayPattern, KnownBy, RequestAuthorization, RequestCaller,
+    Authorization, Caller, CallerPattern, Fitting, GatewayPattern, Grant, KnownBy, RequestAuthorization,
+    RequestCaller, Requests,
 };
 use crate::read::Reading;
-use peerway_model::config::Action;
-use peerway_model::intention::{Callers, Rule, rules_for};
+use peerway_model::config::{Action, Pattern, Permission, RequestCondition, Verdict};
+use peerway_model::intention::{Callers, Rule, looked_at, rules_for};
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Origin, ServiceKey};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Policy> {
     let cluster = reading.cluster()?;
@@ -24,32 +25,77 @@ pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Opt
         }
     }
     let rules = rules_for(entries, service);
+    let everybody = Everybody {
+        cluster: &cluster,
+        peers: &peers,
+        default: reading.default_action(),
+    };
     Some(if reading.protocol(service).is_http() {
         let gateways = GatewayPattern {
             trust_domain: cluster.trust_domain.clone(),
             partition: service.partition.clone(),
         };
-        Policy::Requests(flatten_requests(&rules, &cluster, &peers, gateways))
+        Policy::Requests(flatten_requests(&rules, &everybody, gateways))
     } else {
-        Policy::Connections(flatten(&rules, &cluster, &peers))
+        Policy::Connections(flatten(&rules, &everybody))
     })
 }
 
-/// Everybody that `rules` (as ordered by `rules_for`) allow, where nobody is allowed otherwise. A caller is allowed
-/// exactly when the first rule about it allows, so each allowing rule stands for its callers minus those of the
-/// denying rules before it. Rules about peers that are not in `peers` are left out: their callers are nobody.
-pub(crate) fn flatten(rules: &[Rule], cluster: &ClusterIdentity, peers: &[InboundPeer]) -> Authorization {
-    let mut denied: Vec<&Callers> = Vec::new();
-    let mut callers = BTreeSet::new();
-    for rule in rules {
-        match rule.action {
-            Action::Deny => denied.push(&rule.callers),
-            Action::Allow => callers.extend(allowed(&rule.callers, &denied, cluster, peers)),
-        }
+/// Who can call at all, and what happens where no rule says anything.
+pub(crate) struct Everybody<'a> {
+    pub(crate) cluster: &'a ClusterIdentity,
+    pub(crate) peers: &'a [InboundPeer],
+    pub(crate) default: Action,
+}
+
+impl Everybody<'_> {
+    /// `None` when nothing vouches for such callers: they are nobody.
+    fn pattern(&self, callers: &Callers) -> Option<CallerPattern> {
+        let (trust_domain, partition) = match &callers.origin {
+            Origin::Local => (self.cluster.trust_domain.clone(), callers.partition.clone()?),
+            Origin::Peer(name) => {
+                let peer = self.peers.iter().find(|peer| peer.peering.name == *name)?;
+                (peer.trust_domain.clone(), peer.exported_partition.clone())
+            }
+        };
+        Some(CallerPattern {
+            trust_domain,
+            partition: Pattern::Exact(partition),
+            namespace: callers.namespace.clone(),
+            service: callers.name.clone(),
+        })
     }
+
+    /// All services of this cluster and of the peers in scope. An identity of another form is nobody's, also where
+    /// the default is to allow.
+    fn patterns(&self) -> impl Iterator<Item = CallerPattern> {
+        let local = (self.cluster.trust_domain.clone(), Pattern::Any);
+        let peers = self.peers.iter().map(|peer| {
+            (
+                peer.trust_domain.clone(),
+                Pattern::Exact(peer.exported_partition.clone()),
+            )
+        });
+        std::iter::once(local)
+            .chain(peers)
+            .map(|(trust_domain, partition)| CallerPattern {
+                trust_domain,
+                partition,
+                namespace: Pattern::Any,
+                service: Pattern::Any,
+            })
+    }
+}
+
+/// Everybody that `rules` (as ordered by `rules_for`) let connect. Where there are no requests, a rule about requests
+/// denies.
+pub(crate) fn flatten(rules: &[Rule], everybody: &Everybody<'_>) -> Authorization {
+    let mut granted = grants(rules, everybody, |verdict| match verdict {
+        Verdict::Always(Action::Allow) => Some(Requests::All),
+        Verdict::Always(Action::Deny) | Verdict::ByRequest(_) => None,
+    });
     Authorization {
-        action: Action::Allow,
-        callers: callers.into_iter().collect(),
+        callers: granted.remove(&Requests::All).into_iter().flatten().collect(),
     }
 }
 
@@ -57,13 +103,16 @@ pub(crate) fn flatten(rules: &[Rule], cluster: &ClusterIdentity, peers: &[Inboun
 /// the gateway's word (xDS facts, section 3.7).
 pub(crate) fn flatten_requests(
     rules: &[Rule],
-    cluster: &ClusterIdentity,
-    peers: &[InboundPeer],
+    everybody: &Everybody<'_>,
     gateways: GatewayPattern,
 ) -> RequestAuthorization {
-    let callers = flatten(rules, cluster, peers).callers;
-    let request = |caller: Caller| RequestCaller {
-        known_by: if caller.include.trust_domain == cluster.trust_domain {
+    let granted = grants(rules, everybody, |verdict| match verdict {
+        Verdict::Always(Action::Allow) => Some(Requests::All),
+        Verdict::Always(Action::Deny) => None,
+        Verdict::ByRequest(permissions) => requests(permissions, everybody.default),
+    });
+    let known = |caller: Caller| RequestCaller {
+        known_by: if caller.include.trust_domain == everybody.cluster.trust_domain {
             KnownBy::Certificate
         } else {
             KnownBy::Gateway
@@ -72,53 +121,109 @@ pub(crate) fn flatten_requests(
     };
     RequestAuthorization {
         gateways,
-        callers: callers.into_iter().map(request).collect(),
+        single_lines: looked_at(rules).into_iter().collect(),
+        grants: granted
+            .into_iter()
+            .map(|(requests, callers)| Grant {
+                requests,
+                callers: callers.into_iter().map(known).collect(),
+            })
+            .collect(),
     }
 }
 
-fn allowed(
-    callers: &Callers,
-    denied: &[&Callers],
-    cluster: &ClusterIdentity,
-    peers: &[InboundPeer],
-) -> Option<Caller> {
-    let include = pattern(callers, cluster, peers)?;
-    let overlapping: BTreeSet<CallerPattern> = denied
+/// The requests that pass where the first permission that fits decides, and `default` where none does; `None` when no
+/// request passes. A request is allowed exactly when it fits a permission that allows and none before it that denies.
+fn requests(permissions: &[Permission], default: Action) -> Option<Requests> {
+    let mut denied: Vec<RequestCondition> = Vec::new();
+    let mut fitting = Vec::new();
+    for permission in permissions {
+        match permission.action {
+            Action::Deny => denied.push(permission.http.clone()),
+            Action::Allow => fitting.push(Fitting {
+                fits: permission.http.clone(),
+                except: denied.clone(),
+            }),
+        }
+    }
+    match default {
+        Action::Allow if denied.is_empty() => return Some(Requests::All),
+        Action::Allow => fitting.push(Fitting {
+            fits: RequestCondition::default(),
+            except: denied,
+        }),
+        Action::Deny => {}
+    }
+    (!fitting.is_empty()).then_some(Requests::Fitting(fitting))
+}
+
+/// Who is granted what. What the first rule about a caller grants is what it gets, so each rule stands for its callers
+/// minus those of the rules before it that grant something else. Rules about callers that nothing vouches for are left
+/// out. The default comes last, as a rule about everybody.
+fn grants(
+    rules: &[Rule],
+    everybody: &Everybody<'_>,
+    granted: impl Fn(&Verdict) -> Option<Requests>,
+) -> BTreeMap<Requests, BTreeSet<Caller>> {
+    let mut steps: Vec<(CallerPattern, Option<Requests>)> = rules
         .iter()
-        .filter(|denied| denied.overlaps(callers))
-        .filter_map(|denied| pattern(denied, cluster, peers))
+        .filter_map(|rule| Some((everybody.pattern(&rule.callers)?, granted(&rule.verdict))))
         .collect();
-    if overlapping.iter().any(|denied| contains(denied, &include)) {
+    if everybody.default == Action::Allow {
+        steps.extend(everybody.patterns().map(|all| (all, Some(Requests::All))));
+    }
+    let mut grants: BTreeMap<Requests, BTreeSet<Caller>> = BTreeMap::new();
+    for (at, (include, requests)) in steps.iter().enumerate() {
+        let Some(own) = requests else {
+            continue;
+        };
+        if let Some(caller) = left_over(include, own, &steps[..at]) {
+            grants.entry(own.clone()).or_default().insert(caller);
+        }
+    }
+    grants
+}
+
+/// The callers of `include` that no step of `before` gives anything else than `own`; `None` when there are none.
+fn left_over(
+    include: &CallerPattern,
+    own: &Requests,
+    before: &[(CallerPattern, Option<Requests>)],
+) -> Option<Caller> {
+    if before.iter().any(|(earlier, _)| contains(earlier, include)) {
         return None;
     }
-    let broadest = |one: &&CallerPattern| {
+    let overlapping: BTreeSet<&CallerPattern> = before
+        .iter()
+        .filter(|(earlier, requests)| requests.as_ref() != Some(own) && overlaps(earlier, include))
+        .map(|(earlier, _)| earlier)
+        .collect();
+    let broadest = |one: &&&CallerPattern| {
         !overlapping
             .iter()
             .any(|other| other != *one && contains(other, one))
     };
-    let except = overlapping.iter().filter(broadest).cloned().collect();
-    Some(Caller { include, except })
-}
-
-fn pattern(callers: &Callers, cluster: &ClusterIdentity, peers: &[InboundPeer]) -> Option<CallerPattern> {
-    let (trust_domain, partition) = match &callers.origin {
-        Origin::Local => (cluster.trust_domain.clone(), callers.partition.clone()?),
-        Origin::Peer(name) => {
-            let peer = peers.iter().find(|peer| peer.peering.name == *name)?;
-            (peer.trust_domain.clone(), peer.exported_partition.clone())
-        }
-    };
-    Some(CallerPattern {
-        trust_domain,
-        partition,
-        namespace: callers.namespace.clone(),
-        service: callers.name.clone(),
+    let except = overlapping
+        .iter()
+        .filter(broadest)
+        .map(|pattern| (*pattern).clone())
+        .collect();
+    Some(Caller {
+        include: include.clone(),
+        except,
     })
 }
 
 fn contains(outer: &CallerPattern, inner: &CallerPattern) -> bool {
     outer.trust_domain == inner.trust_domain
-        && outer.partition == inner.partition
+        && outer.partition.contains(&inner.partition)
         && outer.namespace.contains(&inner.namespace)
         && outer.service.contains(&inner.service)
+}
+
+fn overlaps(one: &CallerPattern, other: &CallerPattern) -> bool {
+    one.trust_domain == other.trust_domain
+        && one.partition.overlaps(&other.partition)
+        && one.namespace.overlaps(&other.namespace)
+        && one.service.overlaps(&other.service)
 }

@@ -4,6 +4,7 @@ use super::{Finding, FindingKey, find};
 use crate::fragment_key::FragmentKey;
 use crate::read::{Dependency, Reading};
 use peerway_model::InstanceKey;
+use peerway_model::config::Action;
 use peerway_state::{Snapshot, Topic};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,8 +26,8 @@ struct Held {
 }
 
 /// All findings that somebody depends on, and the index.
-#[derive(Default)]
 pub(crate) struct Findings {
+    default: Action,
     held: HashMap<FindingKey, Held>,
     index: HashMap<Dependency, HashSet<Dependent>>,
     orphans: Vec<FindingKey>,
@@ -34,6 +35,22 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    /// None yet; `default` is what happens to callers about whom no intention says anything.
+    pub(crate) fn new(default: Action) -> Self {
+        Findings {
+            default,
+            held: HashMap::new(),
+            index: HashMap::new(),
+            orphans: Vec::new(),
+            built: 0,
+        }
+    }
+
+    /// What happens to callers about whom no intention says anything.
+    pub(crate) fn default_action(&self) -> Action {
+        self.default
+    }
+
     /// The answer, found now unless it is already held.
     pub(crate) fn answer(&mut self, snapshot: &Snapshot, key: &FindingKey) -> Finding {
         if let Some(held) = self.held.get(key) {

@@ -4,7 +4,7 @@ use super::render;
 use super::world::*;
 use crate::fragment_key::FragmentKey;
 use crate::{Fragment, Mesh, Routes, Traffic, View};
-use peerway_model::config::{AccessLogs, Action, Protocol};
+use peerway_model::config::{AccessLogs, Action, Protocol, Verdict};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
     CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Instance, InstanceKey, PeerMeta, PeeringState,
@@ -202,15 +202,20 @@ fn peer_meta() -> impl Strategy<Value = PeerMeta> {
 fn config_row() -> impl Strategy<Value = Op> {
     let names = || one_of(&["api", "db", "web", "*"]);
     let consumers = one_of(CONSUMERS);
-    let source = (names(), proptest::option::of(one_of(&PEERS)), any::<bool>());
-    let unique = |sources: Vec<(&'static str, Option<&'static str>, bool)>| {
+    let action = || one_of(&[Action::Allow, Action::Deny]);
+    let verdict = prop_oneof![
+        3 => action().prop_map(Verdict::Always),
+        1 => (one_of(&["/", "/a"]), action()).prop_map(|(path, action)| below(path, action)),
+    ];
+    let source = (names(), proptest::option::of(one_of(&PEERS)), verdict);
+    let unique = |sources: Vec<(&'static str, Option<&'static str>, Verdict)>| {
         let sources: BTreeMap<_, _> = sources
             .into_iter()
-            .map(|(name, peer, allow)| ((name, peer), allow))
+            .map(|(name, peer, verdict)| ((name, peer), verdict))
             .collect();
         sources
             .into_iter()
-            .map(|((name, peer), allow)| (name, peer, if allow { Action::Allow } else { Action::Deny }))
+            .map(|((name, peer), verdict)| (name, peer, verdict))
             .collect::<Vec<_>>()
     };
     let entry = |kind, name: &str| {
@@ -226,7 +231,7 @@ fn config_row() -> impl Strategy<Value = Op> {
             .prop_map(|services| put(exports(&services))),
         1 => Just(entry(ConfigKind::ExportedServices, "default")),
         4 => (names(), proptest::collection::vec(source, 1..5))
-            .prop_map(move |(name, sources)| put(intentions(name, &unique(sources)))),
+            .prop_map(move |(name, sources)| put(verdicts(name, &unique(sources)))),
         1 => names().prop_map(move |name| entry(ConfigKind::ServiceIntentions, name)),
         1 => one_of(&MODES).prop_map(|mode| put(proxy_defaults(mode))),
         1 => any::<(bool, bool)>().prop_map(|(enabled, disable_listener_logs)| {

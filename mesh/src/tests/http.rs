@@ -5,7 +5,7 @@ use super::world::*;
 use crate::{Fragment, Http, Mesh, Traffic, View};
 use peerway_model::PeeringState;
 use peerway_model::config::Action::{Allow, Deny};
-use peerway_model::config::Protocol;
+use peerway_model::config::{Protocol, Verdict};
 use std::sync::Arc;
 
 fn view_of(world: &World, id: &str) -> Option<Arc<View>> {
@@ -136,4 +136,41 @@ fn a_service_that_begins_to_speak_http_is_treated_so_everywhere() {
         let key = instance_key("n1", id);
         assert_eq!(mesh.view(&key), Mesh::new(world.shared()).watch(&key));
     }
+}
+
+#[test]
+fn permissions_reach_the_sidecar_of_an_http_service_and_nobody_else() {
+    let mut world = start(Protocol::Http);
+    world.put([verdicts(
+        "api",
+        &[
+            ("web", None, below("/a", Allow)),
+            ("app", Some("east"), below("/a", Allow)),
+            ("all", None, Verdict::Always(Allow)),
+            ("none", None, below("/a", Deny)),
+        ],
+    )]);
+    let fragments = |world: &World| view_of(world, "api-sidecar-proxy").unwrap();
+    let authorization = |world: &World| {
+        let view = fragments(world);
+        let found = view.fragments.iter().find_map(|fragment| match &**fragment {
+            Fragment::Listener(listener) => match &listener.chains[0].traffic {
+                Traffic::Http(Http { authorization, .. }) => authorization.clone(),
+                Traffic::Tcp(_) => None,
+            },
+            _ => None,
+        });
+        found.unwrap()
+    };
+    let grants: Vec<(bool, usize)> = authorization(&world)
+        .grants
+        .iter()
+        .map(|grant| (grant.requests == crate::Requests::All, grant.callers.len()))
+        .collect();
+    assert_eq!(grants, [(true, 1), (false, 2)]);
+    // A service that speaks tcp has no requests, so only who may send all of them is let in.
+    world.put([protocol(Some("api"), Protocol::Tcp)]);
+    let text = super::render::view(&fragments(&world));
+    let (_, callers) = text.split_once("Allow only\n").unwrap();
+    assert_eq!(callers.trim(), "local.consul/default/default/all");
 }

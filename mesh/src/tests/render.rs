@@ -1,8 +1,8 @@
 //! Views as text, one line for each thing that matters.
 
 use crate::{
-    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, KnownBy, RequestCaller, RouteTable, Routes,
-    Traffic, View,
+    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, KnownBy, RequestCaller, Requests,
+    RouteTable, Routes, Traffic, View,
 };
 use peerway_model::ServiceAddress;
 use peerway_model::config::Protocol;
@@ -93,7 +93,7 @@ fn chain(chain: &Chain) -> Vec<String> {
                 tcp.cluster, chain.stat_prefix
             )];
             if let Some(authorization) = &tcp.authorization {
-                lines.push(format!("    {:?} only", authorization.action));
+                lines.push("    Allow only".to_owned());
                 let callers = authorization.callers.iter();
                 lines.extend(callers.map(|held| format!("    {}", caller(held))));
             }
@@ -116,7 +116,15 @@ fn chain(chain: &Chain) -> Vec<String> {
                     "    requests, believing {}/{}",
                     gateways.trust_domain, gateways.partition
                 ));
-                lines.extend(authorization.callers.iter().map(request_caller));
+                if !authorization.single_lines.is_empty() {
+                    lines.push(format!("    one line of {:?}", authorization.single_lines));
+                }
+                for grant in &authorization.grants {
+                    if let Requests::Fitting(fitting) = &grant.requests {
+                        lines.extend(fitting.iter().map(|fitting| format!("    {fitting:?}")));
+                    }
+                    lines.extend(grant.callers.iter().map(request_caller));
+                }
             }
             lines
         }

@@ -4,7 +4,7 @@ use super::render::assert_view;
 use super::world::*;
 use crate::{Fragment, Mesh, View};
 use peerway_model::config::Action::{Allow, Deny};
-use peerway_model::config::{Meta, Pattern, ServiceIntentions, Source};
+use peerway_model::config::{Meta, Pattern, ServiceIntentions, Source, Verdict};
 use peerway_model::instance::{GatewayMode, Opaque, Weights};
 use peerway_model::name::{Datacenter, Namespace, Partition, ServiceName};
 use peerway_model::{CaRoots, CheckStatus, ConfigEntry, Instance, PeeringState, Proxy, Upstream};
@@ -506,7 +506,7 @@ fn intentions_on_any_name_and_any_namespace_count_too() {
             namespace: Pattern::Exact(Namespace::default()),
             partition: Partition::default(),
             peer: None,
-            action: Allow,
+            verdict: Verdict::Always(Allow),
             description: String::new(),
         };
         Row::Config(Arc::new(ConfigEntry::ServiceIntentions(ServiceIntentions {

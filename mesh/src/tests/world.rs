@@ -2,8 +2,9 @@
 
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh as MeshEntry, Meta, Pattern,
-    Protocol, ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
+    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh as MeshEntry, Meta, PathCondition,
+    Pattern, Permission, Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions,
+    Source, Verdict,
 };
 use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
 use peerway_model::name::*;
@@ -365,12 +366,29 @@ pub(super) fn exports(services: &[(&str, &[&str])]) -> Row {
 }
 
 pub(super) fn intentions(destination: &str, sources: &[(&str, Option<&str>, Action)]) -> Row {
-    let sources = sources.iter().map(|(name, peer, action)| Source {
+    let sources: Vec<_> = sources
+        .iter()
+        .map(|(name, peer, action)| (*name, *peer, Verdict::Always(*action)))
+        .collect();
+    verdicts(destination, &sources)
+}
+
+/// One permission with this action, for requests below `path`.
+pub(super) fn below(path: &str, action: Action) -> Verdict {
+    let http = RequestCondition {
+        path: Some(PathCondition::Prefix(path.to_owned())),
+        ..RequestCondition::default()
+    };
+    Verdict::ByRequest(vec![Permission { action, http }])
+}
+
+pub(super) fn verdicts(destination: &str, sources: &[(&str, Option<&str>, Verdict)]) -> Row {
+    let sources = sources.iter().map(|(name, peer, verdict)| Source {
         name: pattern(name),
         namespace: Pattern::Exact(Namespace::default()),
         partition: Partition::default(),
         peer: peer.map(peer_name),
-        action: *action,
+        verdict: verdict.clone(),
         description: String::new(),
     });
     config(ConfigEntry::ServiceIntentions(ServiceIntentions {

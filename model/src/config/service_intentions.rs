@@ -1,6 +1,6 @@
 //! `service-intentions`: who may call a service (xDS facts, sections 3.3 and 6.3).
 
-use super::{Meta, Pattern};
+use super::{Meta, Pattern, Verdict};
 use crate::Invalid;
 use crate::name::{Namespace, Partition, PeerName, ServiceName};
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ pub struct Source {
     /// The local name of the peer that it lives in; `None` means this cluster.
     pub peer: Option<PeerName>,
     /// What happens to its calls.
-    pub action: Action,
+    pub verdict: Verdict,
     /// For people.
     pub description: String,
 }
@@ -80,6 +80,16 @@ impl ServiceIntentions {
                 return Err(Invalid::new(
                     at("Description"),
                     format!("is longer than {MAX_DESCRIPTION_BYTES} bytes"),
+                ));
+            }
+            source
+                .verdict
+                .validate()
+                .map_err(|error| error.within(&format!("Sources[{index}]")))?;
+            if self.name.is_any() && !source.verdict.permissions().is_empty() {
+                return Err(Invalid::new(
+                    at("Permissions"),
+                    "may not be given where the destination is '*': what a path means differs by service",
                 ));
             }
             let partition = source.peer.is_none().then_some(&source.partition);

@@ -1,8 +1,11 @@
 //! Tables of who may call whom.
 
 use super::*;
-use crate::config::Meta;
+use crate::config::{
+    HeaderCheck, HeaderCondition, Meta, Method, PathCondition, Permission, RequestCondition, ValuePart,
+};
 use crate::key::Tenancy;
+use crate::regular::Regular;
 
 fn entry(name: &str, sources: &[(&str, Option<&str>, Action)]) -> ServiceIntentions {
     let pattern = |name: &str| match name {
@@ -20,7 +23,7 @@ fn entry(name: &str, sources: &[(&str, Option<&str>, Action)]) -> ServiceIntenti
                 namespace: Pattern::Exact(Namespace::default()),
                 partition: Partition::default(),
                 peer: peer.map(|peer| PeerName::new(peer).unwrap()),
-                action: *action,
+                verdict: Verdict::Always(*action),
                 description: String::new(),
             })
             .collect(),
@@ -63,7 +66,7 @@ fn the_most_exact_rule_decides() {
         (&other, "web", Some("east"), Deny, None),
     ];
     for (rules, name, peer, action, precedence) in cases {
-        let decision = decide(rules, Deny, &service(name, peer));
+        let decision = decide(rules, Deny, &service(name, peer), None);
         assert_eq!(decision.action, action, "{name} {peer:?}");
         assert_eq!(
             decision.by.map(|rule| rule.precedence),
@@ -82,7 +85,7 @@ fn an_exact_destination_hides_a_wildcard_one_for_the_same_callers() {
     let rules = rules_for(&entries, &service("api", None));
     assert_eq!(rules.len(), 1);
     assert_eq!(
-        decide(&rules, Action::Allow, &service("web", Some("east"))).action,
+        decide(&rules, Action::Allow, &service("web", Some("east")), None).action,
         Action::Deny
     );
 }
@@ -94,7 +97,158 @@ fn a_local_wildcard_never_means_a_peer() {
         &service("api", None),
     );
     assert_eq!(
-        decide(&rules, Action::Deny, &service("web", Some("east"))).action,
+        decide(&rules, Action::Deny, &service("web", Some("east")), None).action,
         Action::Deny
     );
+}
+
+fn permission(action: Action, http: RequestCondition) -> Permission {
+    Permission { action, http }
+}
+
+fn path(path: PathCondition) -> RequestCondition {
+    RequestCondition {
+        path: Some(path),
+        ..RequestCondition::default()
+    }
+}
+
+fn header(name: &str, part: ValuePart, text: &str, ignore_case: bool, invert: bool) -> RequestCondition {
+    RequestCondition {
+        headers: vec![HeaderCondition {
+            name: HeaderName::new(name).unwrap(),
+            test: HeaderCheck::Value {
+                part,
+                text: text.to_owned(),
+                ignore_case,
+            },
+            invert,
+        }],
+        ..RequestCondition::default()
+    }
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
+    Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    }
+}
+
+/// Rules in which `web` has these permissions.
+fn rules(permissions: Vec<Permission>) -> Vec<Rule> {
+    let mut entry = entry("api", &[("web", None, Action::Allow), ("*", None, Action::Allow)]);
+    entry.sources[0].verdict = Verdict::ByRequest(permissions);
+    rules_for([&entry], &service("api", None))
+}
+
+#[test]
+fn the_first_permission_that_fits_decides() {
+    use Action::{Allow, Deny};
+    let get = RequestCondition {
+        methods: [Method::Get].into(),
+        ..path(PathCondition::Prefix("/a".to_owned()))
+    };
+    let rules = rules(vec![
+        permission(Deny, path(PathCondition::Exact("/a/secret".to_owned()))),
+        permission(Allow, get),
+        permission(
+            Allow,
+            path(PathCondition::Regex(Regular::new("/[0-9]+").unwrap())),
+        ),
+    ]);
+    let caller = service("web", None);
+    let cases = [
+        ("GET", "/a/b", Allow, Why::Permission(1)),
+        ("POST", "/a/b", Deny, Why::NoPermission),
+        ("GET", "/a/secret?x", Deny, Why::Permission(0)),
+        ("POST", "/12", Allow, Why::Permission(2)),
+        ("POST", "/12/", Deny, Why::NoPermission),
+        ("GET", "/b?/a", Deny, Why::NoPermission),
+    ];
+    for (method, path, action, why) in cases {
+        let decision = decide(&rules, Deny, &caller, Some(&request(method, path, &[])));
+        assert_eq!(
+            (decision.action, &decision.why),
+            (action, &why),
+            "{method} {path}"
+        );
+        let open = decide(&rules, Allow, &caller, Some(&request(method, path, &[])));
+        let expected = match why {
+            Why::NoPermission => Allow,
+            _ => action,
+        };
+        assert_eq!(open.action, expected, "{method} {path}");
+    }
+    // Another caller's rule treats all calls alike, and on a service without requests permissions deny.
+    let other = decide(
+        &rules,
+        Deny,
+        &service("x", None),
+        Some(&request("POST", "/", &[])),
+    );
+    assert_eq!((other.action, other.why), (Allow, Why::Rule));
+    for default in [Allow, Deny] {
+        let bytes = decide(&rules, default, &caller, None);
+        assert_eq!((bytes.action, bytes.why), (Deny, Why::NoRequests));
+    }
+}
+
+#[test]
+fn headers_are_compared_as_one_line() {
+    use Action::{Allow, Deny};
+    let x = HeaderName::new("X-Role").unwrap();
+    let fits = |action, condition: &RequestCondition, headers: &[(&str, &str)]| {
+        request("GET", "/", headers).fits(&permission(action, condition.clone()))
+    };
+    let whole = header("x-role", ValuePart::Whole, "admin", false, false);
+    assert!(fits(Allow, &whole, &[("X-Role", "admin")]));
+    assert!(
+        !fits(Allow, &whole, &[("x-role", "Admin")]) && !fits(Allow, &whole, &[("x-role", "admin,user")])
+    );
+    let anywhere = header("x-role", ValuePart::Anywhere, "MIN", true, false);
+    assert!(fits(Deny, &anywhere, &[("x-role", "user,admin")]));
+    assert!(fits(
+        Deny,
+        &header("x-role", ValuePart::End, "min", false, false),
+        &[("x-role", "admin")]
+    ));
+    let not = header("x-role", ValuePart::Start, "adm", false, true);
+    assert!(fits(Allow, &not, &[("x-role", "user")]) && !fits(Allow, &not, &[("x-role", "admin")]));
+    // A missing header fulfils an inverted condition only where that denies.
+    assert!(!fits(Allow, &not, &[]) && fits(Deny, &not, &[]));
+    let rules = rules(vec![permission(Allow, whole)]);
+    assert_eq!(looked_at(&rules), [x.clone()].into());
+    for caller in ["web", "other"] {
+        let twice = request("GET", "/", &[("x-role", "admin"), ("X-ROLE", "admin")]);
+        let decision = decide(&rules, Allow, &service(caller, None), Some(&twice));
+        assert_eq!(
+            (decision.action, decision.why),
+            (Deny, Why::SeveralLines(x.clone()))
+        );
+    }
+}
+
+#[test]
+fn reasons_are_told_to_programs_and_to_people() {
+    let reasons = [
+        (Why::NoRule, "no-rule", "no intention"),
+        (Why::Rule, "rule", "all calls"),
+        (Why::Permission(3), "permission", "Permissions[3]"),
+        (Why::NoPermission, "no-permission", "no permission"),
+        (Why::NoRequests, "no-requests", "does not speak"),
+        (
+            Why::SeveralLines(HeaderName::new("x-a").unwrap()),
+            "several-lines",
+            "x-a",
+        ),
+    ];
+    for (why, code, part) in reasons {
+        assert_eq!(why.code(), code);
+        assert!(why.to_string().contains(part), "{why}");
+    }
 }

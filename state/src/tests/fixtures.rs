@@ -5,7 +5,7 @@ use crate::{
 };
 use peerway_model::config::{
     AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh, Pattern, ProxyDefaults,
-    ServiceDefaults, ServiceIntentions, Source,
+    ServiceDefaults, ServiceIntentions, Source, Verdict,
 };
 use peerway_model::instance::GatewayMode;
 use peerway_model::peering::RemoteInfo;
@@ -208,7 +208,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 5] {
                 namespace: Pattern::Exact(Namespace::default()),
                 partition: partition.clone(),
                 peer: None,
-                action: Action::Allow,
+                verdict: Verdict::Always(Action::Allow),
                 description: String::new(),
             }],
             meta: meta.clone(),

@@ -12,6 +12,7 @@ mod config;
 mod key;
 mod opaque;
 mod peering;
+mod permission;
 mod text;
 mod virtual_address;
 

@@ -18,6 +18,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_peerway-e2e");
 pub(crate) const SETTLE: Duration = Duration::from_secs(20);
 
 /// A request in HTTP/1.1, as written.
+#[derive(Debug)]
 pub(crate) struct Request {
     text: String,
 }

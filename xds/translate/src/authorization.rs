@@ -1,55 +1,45 @@
-//! Who may connect and who may send requests, as Envoy's RBAC filters.
+//! Who may connect and who may send which requests, as Envoy's RBAC filters.
 //!
-//! The patterns need more than Envoy's default of 100 for `re2.max_program_size.error_level`, as those of Consul do:
-//! the bootstrap raises it. An Envoy without that refuses the listener, so nobody gets in by the omission.
+//! Every filter lets in and refuses everybody else: what it does not know is refused. The patterns need more than
+//! Envoy's default of 100 for `re2.max_program_size.error_level`, as those of Consul do: the bootstrap raises it. An
+//! Envoy without that refuses the listener, so nobody gets in by the omission.
 
+mod condition;
 mod pattern;
+mod principal;
 
 use crate::tls;
-use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
 use envoy_types::pb::envoy::config::rbac::v3::permission::Rule;
-use envoy_types::pb::envoy::config::rbac::v3::principal::{Identifier, Set};
 use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, Rbac as Rules, rbac};
-use envoy_types::pb::envoy::config::route::v3::HeaderMatcher;
-use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
+use envoy_types::pb::envoy::extensions::filters::http::lua::v3::Lua;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac;
-use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3::Config as MtlsAuthenticated;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::SubjectAltNameMatcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
-use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher};
-use envoy_types::util::pack_any;
-use peerway_mesh::{Authorization, Caller, GatewayPattern, KnownBy, RequestAuthorization};
-use peerway_model::TrustDomain;
-use peerway_model::config::Action;
-use std::collections::BTreeMap;
+use pattern::Family;
+use peerway_mesh::{Authorization, Grant, KnownBy, RequestAuthorization};
+use std::collections::HashMap;
 
 /// Prefix of the filter's statistics (xDS facts, section 1.4).
 const STAT_PREFIX: &str = "connect_authz";
-/// The header by which a gateway says who called.
-const CALLER_HEADER: &str = "x-forwarded-client-cert";
-/// The only policy: one entry in a map has one order.
+/// The policy about connections, and what the names of those about requests begin with.
 const POLICY: &str = "callers";
 
-/// The filter. It always has rules: one without rules enforces nothing, one with an empty list of callers gives
-/// everyone the other action.
+/// The filter. It always has rules: one without rules enforces nothing, one with an empty list of callers refuses
+/// everybody.
 pub(crate) fn filter(authorization: &Authorization) -> Rbac {
-    let (action, principals) = match authorization.action {
-        Action::Allow => (rbac::Action::Allow, allowed(&authorization.callers)),
-        Action::Deny => (
-            rbac::Action::Deny,
-            authorization.callers.iter().map(caller).collect(),
-        ),
-    };
-    let mut rules = Rules {
-        action: i32::from(action),
-        ..Rules::default()
-    };
-    if !principals.is_empty() {
-        rules.policies.insert(POLICY.to_owned(), policy(principals));
-    }
+    let principals = principal::certified(&authorization.callers);
+    let every = vec![Permission {
+        rule: Some(Rule::Any(true)),
+    }];
+    let policies = policy(principals, every)
+        .map(|policy| (POLICY.to_owned(), policy))
+        .into_iter()
+        .collect();
     Rbac {
-        rules: Some(rules),
+        rules: Some(allow(policies)),
         stat_prefix: STAT_PREFIX.to_owned(),
         ..Rbac::default()
     }
@@ -57,91 +47,92 @@ pub(crate) fn filter(authorization: &Authorization) -> Rbac {
 
 /// The filter for requests. It always has rules: without callers it refuses everybody.
 pub(crate) fn request_filter(authorization: &RequestAuthorization) -> HttpRbac {
-    let mut rules = Rules {
-        action: i32::from(rbac::Action::Allow),
-        ..Rules::default()
-    };
-    let known = |by: KnownBy| {
-        let callers = authorization.callers.iter();
-        callers
-            .filter(move |held| held.known_by == by)
-            .map(|held| &held.caller)
-    };
-    let certified: Vec<Caller> = known(KnownBy::Certificate).cloned().collect();
-    let mut principals = allowed(&certified);
-    let vouched: Vec<Principal> = known(KnownBy::Gateway)
-        .map(|caller| forwarded(&authorization.gateways, caller))
+    let policies = authorization
+        .grants
+        .iter()
+        .enumerate()
+        .filter_map(|(at, grant)| {
+            let principals = principals(authorization, grant);
+            let policy = policy(principals, condition::requests(&grant.requests))?;
+            Some((format!("{POLICY}-{at}"), policy))
+        })
         .collect();
-    if !vouched.is_empty() {
-        principals.push(all([gateway(&authorization.gateways), any(vouched)]));
-    }
-    if !principals.is_empty() {
-        rules.policies.insert(POLICY.to_owned(), policy(principals));
-    }
     HttpRbac {
-        rules: Some(rules),
+        rules: Some(allow(policies)),
         ..HttpRbac::default()
     }
 }
 
-/// One of our gateways is connected, and its certificate names nobody else.
-fn gateway(gateways: &GatewayPattern) -> Principal {
-    all([
-        uri(pattern::gateway(gateways)),
-        not(uri(pattern::outside(&gateways.trust_domain))),
-    ])
+fn principals(authorization: &RequestAuthorization, grant: &Grant) -> Vec<Principal> {
+    let known = |by: KnownBy| {
+        let callers = grant.callers.iter();
+        callers
+            .filter(move |held| held.known_by == by)
+            .map(|held| &held.caller)
+    };
+    let mut principals = principal::certified(known(KnownBy::Certificate));
+    principals.extend(principal::forwarded(
+        &authorization.gateways,
+        known(KnownBy::Gateway),
+    ));
+    principals
 }
 
-/// Callers for whom one of our gateways speaks: the first that `x-forwarded-client-cert` names is one of them, and it
-/// was written by the gateway. Alone it proves nothing: everybody can send the header.
-fn forwarded(gateways: &GatewayPattern, caller: &Caller) -> Principal {
-    let names = |callers| header(CALLER_HEADER, pattern::forwarded(gateways, callers));
-    let include = names(&caller.include);
-    if caller.except.is_empty() {
-        return include;
+fn allow(policies: HashMap<String, Policy>) -> Rules {
+    Rules {
+        action: i32::from(rbac::Action::Allow),
+        policies,
+        ..Rules::default()
     }
-    all(std::iter::once(include).chain(caller.except.iter().map(|except| not(names(except)))))
 }
 
-/// A header whose value as a whole matches `regex` (RE2 syntax).
-fn header(name: &str, regex: String) -> Principal {
-    let pattern = MatchPattern::SafeRegex(RegexMatcher {
-        regex,
-        ..RegexMatcher::default()
-    });
-    principal(Identifier::Header(HeaderMatcher {
-        name: name.to_owned(),
-        header_match_specifier: Some(HeaderMatchSpecifier::StringMatch(StringMatcher {
-            match_pattern: Some(pattern),
-            ..StringMatcher::default()
-        })),
-        ..HeaderMatcher::default()
-    }))
-}
-
-fn policy(principals: Vec<Principal>) -> Policy {
-    Policy {
-        permissions: vec![Permission {
-            rule: Some(Rule::Any(true)),
-        }],
+/// `None` when it would be about nobody: Envoy refuses a policy without principals.
+fn policy(principals: Vec<Principal>, permissions: Vec<Permission>) -> Option<Policy> {
+    (!principals.is_empty()).then(|| Policy {
+        permissions,
         principals,
         ..Policy::default()
-    }
+    })
+}
+
+/// Refuses requests that have several lines of a header that policy looks at; `None` when it looks at none.
+///
+/// Before 1.37 and its sisters Envoy's RBAC filter compares such lines joined by commas, later versions compare each,
+/// and a runtime flag changes it. No matcher can tell one line from two in both, so the lines are counted.
+pub(crate) fn single_lines(authorization: &RequestAuthorization) -> Option<Lua> {
+    // Names are tokens: nothing in them ends a Lua string.
+    let names: Vec<String> = authorization
+        .single_lines
+        .iter()
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    let code = format!(
+        "local names = {{{}}}\n\
+         function envoy_on_request(handle)\n\
+         \x20 local headers = handle:headers()\n\
+         \x20 for _, name in ipairs(names) do\n\
+         \x20   if headers:getNumValues(name) > 1 then\n\
+         \x20     handle:respond({{[\":status\"] = \"403\"}}, \"\")\n\
+         \x20     return\n\
+         \x20   end\n\
+         \x20 end\n\
+         end\n",
+        names.join(", ")
+    );
+    (!names.is_empty()).then(|| Lua {
+        default_source_code: Some(DataSource {
+            specifier: Some(data_source::Specifier::InlineString(code)),
+            ..DataSource::default()
+        }),
+        ..Lua::default()
+    })
 }
 
 /// URI SANs of which a client certificate must have one, so that callers who are surely not allowed do not get past
-/// the handshake; `None` when the list says who is denied. Never empty: an empty list would admit everybody.
-pub(crate) fn names(authorization: &Authorization) -> Option<Vec<SubjectAltNameMatcher>> {
-    if authorization.action != Action::Allow {
-        return None;
-    }
-    let mut names: Vec<String> = authorization
-        .callers
-        .iter()
-        .map(|caller| pattern::caller(&caller.include))
-        .collect();
-    names.sort();
-    names.dedup();
+/// the handshake. Never empty: an empty list would admit everybody.
+pub(crate) fn names(authorization: &Authorization) -> Vec<SubjectAltNameMatcher> {
+    let families = Family::all(authorization.callers.iter().map(|caller| &caller.include));
+    let mut names: Vec<String> = families.iter().map(pattern::callers).collect();
     if names.is_empty() {
         names.push(pattern::NOTHING.to_owned());
     }
@@ -151,74 +142,5 @@ pub(crate) fn names(authorization: &Authorization) -> Option<Vec<SubjectAltNameM
             ..RegexMatcher::default()
         })
     };
-    Some(names.into_iter().map(|name| tls::uri(regex(name))).collect())
-}
-
-/// Callers that may pass: those listed, as long as their certificate names no other trust domain.
-///
-/// Envoy verifies a certificate against the roots of the trust domain of its *first* URI SAN, but a principal
-/// matches *any* of its SANs. Without the second half a hostile peer could sign a certificate with its own name
-/// first and one of ours after it, and be taken for us.
-fn allowed(callers: &[Caller]) -> Vec<Principal> {
-    let mut domains: BTreeMap<&TrustDomain, Vec<Principal>> = BTreeMap::new();
-    for listed in callers {
-        domains
-            .entry(&listed.include.trust_domain)
-            .or_default()
-            .push(caller(listed));
-    }
-    domains
-        .into_iter()
-        .map(|(domain, callers)| all([any(callers), not(uri(pattern::outside(domain)))]))
-        .collect()
-}
-
-/// The callers of a pattern but for the exceptions.
-fn caller(caller: &Caller) -> Principal {
-    let include = uri(pattern::caller(&caller.include));
-    if caller.except.is_empty() {
-        return include;
-    }
-    all(std::iter::once(include).chain(
-        caller
-            .except
-            .iter()
-            .map(|except| not(uri(pattern::caller(except)))),
-    ))
-}
-
-/// A verified client certificate with a URI SAN that matches the whole of `regex` (RE2 syntax).
-fn uri(regex: String) -> Principal {
-    let pattern = MatchPattern::SafeRegex(RegexMatcher {
-        regex,
-        ..RegexMatcher::default()
-    });
-    let config = MtlsAuthenticated {
-        san_matcher: Some(tls::uri(pattern)),
-        ..MtlsAuthenticated::default()
-    };
-    principal(Identifier::Custom(TypedExtensionConfig {
-        name: "envoy.rbac.principals.mtls_authenticated".to_owned(),
-        typed_config: Some(pack_any(config)),
-    }))
-}
-
-fn any(ids: Vec<Principal>) -> Principal {
-    principal(Identifier::OrIds(Set { ids }))
-}
-
-fn all(ids: impl IntoIterator<Item = Principal>) -> Principal {
-    principal(Identifier::AndIds(Set {
-        ids: ids.into_iter().collect(),
-    }))
-}
-
-fn not(id: Principal) -> Principal {
-    principal(Identifier::NotId(Box::new(id)))
-}
-
-fn principal(identifier: Identifier) -> Principal {
-    Principal {
-        identifier: Some(identifier),
-    }
+    names.into_iter().map(|name| tls::uri(regex(name))).collect()
 }

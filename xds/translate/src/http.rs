@@ -114,6 +114,9 @@ pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> 
 fn filters(http: &Http) -> Vec<HttpFilter> {
     let mut filters = Vec::new();
     if let Some(authorization) = &http.authorization {
+        if let Some(counter) = authorization::single_lines(authorization) {
+            filters.push(filter("envoy.filters.http.lua", counter));
+        }
         filters.push(filter(
             "envoy.filters.http.rbac",
             authorization::request_filter(authorization),

@@ -62,7 +62,7 @@ pub(crate) fn downstream(
         Protocol::Http2 | Protocol::Grpc => &["h2", "http/1.1"],
     };
     let roots = source::secret(&tls.validation);
-    let validation = match admitted.and_then(authorization::names) {
+    let validation = match admitted.map(authorization::names) {
         None => ValidationContextType::ValidationContextSdsSecretConfig(roots),
         Some(names) => {
             ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {

@@ -4,11 +4,12 @@ mod resolver;
 mod routing;
 
 use super::access_logs::access_logs_from;
+use super::permission::verdict_from;
 use crate::fields::{Fields, says_something};
 use crate::opaque::{ConfigOf, config_from};
 use crate::proxy::mesh_gateway_from;
 use peerway_model::config::{
-    Action, ConfigEntry, ConfigKind, Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol,
+    ConfigEntry, ConfigKind, Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol,
     ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
 };
 use peerway_model::name::Partition;
@@ -166,7 +167,7 @@ fn source(
     destination: &Pattern<Namespace>,
 ) -> Result<Source, Invalid> {
     let name = required_pattern(&mut fields, "Name", ServiceName::new)?;
-    fields.not_offered(&["Permissions", "SamenessGroup"])?;
+    fields.not_offered(&["SamenessGroup"])?;
     let kind = fields.text_or_empty("Type")?;
     if !matches!(kind.as_str(), "" | "consul") {
         return Err(Invalid::new(
@@ -174,17 +175,7 @@ fn source(
             format!("is {kind:?}, \"consul\" is the only one"),
         ));
     }
-    let action_at = fields.at("Action");
-    let action = match fields.required("Action")?.as_str() {
-        "allow" => Action::Allow,
-        "deny" => Action::Deny,
-        other => {
-            return Err(Invalid::new(
-                action_at,
-                format!("is {other:?}, use \"allow\" or \"deny\""),
-            ));
-        }
-    };
+    let verdict = verdict_from(&mut fields)?;
     let peer = fields.parsed("Peer", PeerName::new)?;
     let own = fields.parsed("Partition", Partition::new)?;
     if peer.is_some() && own.is_some() {
@@ -210,7 +201,7 @@ fn source(
         namespace,
         partition: own.unwrap_or_else(|| partition.clone()),
         peer,
-        action,
+        verdict,
         description,
     })
 }

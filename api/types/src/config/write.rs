@@ -7,9 +7,10 @@ pub(crate) use resolver::{load_balancer, subset};
 pub(crate) use routing::{route, split, weight};
 
 use super::access_logs::put_access_logs;
+use super::permission::verdict_to;
 use crate::opaque::opaque_map_to_json;
 use crate::proxy::MeshGatewayJson;
-use peerway_model::config::{Action, ConfigEntry, Consumer, Meta, Pattern, ServiceIntentions, Source};
+use peerway_model::config::{ConfigEntry, Consumer, Meta, Pattern, ServiceIntentions, Source};
 use peerway_model::name::Partition;
 use peerway_model::{Namespace, ServiceName};
 use serde_json::{Map, Value, json};
@@ -127,11 +128,7 @@ fn exported_service(
 fn source(entry: &ServiceIntentions, source: &Source) -> Value {
     let mut out = Map::new();
     out.insert("Name".to_owned(), json!(source.name.to_string()));
-    let action = match source.action {
-        Action::Allow => "allow",
-        Action::Deny => "deny",
-    };
-    out.insert("Action".to_owned(), json!(action));
+    verdict_to(&mut out, &source.verdict);
     if let Some(peer) = &source.peer {
         out.insert("Peer".to_owned(), json!(peer.as_str()));
     }

@@ -71,7 +71,7 @@ fn local_sources_inherit_the_destinations_tenancy_and_peers_do_not() {
     assert_eq!(entry.sources[1].namespace, Pattern::Exact(Namespace::default()));
     assert_eq!(entry.sources[1].peer, Some(PeerName::new("east").unwrap()));
     assert_eq!(entry.sources[2].namespace, Pattern::Any);
-    assert_eq!(entry.sources[2].action, Action::Deny);
+    assert_eq!(entry.sources[2].verdict, Verdict::Always(Action::Deny));
 }
 
 #[test]
@@ -217,10 +217,6 @@ fn refusals_name_the_field_and_the_problem() {
         (
             intentions(json!({"Name": "we*", "Action": "deny"})),
             "Sources[0].Name: \"we*\" is not a valid name",
-        ),
-        (
-            intentions(json!({"Name": "web", "Permissions": [{"Action": "allow"}]})),
-            "Sources[0].Permissions: is not offered yet",
         ),
         (
             intentions(json!({"Name": "web", "Action": "deny", "Peer": "a", "Partition": "b"})),

@@ -8,6 +8,7 @@ use self::access_logs::AccessLogsRecord;
 use self::chain::{GroupRecord, RouterRecord, SplitterRecord};
 use self::resolver::ResolverRecord;
 use super::opaque::{ConfigMap, give_back, keep};
+use super::permission::{self, PermissionRecord};
 use super::text::{Text, text};
 use peerway_model::config::{
     Action, ConfigEntry, Consumer, ExportedService, ExportedServices, Mesh, Meta, Pattern, Protocol,
@@ -162,7 +163,10 @@ struct SourceRecord {
     partition: Text<Partition>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     peer: Option<Text<PeerName>>,
-    action: Text<Action>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action: Option<Text<Action>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    permissions: Vec<PermissionRecord>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     description: String,
 }
@@ -205,15 +209,17 @@ impl From<&Source> for SourceRecord {
             namespace,
             partition,
             peer,
-            action,
+            verdict,
             description,
         } = source;
+        let (action, permissions) = permission::keep(verdict);
         SourceRecord {
             name: Text(name.clone()),
             namespace: Text(namespace.clone()),
             partition: Text(partition.clone()),
             peer: text(peer),
-            action: Text(*action),
+            action,
+            permissions,
             description: description.clone(),
         }
     }
@@ -226,7 +232,7 @@ impl From<SourceRecord> for Source {
             namespace: record.namespace.0,
             partition: record.partition.0,
             peer: record.peer.map(|peer| peer.0),
-            action: record.action.0,
+            verdict: permission::give_back(record.action, record.permissions),
             description: record.description,
         }
     }

@@ -1,6 +1,6 @@
 //! Values that are kept as one text, and checked when they are read back.
 
-use peerway_model::config::{Action, Pattern, Protocol};
+use peerway_model::config::{Action, HeaderName, Method, Pattern, Protocol, ValuePart};
 use peerway_model::filter::Filter;
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
@@ -56,6 +56,7 @@ names!(
     CheckId,
     Datacenter,
     GroupName,
+    HeaderName,
     InstanceId,
     Namespace,
     NodeName,
@@ -80,7 +81,7 @@ macro_rules! parsed {
         })*
     };
 }
-parsed!(CheckStatus, PeeringState, Protocol, ServiceKind);
+parsed!(CheckStatus, Method, PeeringState, Protocol, ServiceKind);
 
 macro_rules! variants {
     ($type:ident { $($variant:ident = $text:literal),* }) => {
@@ -101,6 +102,7 @@ macro_rules! variants {
     };
 }
 variants!(Action { Allow = "allow", Deny = "deny" });
+variants!(ValuePart { Whole = "whole", Start = "start", End = "end", Anywhere = "anywhere" });
 variants!(GatewayMode { Local = "local", Remote = "remote" });
 variants!(PeeringRole { Acceptor = "acceptor", Dialer = "dialer" });
 

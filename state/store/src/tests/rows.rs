@@ -1,11 +1,14 @@
 //! Generated rows of every kind, with every field in use.
 
 use peerway_model::config::{
-    AccessLogs, Action, ConfigEntry, Consumer, ExportedService, ExportedServices, LogFormat, LogSink, Mesh,
-    Pattern, Protocol, ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
+    AccessLogs, Action, ConfigEntry, Consumer, ExportedService, ExportedServices, HeaderCheck,
+    HeaderCondition, HeaderName, LogFormat, LogSink, Mesh, Method, PathCondition, Pattern, Permission,
+    Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions, Source, ValuePart,
+    Verdict,
 };
 use peerway_model::instance::{GatewayMode, Opaque, Transparent};
 use peerway_model::peering::RemoteInfo;
+use peerway_model::regular::Regular;
 use peerway_model::{
     CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
     Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta,
@@ -218,17 +221,19 @@ fn intentions() -> impl Strategy<Value = ServiceIntentions> {
         pattern(namespace()),
         partition(),
         option::of(peer_name()),
-        select(vec![Action::Allow, Action::Deny]),
+        verdict(),
         any_text(),
     )
-        .prop_map(|(name, namespace, partition, peer, action, description)| Source {
-            name,
-            namespace,
-            partition,
-            peer,
-            action,
-            description,
-        });
+        .prop_map(
+            |(name, namespace, partition, peer, verdict, description)| Source {
+                name,
+                namespace,
+                partition,
+                peer,
+                verdict,
+                description,
+            },
+        );
     (
         pattern(service_name()),
         pattern(namespace()),
@@ -265,6 +270,57 @@ fn access_logs() -> BoxedStrategy<AccessLogs> {
             format,
         })
         .boxed()
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    select(vec![Action::Allow, Action::Deny])
+}
+
+fn regular() -> impl Strategy<Value = Regular> {
+    select(vec!["a|b", "/v[0-9]+/.*", "(?i)x{1,3}"]).prop_map(|text| Regular::new(text).unwrap())
+}
+
+/// Boxed: see `access_logs`.
+fn verdict() -> BoxedStrategy<Verdict> {
+    let path = prop_oneof![
+        any_text().prop_map(PathCondition::Exact),
+        any_text().prop_map(PathCondition::Prefix),
+        regular().prop_map(PathCondition::Regex),
+    ];
+    let parts = vec![
+        ValuePart::Whole,
+        ValuePart::Start,
+        ValuePart::End,
+        ValuePart::Anywhere,
+    ];
+    let test = prop_oneof![
+        Just(HeaderCheck::Present),
+        regular().prop_map(HeaderCheck::Regex),
+        (select(parts), any_text(), any::<bool>()).prop_map(|(part, text, ignore_case)| HeaderCheck::Value {
+            part,
+            text,
+            ignore_case
+        }),
+    ];
+    let name = select(vec!["x-a", "X-B"]).prop_map(|name| HeaderName::new(name).unwrap());
+    let header =
+        (name, test, any::<bool>()).prop_map(|(name, test, invert)| HeaderCondition { name, test, invert });
+    let http = (
+        option::of(path),
+        vec(header, 0..3),
+        btree_set(select(Method::ALL.to_vec()), 0..3),
+    )
+        .prop_map(|(path, headers, methods)| RequestCondition {
+            path,
+            headers,
+            methods,
+        });
+    let permission = (action(), http).prop_map(|(action, http)| Permission { action, http });
+    prop_oneof![
+        action().prop_map(Verdict::Always),
+        vec(permission, 1..4).prop_map(Verdict::ByRequest),
+    ]
+    .boxed()
 }
 
 fn settings() -> impl Strategy<Value = ConfigEntry> {

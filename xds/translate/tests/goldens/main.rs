@@ -10,12 +10,16 @@ mod render;
 
 use peerway_mesh::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
-    DownstreamTls, Endpoint, Endpoints, Fragment, GatewayPattern, Http, KnownBy, Listener,
-    RequestAuthorization, RequestCaller, RouteTable, Routes, Tcp, Telemetry, Traffic, UpstreamTls,
+    DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Http, KnownBy, Listener,
+    RequestAuthorization, RequestCaller, Requests, RouteTable, Routes, Tcp, Telemetry, Traffic, UpstreamTls,
     Validation,
 };
-use peerway_model::config::{Action, LogFormat, LogSink, Pattern, Protocol};
+use peerway_model::config::{
+    HeaderCheck, HeaderCondition, HeaderName, LogFormat, LogSink, Method, PathCondition, Pattern, Protocol,
+    RequestCondition, ValuePart,
+};
 use peerway_model::name::{Namespace, Partition, ServiceName};
+use peerway_model::regular::Regular;
 use peerway_model::{Leaf, Secret, ServiceAddress, SpiffeId, TrustDomain};
 use peerway_xds_translate::{Dialect, Resource, leaf_secret, translate};
 use std::path::PathBuf;
@@ -71,7 +75,7 @@ fn cluster(name: &str, discovery: Discovery) -> Cluster {
 fn callers(domain: &TrustDomain, service: Option<&str>, except: Option<&str>) -> Caller {
     let pattern = |service: Option<&str>| CallerPattern {
         trust_domain: domain.clone(),
-        partition: Partition::default(),
+        partition: Pattern::Exact(Partition::default()),
         namespace: Pattern::Exact(Namespace::default()),
         service: service.map_or(Pattern::Any, |name| {
             Pattern::Exact(ServiceName::new(name).unwrap())
@@ -201,15 +205,11 @@ fn listeners() {
     let (ours, theirs) = (domain("a.c"), domain("b.c"));
     golden(
         "listener_allow_nobody",
-        public(Authorization {
-            action: Action::Allow,
-            callers: Vec::new(),
-        }),
+        public(Authorization { callers: Vec::new() }),
     );
     golden(
         "listener_allow",
         public(Authorization {
-            action: Action::Allow,
             callers: vec![
                 callers(&ours, Some("api"), None),
                 callers(&ours, None, Some("bad.one".replace('.', "-").as_str())),
@@ -218,17 +218,29 @@ fn listeners() {
         }),
     );
     golden(
-        "listener_deny",
+        "listener_allow_by_default",
         public(Authorization {
-            action: Action::Deny,
-            callers: vec![callers(&theirs, None, Some("good"))],
+            callers: vec![Caller {
+                include: CallerPattern {
+                    trust_domain: ours.clone(),
+                    partition: Pattern::Any,
+                    namespace: Pattern::Any,
+                    service: Pattern::Any,
+                },
+                except: callers(&ours, None, Some("bad")).except,
+            }],
+        }),
+    );
+    golden(
+        "listener_allow_many",
+        public(Authorization {
+            callers: ["a", "b", "c"]
+                .map(|name| callers(&ours, Some(name), None))
+                .to_vec(),
         }),
     );
     // Where policy cannot wait for the client's first bytes, the handshake has to refuse whom it can.
-    let allow = |callers| Authorization {
-        action: Action::Allow,
-        callers,
-    };
+    let allow = |callers| Authorization { callers };
     let listed = || {
         vec![
             callers(&theirs, Some("web"), None),
@@ -305,12 +317,7 @@ fn writing(fragment: Fragment, unmatched: bool, sink: LogSink, format: LogFormat
 
 #[test]
 fn access_logs() {
-    let bytes = || {
-        public(Authorization {
-            action: Action::Allow,
-            callers: Vec::new(),
-        })
-    };
+    let bytes = || public(Authorization { callers: Vec::new() });
     let routes = || Routes::Named("r".to_owned());
     let outbound = http(Protocol::Http, CallerHeader::Remove, routes());
     let outbound = requests(Direction::Outbound, &[], None, outbound);
@@ -419,17 +426,93 @@ fn request_authorization(callers: Vec<(Caller, KnownBy)>) -> RequestAuthorizatio
             trust_domain: domain("a.c"),
             partition: Partition::default(),
         },
-        callers: callers
-            .into_iter()
-            .map(|(caller, known_by)| RequestCaller { caller, known_by })
-            .collect(),
+        single_lines: Vec::new(),
+        grants: vec![Grant {
+            requests: Requests::All,
+            callers: callers
+                .into_iter()
+                .map(|(caller, known_by)| RequestCaller { caller, known_by })
+                .collect(),
+        }],
     }
 }
 
-fn public_http(protocol: Protocol, callers: Vec<(Caller, KnownBy)>) -> Fragment {
+/// One grant with every kind of condition, on both sides.
+fn request_grants() -> RequestAuthorization {
+    let name = |text: &str| HeaderName::new(text).unwrap();
+    let value = |part, text: &str, ignore_case| HeaderCheck::Value {
+        part,
+        text: text.to_owned(),
+        ignore_case,
+    };
+    let regular = |text: &str| Regular::new(text).unwrap();
+    let tests = [
+        HeaderCheck::Present,
+        value(ValuePart::Whole, "whole", false),
+        value(ValuePart::Start, "start", true),
+        value(ValuePart::End, "end", false),
+        value(ValuePart::Anywhere, "anywhere", true),
+        HeaderCheck::Regex(regular("a|b")),
+    ];
+    let headers: Vec<HeaderCondition> = [false, true]
+        .into_iter()
+        .flat_map(|invert| {
+            tests.iter().map(move |test| HeaderCondition {
+                name: HeaderName::new("x-a").unwrap(),
+                test: test.clone(),
+                invert,
+            })
+        })
+        .collect();
+    let condition = |path, headers: &[HeaderCondition], methods: &[Method]| RequestCondition {
+        path: Some(path),
+        headers: headers.to_vec(),
+        methods: methods.iter().copied().collect(),
+    };
+    let fitting = vec![
+        Fitting {
+            fits: condition(
+                PathCondition::Exact("/exact".to_owned()),
+                &headers,
+                &[Method::Get, Method::Put],
+            ),
+            except: Vec::new(),
+        },
+        Fitting {
+            fits: condition(PathCondition::Prefix("/prefix".to_owned()), &[], &[]),
+            except: vec![condition(
+                PathCondition::Regex(regular("/.*\\.png")),
+                &headers,
+                &[Method::Delete],
+            )],
+        },
+    ];
+    let (ours, theirs) = (domain("a.c"), domain("b.c"));
+    let caller = |caller, known_by| RequestCaller { caller, known_by };
+    RequestAuthorization {
+        single_lines: vec![name("x-a"), name("x-b")],
+        grants: vec![
+            Grant {
+                requests: Requests::All,
+                callers: vec![caller(callers(&ours, Some("boss"), None), KnownBy::Certificate)],
+            },
+            Grant {
+                requests: Requests::Fitting(fitting),
+                callers: vec![
+                    caller(callers(&ours, Some("web"), None), KnownBy::Certificate),
+                    caller(callers(&theirs, Some("web"), None), KnownBy::Gateway),
+                    caller(callers(&theirs, Some("app"), None), KnownBy::Gateway),
+                ],
+            },
+        ],
+        ..request_authorization(Vec::new())
+    }
+}
+
+fn public_http(protocol: Protocol, authorization: RequestAuthorization) -> Fragment {
     let routes = Routes::Inline(table("public_listener", "local_app", None));
     let http = Http {
-        authorization: Some(request_authorization(callers)),
+        authorization: Some(authorization),
         ..http(protocol, CallerHeader::Append, routes)
     };
     requests(Direction::Inbound, &[], Some("roots~local"), http)
@@ -437,16 +520,24 @@ fn public_http(protocol: Protocol, callers: Vec<(Caller, KnownBy)>) -> Fragment 
 
 #[test]
 fn listeners_of_requests() {
-    golden("http_public_nobody", public_http(Protocol::Http, Vec::new()));
+    let nobody = RequestAuthorization {
+        grants: Vec::new(),
+        ..request_authorization(Vec::new())
+    };
+    golden("http_public_nobody", public_http(Protocol::Http, nobody));
+    golden(
+        "http_public_permissions",
+        public_http(Protocol::Http, request_grants()),
+    );
     let (ours, theirs) = (domain("a.c"), domain("b.c"));
     golden(
         "http_public_grpc",
         public_http(
             Protocol::Grpc,
-            vec![
+            request_authorization(vec![
                 (callers(&ours, Some("api"), None), KnownBy::Certificate),
                 (callers(&theirs, None, Some("bad")), KnownBy::Gateway),
-            ],
+            ]),
         ),
     );
     golden(

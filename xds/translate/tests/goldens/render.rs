@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
 use envoy_types::pb::envoy::extensions::access_loggers::stream::v3::StderrAccessLog;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_http1_bridge::v3::Config as GrpcBridge;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
+use envoy_types::pb::envoy::extensions::filters::http::lua::v3::Lua;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
@@ -23,6 +24,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::google::protobuf::Any;
 use prost::{Message, Name};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// The message in the encoded `Any`.
@@ -68,7 +70,8 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<DownstreamTlsContext>(any))
         .or_else(|| of::<UpstreamTlsContext>(any))
         .or_else(|| of::<HttpConnectionManager>(any))
-        .or_else(|| of::<HttpRbac>(any))
+        .or_else(|| request_policies(any))
+        .or_else(|| of::<Lua>(any))
         .or_else(|| of::<Router>(any))
         .or_else(|| of::<GrpcStats>(any))
         .or_else(|| of::<GrpcBridge>(any))
@@ -77,6 +80,19 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<RouteConfiguration>(any))
         .or_else(|| of::<SpiffeCertValidatorConfig>(any))
         .unwrap_or_else(|| panic!("unknown type {}", any.type_url))
+}
+
+/// Policies by name: in the message they are a map, which has no order.
+fn request_policies(any: &Any) -> Option<String> {
+    if any.type_url != HttpRbac::type_url() {
+        return None;
+    }
+    let rules = HttpRbac::decode(any.value.as_slice()).unwrap().rules.unwrap();
+    let policies: BTreeMap<_, _> = rules.policies.into_iter().collect();
+    Some(format!(
+        "Rbac {{\n    action: {},\n    policies: {policies:#?},\n}}",
+        rules.action
+    ))
 }
 
 /// Opens every nested `Any`, whose value `Debug` shows as a list of numbers.

@@ -4,6 +4,7 @@ use super::*;
 use peerway_model::SpiffeId;
 use peerway_model::name::{Datacenter, Namespace, Partition, ServiceName};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 /// Matches the whole of `text` against `regex`: literals, escapes, negated classes with `+`, `\C*`, and groups
 /// with alternatives and `?`. Panics on anything else, so that nothing new goes untested.
@@ -125,9 +126,15 @@ fn meant(pattern: &CallerPattern, uri: &str) -> bool {
         return false;
     };
     trust_domain == pattern.trust_domain
-        && partition == pattern.partition
+        && pattern.partition.matches(&partition)
         && pattern.namespace.matches(&namespace)
         && pattern.service.matches(&service)
+}
+
+fn only(pattern: &CallerPattern) -> Family {
+    let mut families = Family::all([pattern]);
+    assert_eq!(families.len(), 1);
+    families.remove(0)
 }
 
 /// Few names, most of them traps for a pattern that forgets to escape, so that generated callers often meet.
@@ -148,11 +155,11 @@ fn wild<T: std::fmt::Debug + Clone>(make: impl Fn(&str) -> T + 'static) -> impl 
 prop_compose! {
     fn pattern()(
         trust_domain in domain(),
-        partition in name(),
+        partition in wild(|text| Partition::new(text).unwrap()),
         namespace in wild(|text| Namespace::new(text).unwrap()),
         service in wild(|text| ServiceName::new(text).unwrap()),
     ) -> CallerPattern {
-        CallerPattern { trust_domain, partition: Partition::new(&partition).unwrap(), namespace, service }
+        CallerPattern { trust_domain, partition, namespace, service }
     }
 }
 
@@ -209,12 +216,12 @@ proptest! {
             uri = format!(
                 "spiffe://{}/ap/{}/ns/{}/dc/x/svc/{}",
                 pattern.trust_domain,
-                pattern.partition,
+                pattern.partition.exact().map_or("q", |p| p.as_str()),
                 pattern.namespace.exact().map_or("q", |n| n.as_str()),
                 pattern.service.exact().map_or("q", |n| n.as_str()),
             );
         }
-        prop_assert_eq!(matches(&caller(&pattern), uri.as_bytes()), meant(&pattern, &uri), "{}", uri);
+        prop_assert_eq!(matches(&callers(&only(&pattern)), uri.as_bytes()), meant(&pattern, &uri), "{}", uri);
     }
 
     #[test]
@@ -226,12 +233,12 @@ proptest! {
             uri = format!(
                 "spiffe://{}/ap/{}/ns/{}/dc/x/svc/{}",
                 pattern.trust_domain,
-                pattern.partition,
+                pattern.partition.exact().map_or("q", |p| p.as_str()),
                 pattern.namespace.exact().map_or("q", |n| n.as_str()),
                 pattern.service.exact().map_or("q", |n| n.as_str()),
             );
         }
-        let regex = forwarded(&gateways(), &pattern);
+        let regex = forwarded(&gateways(), &only(&pattern));
         let names: Vec<String> = std::iter::once(uri.clone()).chain(second.map(|id| id.to_string())).collect();
         // A certificate with two names is nobody's.
         let expected = meant(&pattern, &uri) && names.len() == 1;
@@ -249,7 +256,7 @@ proptest! {
         // The certificate was verified by the trust domain that its first name begins with.
         let verified = format!("spiffe://{}/", pattern.trust_domain);
         let value = element(GATEWAY, std::slice::from_ref(&name));
-        if matches(&forwarded(&gateways(), &pattern), value.as_bytes()) {
+        if matches(&forwarded(&gateways(), &only(&pattern)), value.as_bytes()) {
             prop_assert!(name.starts_with(&verified), "{}", value);
         }
     }
@@ -259,7 +266,7 @@ proptest! {
         let mut uri = identity.to_string();
         let at = at.index(uri.len());
         uri.replace_range(at..=at, &c);
-        if matches(&caller(&pattern), uri.as_bytes()) {
+        if matches(&callers(&only(&pattern)), uri.as_bytes()) {
             // A datacenter may be any segment, ours are stricter; everything else must be meant.
             let segments: Vec<&str> = uri.split('/').collect();
             let dc = segments.len() - 3;
@@ -292,11 +299,11 @@ proptest! {
 fn only_our_gateways_are_believed() {
     let pattern = CallerPattern {
         trust_domain: TrustDomain::new("p.consul").unwrap(),
-        partition: Partition::default(),
+        partition: Pattern::Exact(Partition::default()),
         namespace: Pattern::Exact(Namespace::default()),
         service: Pattern::Any,
     };
-    let regex = forwarded(&gateways(), &pattern);
+    let regex = forwarded(&gateways(), &only(&pattern));
     let uri = ["spiffe://p.consul/ns/default/dc/dc9/svc/web".to_owned()];
     assert!(matches(&regex, element(GATEWAY, &uri).as_bytes()));
     for by in [
@@ -321,19 +328,57 @@ fn only_our_gateways_are_believed() {
 }
 
 #[test]
+fn many_names_are_few_expressions_that_mean_just_them() {
+    let pattern = |name: &str| CallerPattern {
+        trust_domain: TrustDomain::new("a.consul").unwrap(),
+        partition: Pattern::Exact(Partition::default()),
+        namespace: Pattern::Exact(Namespace::default()),
+        service: Pattern::Exact(ServiceName::new(name).unwrap()),
+    };
+    let names: Vec<String> = (0..5_000).map(|n| format!("some-service-{n}")).collect();
+    let patterns: Vec<CallerPattern> = names.iter().map(|name| pattern(name)).collect();
+    let families = Family::all(&patterns);
+    assert_eq!(families.len(), 3);
+    let meant: BTreeSet<ServiceName> = families
+        .iter()
+        .flat_map(|family| family.services.clone().unwrap())
+        .collect();
+    assert_eq!(meant.len(), names.len());
+    for family in &families {
+        assert!(callers(family).len() < 2 * MAX_NAMES_BYTES);
+    }
+    let few = Family::all(&[pattern("a"), pattern("ab"), pattern("b-c")]);
+    let regex = callers(&few[0]);
+    assert_eq!(
+        regex,
+        r"^spiffe://a\.consul(?:/ap/default)?/ns/default/dc/[^/]+/svc/(?:a|ab|b\-c)$"
+    );
+    for (name, expected) in [
+        ("a", true),
+        ("ab", true),
+        ("b-c", true),
+        ("b", false),
+        ("abb", false),
+    ] {
+        let uri = format!("spiffe://a.consul/ns/default/dc/x/svc/{name}");
+        assert_eq!(matches(&regex, uri.as_bytes()), expected, "{name}");
+    }
+}
+
+#[test]
 fn a_dot_is_a_dot() {
     let pattern = CallerPattern {
         trust_domain: TrustDomain::new("a.consul").unwrap(),
-        partition: Partition::default(),
+        partition: Pattern::Exact(Partition::default()),
         namespace: Pattern::Exact(Namespace::default()),
         service: Pattern::Exact(ServiceName::new("web-1").unwrap()),
     };
     assert_eq!(
-        caller(&pattern),
+        callers(&only(&pattern)),
         r"^spiffe://a\.consul(?:/ap/default)?/ns/default/dc/[^/]+/svc/web\-1$"
     );
     assert!(!matches(
-        &caller(&pattern),
+        &callers(&only(&pattern)),
         b"spiffe://aXconsul/ns/default/dc/x/svc/web-1"
     ));
 }

@@ -1,0 +1,270 @@
+//! What intentions mean and what Envoy makes of them is the same: generated intentions and requests are decided by
+//! the reference evaluator, by a model of Envoy over the messages that it would get, and, for a sample, by Envoys.
+//!
+//! `PEERWAY_POLICY_SETS` says how many sets of intentions the model is asked about, each with 100 requests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should fail"
+)]
+
+mod envoy;
+mod generate;
+mod world;
+
+use envoy::{Envoy, Lines, Seen};
+use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::google::protobuf::Any;
+use generate::Caller;
+use peerway_mesh::{Fragment, Traffic, View};
+use peerway_model::config::{Action, Protocol, ServiceIntentions};
+use peerway_model::intention::{Request, Rule, decide, rules_for};
+use peerway_xds_translate::{Dialect, translate};
+use proptest::prelude::*;
+use prost::Message;
+use world::{APP_PORT, LOCAL, Roots, World};
+
+/// Sets of intentions of one run, unless the environment says otherwise.
+const SETS: u32 = 50;
+/// Requests that each set is asked about.
+const REQUESTS: usize = 100;
+/// The identity of the gateways that are believed.
+const GATEWAY: &str = "spiffe://local.consul/gateway/mesh/dc/dc1";
+
+fn sets() -> u32 {
+    std::env::var("PEERWAY_POLICY_SETS").map_or(SETS, |text| text.parse().unwrap())
+}
+
+fn roots() -> Roots {
+    [LOCAL, "east.consul", "west.consul"]
+        .map(|domain| (domain.to_owned(), format!("{domain}\n")))
+        .into()
+}
+
+fn encoded(fragment: &Fragment, dialect: Dialect) -> Listener {
+    let any = Any::decode(translate(fragment, dialect).bytes).unwrap();
+    Listener::decode(any.value.as_slice()).unwrap()
+}
+
+/// Whether the listener's handshake takes a certificate of this trust domain.
+fn verified(view: &View, trust_domain: &str) -> bool {
+    let Fragment::Listener(listener) = world::listener(view) else {
+        unreachable!()
+    };
+    let validation = &listener.chains[0].tls.as_ref().unwrap().validation;
+    view.fragments.iter().any(|fragment| match &**fragment {
+        Fragment::Validation(held) if held.name == *validation => held
+            .domains
+            .iter()
+            .any(|(domain, _)| domain.as_str() == trust_domain),
+        _ => false,
+    })
+}
+
+/// What arrives at a sidecar of a request by `caller`: a peer's comes through our gateway, which says who called.
+fn arriving(caller: &Caller, request: &Request) -> (Vec<String>, Request) {
+    let mut request = request.clone();
+    let sans = if caller.trust_domain == LOCAL {
+        vec![caller.spiffe_id.clone()]
+    } else {
+        vec![GATEWAY.to_owned()]
+    };
+    let own = format!(
+        "By=spiffe://local.consul/ns/default/dc/dc1/svc/api;Hash=ab;URI={}",
+        sans[0]
+    );
+    let value = if caller.trust_domain == LOCAL {
+        own
+    } else {
+        format!("By={GATEWAY};Hash=cd;URI={},{own}", caller.spiffe_id)
+    };
+    request
+        .headers
+        .push(("x-forwarded-client-cert".to_owned(), value));
+    (sans, request)
+}
+
+struct Case {
+    rules: Vec<Rule>,
+    default: Action,
+    http: Listener,
+    tcp: Listener,
+    http_view: std::sync::Arc<View>,
+    tcp_view: std::sync::Arc<View>,
+}
+
+impl Case {
+    fn new(intentions: &[ServiceIntentions], default: Action) -> Self {
+        let told = |protocol| {
+            let services = [("api".to_owned(), 20_000)];
+            World::new(&services, APP_PORT, 8443, protocol, intentions, default, &roots()).sidecar("api")
+        };
+        let (http_view, tcp_view) = (told(Protocol::Http), told(Protocol::Tcp));
+        Case {
+            rules: rules_for(intentions, &world::service_key("api")),
+            default,
+            http: encoded(world::listener(&http_view), Dialect::From1_37),
+            tcp: encoded(world::listener(&tcp_view), Dialect::From1_37),
+            http_view,
+            tcp_view,
+        }
+    }
+
+    fn check(&self, envoy: &Envoy, caller: &Caller, request: &Request) {
+        let decision = decide(&self.rules, self.default, &caller.key, Some(request));
+        let (sans, arriving) = arriving(caller, request);
+        let seen = Seen {
+            sans: &sans,
+            request: Some(&arriving),
+        };
+        for lines in [Lines::Joined, Lines::Each] {
+            let passed = verified(&self.http_view, LOCAL) && envoy.passes(&self.http, &seen, lines);
+            assert_eq!(
+                passed,
+                decision.action == Action::Allow,
+                "{caller:?} {request:?} {lines:?} decided {decision:?}"
+            );
+        }
+        let decision = decide(&self.rules, self.default, &caller.key, None);
+        let seen = Seen {
+            sans: std::slice::from_ref(&caller.spiffe_id),
+            request: None,
+        };
+        let passed =
+            verified(&self.tcp_view, caller.trust_domain) && envoy.passes(&self.tcp, &seen, Lines::Each);
+        assert_eq!(
+            passed,
+            decision.action == Action::Allow,
+            "{caller:?} decided {decision:?}"
+        );
+    }
+
+    /// What must never get through, whatever the intentions say.
+    fn refuses_impostors(&self, envoy: &Envoy, caller: &Caller, other: &Caller, request: &Request) {
+        let element = format!("By={GATEWAY};Hash=cd;URI={}", caller.spiffe_id);
+        let told = |header: Option<String>| Request {
+            headers: header
+                .into_iter()
+                .map(|value| ("x-forwarded-client-cert".to_owned(), value))
+                .collect(),
+            ..request.clone()
+        };
+        let foreign = caller.trust_domain != LOCAL;
+        // A peer's certificate at the sidecar of an HTTP service does not get past the handshake.
+        assert!(!verified(&self.http_view, "east.consul") && !verified(&self.http_view, "west.consul"));
+        let lies: [(&[String], Request); 3] = [
+            // A gateway that says nothing, and one whose certificate names somebody else too.
+            (&[GATEWAY.to_owned()], told(None)),
+            (&[GATEWAY.to_owned(), caller.spiffe_id.clone()], told(None)),
+            // A certificate with two names, behind the gateway.
+            (
+                &[GATEWAY.to_owned()],
+                told(Some(format!("{element};URI={}", other.spiffe_id))),
+            ),
+        ];
+        for (sans, request) in &lies {
+            let seen = Seen {
+                sans,
+                request: Some(request),
+            };
+            let own = sans.len() == 2 && !foreign;
+            assert!(
+                own || !envoy.passes(&self.http, &seen, Lines::Each),
+                "{sans:?} {request:?}"
+            );
+        }
+        if foreign {
+            // A local caller that says what only a gateway is believed for gets what it would get anyway.
+            let liar = "spiffe://local.consul/ns/default/dc/dc1/svc/liar".to_owned();
+            let with = |header| {
+                let request = told(header);
+                let seen = Seen {
+                    sans: std::slice::from_ref(&liar),
+                    request: Some(&request),
+                };
+                envoy.passes(&self.http, &seen, Lines::Each)
+            };
+            assert_eq!(with(Some(element.clone())), with(None), "{caller:?}");
+            // Two trust domains in one certificate are nobody's, on a TCP service too.
+            let both = [other.spiffe_id.clone(), caller.spiffe_id.clone()];
+            if other.trust_domain != caller.trust_domain {
+                let seen = Seen {
+                    sans: &both,
+                    request: None,
+                };
+                assert!(!envoy.passes(&self.tcp, &seen, Lines::Each), "{both:?}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: sets(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn envoy_decides_what_intentions_mean(
+        own in proptest::option::weighted(0.9, generate::own("api".to_owned())),
+        common in generate::common(),
+        default in generate::action(),
+        calls in proptest::collection::vec((generate::caller(), generate::caller(), generate::request()), REQUESTS),
+    ) {
+        let intentions: Vec<ServiceIntentions> = own.into_iter().chain(common).collect();
+        let case = Case::new(&intentions, default);
+        let envoy = Envoy::default();
+        for (caller, other, request) in &calls {
+            case.check(&envoy, caller, request);
+            case.refuses_impostors(&envoy, caller, other, request);
+        }
+    }
+}
+
+/// The generated requests would show nothing if they were all decided alike.
+#[test]
+fn generated_calls_meet_every_reason() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::{Config, TestRunner};
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
+    let mut seen = std::collections::BTreeMap::new();
+    for _ in 0..200 {
+        let strategy = (
+            generate::own("api".to_owned()),
+            generate::caller(),
+            generate::request(),
+        );
+        let (own, caller, request) = strategy.new_tree(&mut runner).unwrap().current();
+        let rules = rules_for([&own], &world::service_key("api"));
+        let decision = decide(&rules, Action::Deny, &caller.key, Some(&request));
+        *seen.entry((decision.why.code(), decision.action)).or_insert(0) += 1;
+    }
+    for reason in [
+        ("no-rule", Action::Deny),
+        ("rule", Action::Allow),
+        ("rule", Action::Deny),
+        ("permission", Action::Allow),
+        ("permission", Action::Deny),
+        ("no-permission", Action::Deny),
+        ("several-lines", Action::Deny),
+    ] {
+        assert!(seen.contains_key(&reason), "{reason:?} in {seen:?}");
+    }
+}
+
+/// A listener that leaves a request out of its policy would be found.
+#[test]
+fn the_model_sees_what_is_left_out() {
+    let case = Case::new(&[], Action::Allow);
+    assert!(matches!(
+        world::listener(&case.http_view),
+        Fragment::Listener(listener) if matches!(&listener.chains[0].traffic, Traffic::Http(http) if http.authorization.is_some())
+    ));
+    let stranger = Seen {
+        sans: &["spiffe://nowhere.consul/ns/default/dc/dc1/svc/web".to_owned()],
+        request: None,
+    };
+    assert!(!Envoy::default().passes(&case.tcp, &stranger, Lines::Each));
+}

@@ -1,0 +1,213 @@
+//! A cluster with services that have intentions, and what its proxies are told.
+
+use peerway_mesh::{Fragment, Mesh, View};
+use peerway_model::authority::{CaRoot, CaRoots};
+use peerway_model::config::{
+    Action, Consumer, ExportedService, ExportedServices, Meta, Pattern, Protocol, ServiceDefaults,
+    ServiceIntentions,
+};
+use peerway_model::name::*;
+use peerway_model::peering::RemoteInfo;
+use peerway_model::{
+    ConfigEntry, Instance, InstanceKey, Node, NodeKey, Origin, Peering, PeeringKey, PeeringRole,
+    PeeringState, Proxy, ServiceKey, ServiceKind, Tenancy, TrustBundle, TrustDomain, Weights,
+};
+use peerway_state::{Row, Snapshot, Transaction, apply};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(crate) const LOCAL: &str = "local.consul";
+/// Peers that every service is exported to: name, trust domain, partition of their services.
+pub(crate) const PEERS: [(&str, &str, &str); 2] = [
+    ("east", "east.consul", "default"),
+    ("west", "west.consul", "of-west"),
+];
+/// The application behind every sidecar.
+pub(crate) const APP_PORT: u16 = 8080;
+
+/// Root certificates by trust domain; texts of any kind where nobody verifies with them.
+pub(crate) type Roots = BTreeMap<String, String>;
+
+pub(crate) struct World {
+    mesh: Mesh,
+}
+
+pub(crate) fn service_key(name: &str) -> ServiceKey {
+    ServiceKey::local(&Tenancy::default(), ServiceName::new(name).unwrap())
+}
+
+fn node_key() -> NodeKey {
+    NodeKey {
+        origin: Origin::Local,
+        partition: Partition::default(),
+        name: NodeName::new("n1").unwrap(),
+    }
+}
+
+fn instance(id: &str, kind: ServiceKind, port: u16, proxy: Option<Proxy>) -> Row {
+    Row::Instance(Arc::new(Instance {
+        key: InstanceKey {
+            node: node_key(),
+            id: InstanceId::new(id).unwrap(),
+        },
+        namespace: Namespace::default(),
+        service: ServiceName::new(id).unwrap(),
+        kind,
+        tags: Vec::new(),
+        address: "127.0.0.1".to_owned(),
+        port,
+        tagged_addresses: BTreeMap::new(),
+        meta: BTreeMap::new(),
+        weights: Weights::default(),
+        enable_tag_override: false,
+        proxy,
+        gateway_config: BTreeMap::new(),
+        peer_meta: None,
+    }))
+}
+
+fn config(entry: ConfigEntry) -> Row {
+    entry.validate().unwrap();
+    Row::Config(Arc::new(entry))
+}
+
+impl World {
+    /// Services with the ports of their sidecars and applications, all of one protocol, and a mesh gateway.
+    pub(crate) fn new(
+        services: &[(String, u16)],
+        app_port: u16,
+        gateway_port: u16,
+        protocol: Protocol,
+        intentions: &[ServiceIntentions],
+        default: Action,
+        roots: &Roots,
+    ) -> Self {
+        let mut rows = vec![
+            Row::Roots(Arc::new(CaRoots {
+                cluster_id: "local".to_owned(),
+                trust_domain: TrustDomain::new(LOCAL).unwrap(),
+                datacenter: Datacenter::new("dc1").unwrap(),
+                roots: vec![CaRoot {
+                    id: "id".to_owned(),
+                    name: "root".to_owned(),
+                    serial: 1,
+                    key_id: "key".to_owned(),
+                    pem: roots[LOCAL].clone(),
+                    not_before: 0,
+                    not_after: 1,
+                    active: true,
+                    bridges: Vec::new(),
+                    handed_out: false,
+                }],
+                rotation: None,
+            })),
+            Row::Node(Arc::new(Node {
+                key: node_key(),
+                id: None,
+                address: "127.0.0.1".to_owned(),
+                datacenter: Datacenter::new("dc1").unwrap(),
+                tagged_addresses: BTreeMap::new(),
+                meta: BTreeMap::new(),
+            })),
+            instance("mesh-gateway", ServiceKind::MeshGateway, gateway_port, None),
+        ];
+        for (peer, domain, partition) in PEERS {
+            let key = PeeringKey {
+                partition: Partition::default(),
+                name: PeerName::new(peer).unwrap(),
+            };
+            rows.push(Row::Peering(Arc::new(Peering {
+                key: key.clone(),
+                id: format!("id-of-{peer}"),
+                role: PeeringRole::Acceptor,
+                state: PeeringState::Active,
+                meta: BTreeMap::new(),
+                remote_id: None,
+                ca_pems: Vec::new(),
+                server_name: None,
+                server_addresses: Vec::new(),
+                manual_addresses: Vec::new(),
+                external_addresses: Vec::new(),
+                remote: RemoteInfo::default(),
+                deleted_at: None,
+            })));
+            rows.push(Row::Bundle(Arc::new(TrustBundle {
+                peering: key,
+                trust_domain: TrustDomain::new(domain).unwrap(),
+                exported_partition: Partition::new(partition).unwrap(),
+                root_pems: vec![roots[domain].clone()],
+            })));
+        }
+        for (name, port) in services {
+            let name = ServiceName::new(name).unwrap();
+            rows.push(instance(
+                &format!("{name}-sidecar"),
+                ServiceKind::ConnectProxy,
+                *port,
+                Some(Proxy {
+                    destination: name.clone(),
+                    destination_id: None,
+                    local_address: None,
+                    local_port: Some(app_port),
+                    upstreams: Vec::new(),
+                    transparent: None,
+                    mesh_gateway: None,
+                    config: BTreeMap::new(),
+                }),
+            ));
+            rows.push(config(ConfigEntry::ServiceDefaults(ServiceDefaults {
+                partition: Partition::default(),
+                namespace: Namespace::default(),
+                name,
+                protocol: Some(protocol),
+                mesh_gateway: None,
+                meta: Meta::new(),
+            })));
+        }
+        let consumers = PEERS.map(|(peer, _, _)| Consumer::Peer(PeerName::new(peer).unwrap()));
+        rows.push(config(ConfigEntry::ExportedServices(ExportedServices {
+            partition: Partition::default(),
+            services: vec![ExportedService {
+                name: Pattern::Any,
+                namespace: Pattern::Exact(Namespace::default()),
+                consumers: consumers.to_vec(),
+            }],
+            meta: Meta::new(),
+        })));
+        rows.extend(
+            intentions
+                .iter()
+                .map(|entry| config(ConfigEntry::ServiceIntentions(entry.clone()))),
+        );
+        let mut snapshot = Snapshot::default();
+        let transaction = rows.into_iter().fold(Transaction::new(), Transaction::put);
+        apply(&mut snapshot, &transaction, 1).unwrap();
+        World {
+            mesh: Mesh::with_default(Arc::new(snapshot), default),
+        }
+    }
+
+    fn view(&mut self, id: &str) -> Arc<View> {
+        let key = InstanceKey {
+            node: node_key(),
+            id: InstanceId::new(id).unwrap(),
+        };
+        self.mesh.watch(&key).unwrap()
+    }
+
+    /// What the sidecar of a service is told.
+    pub(crate) fn sidecar(&mut self, service: &str) -> Arc<View> {
+        self.view(&format!("{service}-sidecar"))
+    }
+}
+
+/// The only listener of a view.
+pub(crate) fn listener(view: &View) -> &Fragment {
+    let mut listeners = view
+        .fragments
+        .iter()
+        .filter(|fragment| matches!(***fragment, Fragment::Listener(_)));
+    let listener = listeners.next().unwrap();
+    assert!(listeners.next().is_none());
+    listener
+}
