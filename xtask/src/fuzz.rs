@@ -166,8 +166,7 @@ fn fuzz(place: &Place, options: &Options) -> Result<Option<Vec<Outcome>>> {
 
 /// Builds the fuzzer with its workspace instrumented, beside everything else in the target folder.
 fn build(place: &Place) -> Result<PathBuf> {
-    let this = std::env::current_exe().context("this program cannot be found")?;
-    // A copy that only changes when the flags may have: cargo builds anew when the wrapper is another file.
+    let this = this_program()?;
     let mut cargo = place.cargo(&[
         "build",
         "--quiet",
@@ -179,6 +178,20 @@ fn build(place: &Place) -> Result<PathBuf> {
     cargo.env("RUSTC_WORKSPACE_WRAPPER", this).env(INSTRUMENT, "1");
     run::visibly(&mut cargo).context("the fuzzer needs a C++ compiler (g++) for libFuzzer")?;
     Ok(place.target.join("debug").join("peerway-fuzz"))
+}
+
+/// Where this program is. Building the workspace may have put another one of the same source in its place (with the
+/// features that the others need); then Linux says of the running one that it is deleted.
+fn this_program() -> Result<PathBuf> {
+    let path = std::env::current_exe().context("this program cannot be found")?;
+    Ok(not_deleted(path))
+}
+
+fn not_deleted(path: PathBuf) -> PathBuf {
+    match path.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
+        Some(text) => PathBuf::from(text),
+        None => path,
+    }
 }
 
 fn command(fuzzer: &Path, target: &str) -> Command {
@@ -271,6 +284,13 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_program_that_was_built_anew_is_found_under_its_name() {
+        for path in ["target/debug/xtask", "target/debug/xtask (deleted)"] {
+            assert_eq!(not_deleted(PathBuf::from(path)), Path::new("target/debug/xtask"));
+        }
     }
 
     #[test]
