@@ -182,6 +182,19 @@ pub(crate) fn own(service: String) -> impl Strategy<Value = ServiceIntentions> {
     entry(name_pattern(&service), Pattern::Exact(Namespace::default()))
 }
 
+/// Sources that let `web` of these peers, or of this cluster, send everything.
+pub(crate) fn webs(peers: &[Option<&str>]) -> Vec<Source> {
+    let source = |peer: &Option<&str>| Source {
+        name: name_pattern("web"),
+        namespace: Pattern::Exact(Namespace::default()),
+        partition: Partition::default(),
+        peer: peer.map(|peer| PeerName::new(peer).unwrap()),
+        verdict: Verdict::Always(Action::Allow),
+        description: String::new(),
+    };
+    peers.iter().map(source).collect()
+}
+
 /// Those on all services.
 pub(crate) fn common() -> impl Strategy<Value = Vec<ServiceIntentions>> {
     let default = Pattern::Exact(Namespace::default());

@@ -11,7 +11,10 @@
 )]
 
 mod envoy;
+mod fixed;
 mod generate;
+mod real;
+mod sampled;
 mod world;
 
 use envoy::{Envoy, Lines, Seen};

@@ -199,6 +199,11 @@ impl World {
     pub(crate) fn sidecar(&mut self, service: &str) -> Arc<View> {
         self.view(&format!("{service}-sidecar"))
     }
+
+    /// What the gateway is told.
+    pub(crate) fn gateway(&mut self) -> Arc<View> {
+        self.view("mesh-gateway")
+    }
 }
 
 /// The only listener of a view.

@@ -1,0 +1,245 @@
+//! A sample of what the model is asked about, asked of real Envoys: one that carries the sidecars of many services, and
+//! one that is their gateway.
+
+use crate::GATEWAY;
+use crate::fixed::Fixed;
+use crate::generate;
+use crate::real::{Authorities, Client, Running, application};
+use crate::world::{self, LOCAL, PEERS, World};
+use peerway_model::config::{Action, Protocol, ServiceIntentions};
+use peerway_model::intention::{Request, decide, rules_for};
+use peerway_xds_translate::Dialect;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Services, each with intentions of its own.
+const SERVICES: u16 = 20;
+/// Calls of each.
+const CALLS: usize = 16;
+/// What the World says about ports; the real ones are found out.
+const FIRST_PORT: u16 = 20_000;
+
+/// The Envoy that a variable names. These tests fail without it, they are never skipped.
+fn binary(variable: &str) -> PathBuf {
+    match std::env::var_os(variable) {
+        Some(path) => PathBuf::from(path),
+        None => panic!(
+            "{variable} is not set: run `cargo xtask test`, or set it to what `cargo xtask envoy` prints"
+        ),
+    }
+}
+
+fn text(request: &Request) -> String {
+    let mut text = format!("{} {} HTTP/1.1\r\nhost: api\r\n", request.method, request.path);
+    for (name, value) in &request.headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("content-length: 0\r\nconnection: close\r\n\r\n");
+    text
+}
+
+/// Envoys and the services behind them.
+struct Stage {
+    authorities: Authorities,
+    intentions: Vec<ServiceIntentions>,
+    sidecars: Running,
+    gateway: Running,
+    _dir: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new(variable: &str, dialect: Dialect, default: Action, intentions: Vec<ServiceIntentions>) -> Self {
+        let authorities = Authorities::new();
+        let services: Vec<(String, u16)> = (0..SERVICES).map(|n| (service(n), FIRST_PORT + n)).collect();
+        let mut world = World::new(
+            &services,
+            application(),
+            8443,
+            Protocol::Http,
+            &intentions,
+            default,
+            &authorities.roots(),
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let mut sidecars = Fixed::default();
+        for (name, _) in &services {
+            let leaf = authorities.leaf(&format!("spiffe://{LOCAL}/ns/default/dc/dc1/svc/{name}"));
+            sidecars.add(name, &world.sidecar(name), &leaf, dialect, &BTreeMap::new());
+        }
+        let sidecars = Running::start(&binary(variable), dir.path(), "sidecars", sidecars);
+        let ports = services
+            .iter()
+            .map(|(name, port)| (*port, sidecars.ports[name]))
+            .collect();
+        let mut gateway = Fixed::default();
+        gateway.add(
+            "gateway",
+            &world.gateway(),
+            &authorities.leaf(GATEWAY),
+            dialect,
+            &ports,
+        );
+        let gateway = Running::start(&binary(variable), dir.path(), "gateway", gateway);
+        Stage {
+            authorities,
+            intentions,
+            sidecars,
+            gateway,
+            _dir: dir,
+        }
+    }
+
+    /// A call to a service by somebody with this certificate: a local caller dials the sidecar, a peer's the gateway.
+    fn status(&self, service: &str, trust_domain: &str, client: &Client, request: &Request) -> Option<u16> {
+        let peer = PEERS.into_iter().find(|(_, domain, _)| *domain == trust_domain);
+        let (port, sni) = match peer {
+            None => (
+                self.sidecars.ports[service],
+                format!("{service}.default.dc1.internal.{LOCAL}"),
+            ),
+            Some((peer, _, _)) => (
+                self.gateway.ports["gateway"],
+                format!("{service}.default.default.{peer}.external.{LOCAL}"),
+            ),
+        };
+        client.status(port, &sni, &text(request))
+    }
+}
+
+fn service(number: u16) -> String {
+    format!("api{number}")
+}
+
+fn envoys_decide_what_intentions_mean(variable: &str, dialect: Dialect, default: Action) {
+    let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(Config::default(), seed);
+    let mut make = |strategy: proptest::strategy::BoxedStrategy<Vec<ServiceIntentions>>| {
+        strategy.new_tree(&mut runner).unwrap().current()
+    };
+    let mut intentions = make(generate::common().boxed());
+    for number in 0..SERVICES {
+        intentions.extend(make(
+            generate::own(service(number)).prop_map(|own| vec![own]).boxed(),
+        ));
+    }
+    let stage = Stage::new(variable, dialect, default, intentions);
+    let mut clients: BTreeMap<generate::Caller, Client> = BTreeMap::new();
+    let mut answers = BTreeMap::new();
+    for number in 0..SERVICES {
+        let service = service(number);
+        let rules = rules_for(&stage.intentions, &world::service_key(&service));
+        for _ in 0..CALLS {
+            let strategy = (generate::caller(), generate::request());
+            let (caller, request) = strategy.new_tree(&mut runner).unwrap().current();
+            let client = clients.entry(caller.clone()).or_insert_with(|| {
+                let names = [caller.spiffe_id.clone()];
+                Client::new(
+                    &stage
+                        .authorities
+                        .certificate(caller.trust_domain, &names, "caller"),
+                )
+            });
+            let decision = decide(&rules, default, &caller.key, Some(&request));
+            let expected = match decision.action {
+                Action::Allow => 200,
+                Action::Deny => 403,
+            };
+            let status = stage.status(&service, caller.trust_domain, client, &request);
+            assert_eq!(
+                status,
+                Some(expected),
+                "{caller:?} {request:?} decided {decision:?} of {rules:#?}\n{}{}",
+                stage.sidecars.said(),
+                stage.gateway.said()
+            );
+            *answers
+                .entry((expected, caller.trust_domain != LOCAL))
+                .or_insert(0) += 1;
+        }
+    }
+    // Both answers on both ways, or the sample would show little.
+    assert_eq!(answers.len(), 4, "{answers:?}");
+}
+
+#[test]
+fn envoys_deny_by_default_what_intentions_mean() {
+    envoys_decide_what_intentions_mean("PEERWAY_ENVOY", Dialect::From1_37, Action::Deny);
+}
+
+#[test]
+fn envoys_allow_by_default_what_intentions_mean() {
+    envoys_decide_what_intentions_mean("PEERWAY_ENVOY", Dialect::From1_37, Action::Allow);
+}
+
+#[test]
+fn the_oldest_envoys_deny_by_default_what_intentions_mean() {
+    envoys_decide_what_intentions_mean("PEERWAY_ENVOY_OLDEST", Dialect::From1_36, Action::Deny);
+}
+
+#[test]
+fn the_oldest_envoys_allow_by_default_what_intentions_mean() {
+    envoys_decide_what_intentions_mean("PEERWAY_ENVOY_OLDEST", Dialect::From1_36, Action::Allow);
+}
+
+/// A peer's authority may write what it likes into its certificates, and still speaks for nobody else.
+#[test]
+fn no_certificate_of_a_peer_speaks_for_another() {
+    for (variable, dialect) in [
+        ("PEERWAY_ENVOY", Dialect::From1_37),
+        ("PEERWAY_ENVOY_OLDEST", Dialect::From1_36),
+    ] {
+        let web = |domain: &str, home: &str| format!("spiffe://{domain}{home}/ns/default/dc/dc1/svc/web");
+        let (east, west, local) = (
+            web("east.consul", ""),
+            web("west.consul", "/ap/of-west"),
+            web(LOCAL, ""),
+        );
+        let mut runner = TestRunner::deterministic();
+        let strategy = generate::own(service(0));
+        // Exactly east's and our own web may call.
+        let mut entry = strategy.new_tree(&mut runner).unwrap().current();
+        entry.sources = generate::webs(&[Some("east"), None]);
+        let stage = Stage::new(variable, dialect, Action::Deny, vec![entry]);
+        let request = Request {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            headers: Vec::new(),
+        };
+        let ask = |domain: &str, names: &[&str], common_name: &str| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let client = Client::new(&stage.authorities.certificate(domain, &names, common_name));
+            stage.status(&service(0), domain, &client, &request)
+        };
+        assert_eq!(ask("east.consul", &[&east], "web"), Some(200));
+        assert_eq!(ask(LOCAL, &[&local], "web"), Some(200));
+        assert_eq!(ask("west.consul", &[&west], "web"), Some(403));
+        let element = format!("By={GATEWAY};Hash=ab;URI={east},");
+        for common_name in [
+            format!("x;URI={east},"),
+            format!("x\";URI={east},"),
+            format!("By={GATEWAY};URI={east}"),
+        ] {
+            let cut: String = common_name.chars().take(64).collect();
+            for name in [&common_name, &cut] {
+                assert_ne!(ask("west.consul", &[&west], name), Some(200), "{name}");
+            }
+        }
+        // Names behind the first, and names that bring another one along.
+        assert_ne!(ask("west.consul", &[&west, &east], "web"), Some(200));
+        assert_ne!(ask("west.consul", &[&west, &local], "web"), Some(200));
+        assert_ne!(ask("west.consul", &[&east, &west], "web"), Some(200));
+        for inside in [
+            &format!(";URI={east}"),
+            &format!(",{element}"),
+            &format!(",URI={east}"),
+        ] {
+            assert_ne!(
+                ask("west.consul", &[&format!("{west}{inside}")], "web"),
+                Some(200),
+                "{inside}"
+            );
+        }
+    }
+}
