@@ -9,6 +9,8 @@ from report import equal, eventually, passed, require, says
 from schema import encode, new
 
 MIB = 1024 * 1024
+# A DER sequence of one number: whole, and no certificate. Envoy would refuse every peer's roots for it.
+HOLLOW = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n"
 
 
 def _changed(change, made=None):
@@ -122,6 +124,8 @@ def _offer_all(stream, domain, forged, roots):
         ("no roots", m.bundle(domain), ["RootPEMs"]),
         ("an empty root", m.bundle(domain, ""), ["RootPEMs[0]"]),
         ("a root that is none", m.bundle(domain, *roots, "-----BEGIN CERTIFICATE-----\nAAAA\n"), [f"RootPEMs[{len(roots)}]"]),
+        ("something else behind a root", m.bundle(domain, roots[0] + HOLLOW), ["RootPEMs[0]"]),
+        ("a root that only looks like one", m.bundle(domain, HOLLOW), ["RootPEMs[0]"]),
         ("a key for a root", m.bundle(domain, roots[0].replace("CERTIFICATE", "PRIVATE KEY")), ["RootPEMs[0]"]),
         ("very many roots", m.bundle(domain, *(roots * 50)), ["RootPEMs", "at most"]),
     ):

@@ -10,7 +10,7 @@ pub(crate) use instance::is_uuid;
 mod tests;
 
 use crate::message::{Code, Refusal};
-use crate::pem::{MAX_ROOTS, check_certificate};
+use crate::pem::{MAX_ROOTS, roots};
 use crate::resource::{OfferedBundle, Resource};
 use crate::token::MAX_ADDRESSES;
 use peerway_model::{
@@ -129,9 +129,15 @@ impl ImportScope<'_> {
                 "holds no root, so nothing could be verified",
             ));
         }
-        for (index, pem) in offered.root_pems.iter().enumerate() {
-            check_certificate(pem).map_err(|problem| Invalid::new(format!("RootPEMs[{index}]"), problem))?;
-        }
+        let read = |(index, pem): (usize, &String)| {
+            roots(pem).map_err(|problem| Invalid::new(format!("RootPEMs[{index}]"), problem))
+        };
+        let root_pems: Vec<String> = offered
+            .root_pems
+            .iter()
+            .enumerate()
+            .map(read)
+            .collect::<Result<_, _>>()?;
         let exported_partition = match offered.exported_partition.as_str() {
             "" => Partition::default(),
             name => Partition::new(name).map_err(|invalid| invalid.within("ExportedPartition"))?,
@@ -140,7 +146,7 @@ impl ImportScope<'_> {
             peering: self.peering.clone(),
             trust_domain,
             exported_partition,
-            root_pems: offered.root_pems.clone(),
+            root_pems,
         }))
     }
 }

@@ -159,7 +159,7 @@ impl Token {
     /// one the exchange can only fail.
     fn validate(&self) -> Result<(), TokenError> {
         for (index, pem) in self.ca_pems.iter().enumerate() {
-            crate::pem::check_certificate(pem)
+            crate::pem::check_certificates(pem)
                 .map_err(|problem| refused(&format!("CA[{index}]"), problem))?;
         }
         if self.manual_server_addresses.is_empty() && self.server_addresses.is_empty() {

@@ -22,8 +22,8 @@ pub const PEER_ID: &str = "00000000-0000-4000-8000-000000000001";
 pub const ITS_TRUST_DOMAIN: &str = "d.consul";
 /// This cluster's trust domain.
 pub const OWN_TRUST_DOMAIN: &str = "own.consul";
-/// A text that passes for a root.
-pub const ROOT: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+/// A root of somebody.
+pub const ROOT: &str = include_str!("../../../peering/protocol/src/pem/root.pem");
 
 /// The cluster. It dials the attacker, so that everything that a peer can send is taken.
 pub static WORLD: LazyLock<Snapshot> = LazyLock::new(make);

@@ -27,13 +27,16 @@ pub(crate) fn trust_domain(index: usize) -> Result<TrustDomain, Invalid> {
     TrustDomain::of_cluster(&format!("c{index}"))
 }
 
+/// A root; the serial number is 4000000000000000.
+const ROOT: &str = include_str!("../../../peering/protocol/src/pem/root.pem");
+
 /// The roots of cluster `index`, in one of sixteen versions.
 pub(crate) fn roots(index: usize, version: usize) -> Result<Row, Invalid> {
-    // A DER sequence with one small integer: customs look no deeper.
+    // One root with another digit in its serial number: customs look at the form of a certificate.
     let letter = [
         "A", "E", "I", "M", "Q", "U", "Y", "c", "g", "k", "o", "s", "w", "0", "4", "8",
     ][version % 16];
-    let pem = format!("-----BEGIN CERTIFICATE-----\nMAMCAQ{letter}=\n-----END CERTIFICATE-----\n");
+    let pem = ROOT.replacen("QAAAAAAAAAAw", &format!("QAAA{letter}AAAAAAw"), 1);
     Ok(Row::Roots(Arc::new(CaRoots {
         cluster_id: format!("c{index}"),
         trust_domain: trust_domain(index)?,

@@ -61,7 +61,7 @@ fn list(names: &[&str]) -> Resource {
 }
 
 fn bundle(trust_domain: &str) -> Resource {
-    let pem = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----";
+    let pem = include_str!("../../../protocol/src/pem/root.pem").trim_end();
     Resource::TrustBundle(Arc::new(OfferedBundle {
         trust_domain: trust_domain.to_owned(),
         root_pems: vec![pem.to_owned()],

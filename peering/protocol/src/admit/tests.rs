@@ -303,6 +303,8 @@ fn a_bundle_must_be_the_peers_own() {
     };
     assert_eq!(admitted.trust_domain, td("west.consul"));
     assert!(admitted.exported_partition.is_default());
+    assert_eq!(admitted.root_pems, [certificate(1)]);
+    let hollow = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
     for (domain, pems, says) in [
         ("own.consul", vec![certificate(1)], "this cluster's own"),
         ("east.consul", vec![certificate(1)], "another peer"),
@@ -310,6 +312,11 @@ fn a_bundle_must_be_the_peers_own() {
         ("a/b", vec![certificate(1)], "TrustDomain"),
         ("west.consul", vec![], "RootPEMs: holds no root"),
         ("west.consul", vec!["x".to_owned()], "RootPEMs[0]"),
+        (
+            "west.consul",
+            vec![certificate(1), certificate(1) + hollow],
+            "RootPEMs[1]",
+        ),
         (
             "west.consul",
             vec![certificate(1); MAX_ROOTS + 1],

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use peerway_certs::{BuiltIn, generate_root};
 use peerway_model::{CaKey, CaRoot, CaRoots, Datacenter, RootKey, Secret, TrustDomain};
 use peerway_peering_link::parts::Target as Dialled;
-use peerway_peering_protocol::pem::{MAX_PEM_BYTES, check_certificate};
+use peerway_peering_protocol::pem::{MAX_PEM_BYTES, check_certificates, roots as read_roots};
 use peerway_runtime::UnixMillis;
 use std::sync::LazyLock;
 
@@ -58,8 +58,16 @@ fn run(data: &[u8]) {
         1 => String::from_utf8_lossy(rest).into_owned(),
         _ => format!("{}{}", root.pem, String::from_utf8_lossy(rest)),
     };
-    let checked = check_certificate(&text);
+    let checked = check_certificates(&text);
     assert!(checked.is_err() || text.len() <= MAX_PEM_BYTES);
+    if let Ok(written) = read_roots(&text) {
+        assert_eq!(checked, Ok(()));
+        assert_eq!(
+            read_roots(&written),
+            Ok(written.clone()),
+            "written anew, it is another"
+        );
+    }
     let _ = Dialled::new("server.dc1.peering.d.consul", std::slice::from_ref(&text));
     let _ = Dialled::new(&String::from_utf8_lossy(rest), std::slice::from_ref(&root.pem));
     let other = CaRoot {
