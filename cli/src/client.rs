@@ -85,6 +85,7 @@ impl Client {
         }
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
+            .user_agent(concat!("peerway/", env!("CARGO_PKG_VERSION")))
             .timeout_global(Some(Duration::from_secs(CALL_SECONDS)))
             .build();
         Ok(Client {

@@ -138,6 +138,13 @@ impl<'a> Reading<'a> {
         self.snapshot.peering(key).map(|held| &*held.row)
     }
 
+    /// Whether the token of a peer lets it see a local service; also of one that this cluster dials, which has none.
+    pub(crate) fn may_see(&mut self, key: &PeeringKey, service: &ServiceKey) -> bool {
+        self.note(Topic::Grant(key.clone()));
+        let token = self.snapshot.grant(key).and_then(|grants| grants.row.in_force());
+        token.is_none_or(|token| token.bounds.allow(&service.namespace, &service.name))
+    }
+
     /// A trust bundle and the revision since which there has been one.
     pub(crate) fn bundle(&mut self, key: &PeeringKey) -> Option<(&'a TrustBundle, u64)> {
         self.note(Topic::Bundle(key.clone()));

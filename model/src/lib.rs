@@ -3,11 +3,13 @@
 //! This room knows no wire format, no clock and no I/O. Everything else is built on these types, and
 //! everything here is plain data with validation. Start with [`name`] and [`key`], then [`spiffe`].
 
+pub mod audit;
 pub mod authority;
 pub mod chain;
 pub mod config;
 pub mod failure;
 pub mod filter;
+pub mod grant;
 pub mod health;
 pub mod instance;
 pub mod intention;
@@ -24,9 +26,11 @@ pub mod sni;
 pub mod spiffe;
 pub mod virtual_address;
 
+pub use audit::{AuditAction, AuditEvent, AuditRecord, Requester};
 pub use authority::{BroughtRoot, CaKey, CaRoot, CaRoots, Leaf};
 pub use config::{ConfigEntry, ConfigKey, ConfigKind};
 pub use failure::{Failure, FailureKind};
+pub use grant::{PeeringGrants, TokenBounds, TokenGrant};
 pub use health::{Check, CheckStatus};
 pub use instance::{Instance, Node, PeerMeta, Proxy, ServiceAddress, ServiceKind, Upstream, Weights};
 pub use invalid::Invalid;

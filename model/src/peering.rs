@@ -119,6 +119,18 @@ impl Peering {
     }
 }
 
+/// Most revoked secrets that are remembered for a peering.
+pub const MAX_REVOKED_SECRETS: usize = 4;
+
+/// A secret that opens nothing any more, kept to tell whoever still uses it why.
+#[derive(Clone)]
+pub struct RevokedSecret {
+    /// Of the token that it came from; empty when that is not known.
+    pub accessor: String,
+    /// What it was.
+    pub secret: Secret,
+}
+
 /// The secrets of a peering (wire facts, section 2.5). A dialer has an active one only.
 #[derive(Clone, Default)]
 pub struct PeeringSecrets {
@@ -128,6 +140,17 @@ pub struct PeeringSecrets {
     pub pending_stream: Option<Secret>,
     /// Used by the running stream.
     pub active_stream: Option<Secret>,
+    /// Revoked ones, the newest last; at most [`MAX_REVOKED_SECRETS`].
+    pub revoked: Vec<RevokedSecret>,
+}
+
+impl PeeringSecrets {
+    /// The revoked secret that this is.
+    pub fn find_revoked(&self, offered: &str) -> Option<&RevokedSecret> {
+        self.revoked
+            .iter()
+            .find(|revoked| revoked.secret.matches(offered))
+    }
 }
 
 impl fmt::Debug for PeeringSecrets {
@@ -135,10 +158,11 @@ impl fmt::Debug for PeeringSecrets {
         let held = |secret: &Option<Secret>| secret.is_some();
         write!(
             f,
-            "PeeringSecrets(establishment: {}, pending: {}, active: {})",
+            "PeeringSecrets(establishment: {}, pending: {}, active: {}, revoked: {})",
             held(&self.establishment),
             held(&self.pending_stream),
-            held(&self.active_stream)
+            held(&self.active_stream),
+            self.revoked.len()
         )
     }
 }

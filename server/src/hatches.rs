@@ -1,12 +1,14 @@
 //! What rooms ask of one another without knowing one another: each hatch filled with the room that has the answer.
 
-use peerway_api_server::{EstablishRequest, Introductions, Leaves, Rotations, TokenRequest};
+use peerway_api_server::{
+    EstablishRequest, Introductions, Leaves, Revocation, Rotations, TokenIssue, TokenRequest,
+};
 use peerway_certs::{Certs, Rotator};
 use peerway_model::{
-    Datacenter, Failure, FailureKind, Leaf, Missing, NewRoot, PeeringKey, RotationStatus, ServiceKey,
-    SpiffeId, StreamStatus,
+    Datacenter, Failure, FailureKind, Leaf, Missing, NewRoot, PeeringKey, Requester, RotationStatus,
+    ServiceKey, SpiffeId, StreamStatus,
 };
-use peerway_peering_link::{IntroductionError, Link};
+use peerway_peering_link::{IntroductionError, Link, Selection, TokenOrder};
 use peerway_store::Reader;
 use peerway_xds_server::SecretSource;
 use std::future::Future;
@@ -89,7 +91,7 @@ impl Peerings {
 }
 
 impl Introductions for Peerings {
-    fn generate_token(&self, request: TokenRequest) -> Answer<'_, String> {
+    fn generate_token(&self, request: TokenRequest) -> Answer<'_, TokenIssue> {
         Box::pin(async move {
             self.offered()?;
             let TokenRequest {
@@ -97,12 +99,28 @@ impl Introductions for Peerings {
                 partition,
                 meta,
                 external_addresses,
+                ttl,
+                request_id,
+                bounds,
+                by,
             } = request;
+            let order = TokenOrder {
+                meta,
+                external_addresses,
+                ttl,
+                request_id,
+                bounds,
+            };
             let made = self
                 .link
-                .generate_token(peer.as_str(), &partition, meta, external_addresses)
+                .generate_token(peer.as_str(), &partition, order, by)
                 .await;
-            made.map_err(failure)
+            let issued = made.map_err(failure)?;
+            Ok(TokenIssue {
+                token: issued.token.encode(),
+                accessor: issued.grant.accessor,
+                expires_at: issued.grant.expires_at,
+            })
         })
     }
 
@@ -114,22 +132,42 @@ impl Introductions for Peerings {
                 partition,
                 meta,
                 token,
+                by,
             } = request;
             self.link
-                .establish(peer.as_str(), &partition, &token, meta)
+                .establish(peer.as_str(), &partition, &token, meta, by)
                 .await
                 .map_err(failure)
         })
     }
 
-    fn delete(&self, key: PeeringKey) -> Answer<'_, ()> {
+    fn delete(&self, key: PeeringKey, by: Requester) -> Answer<'_, ()> {
         Box::pin(async move {
             self.offered()?;
             self.link
-                .delete(key.name.as_str(), &key.partition)
+                .delete(key.name.as_str(), &key.partition, by)
                 .await
                 .map_err(failure)
         })
+    }
+
+    fn revoke_token(&self, key: PeeringKey, which: Revocation, by: Requester) -> Answer<'_, Vec<String>> {
+        Box::pin(async move {
+            self.offered()?;
+            let selection = match which {
+                Revocation::Only => Selection::Only,
+                Revocation::All => Selection::All,
+                Revocation::Accessor(accessor) => Selection::Accessor(accessor),
+            };
+            self.link
+                .revoke_token(key.name.as_str(), &key.partition, selection, by)
+                .await
+                .map_err(failure)
+        })
+    }
+
+    fn withheld(&self, key: &PeeringKey) -> Vec<String> {
+        self.link.withheld(key)
     }
 
     fn status(&self, key: &PeeringKey) -> Option<StreamStatus> {
@@ -154,6 +192,7 @@ fn failure(error: IntroductionError) -> Failure {
     let kind = match &error {
         IntroductionError::Invalid(_) => FailureKind::Invalid,
         IntroductionError::Conflict(_) => FailureKind::Conflict,
+        IntroductionError::NotFound(_) => FailureKind::NotFound,
         IntroductionError::PermissionDenied(_) => FailureKind::Denied,
         IntroductionError::Unavailable(_) => FailureKind::Unavailable,
         IntroductionError::Internal(_) => FailureKind::Internal,

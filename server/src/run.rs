@@ -255,6 +255,7 @@ fn link_config(settings: &Settings, listener: Option<&TcpListener>) -> LinkConfi
     let address = port(listener).map(|port| SocketAddr::new(settings.advertise_addr_wan, port).to_string());
     LinkConfig {
         server_addresses: address.into_iter().collect(),
+        token_ttl: settings.token_ttl,
     }
 }
 
@@ -302,7 +303,9 @@ fn serve_proxies(listener: TcpListener, gate: &Gate, tasks: &Tasks) {
 fn serve_api(listener: TcpListener, router: axum::Router, tasks: &Tasks) {
     let stop = tasks.watch();
     tasks.spawn("api", async move {
-        axum::serve(listener, router)
+        // Whoever asks is written down where that matters.
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, service)
             .with_graceful_shutdown(async move { stop.signaled().await })
             .await
     });

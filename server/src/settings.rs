@@ -5,6 +5,7 @@ mod read;
 use peerway_api_types::hcl;
 use peerway_model::BroughtRoot;
 use peerway_model::name::{Datacenter, NodeName};
+use peerway_peering_link::MAX_TOKEN_TTL;
 use read::Reading;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
@@ -85,6 +86,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "peering.enabled",
         default: "`true`",
+    },
+    Setting {
+        key: "peering.token_ttl",
+        default: "no limit",
     },
     Setting {
         key: "ports.dns",
@@ -193,6 +198,8 @@ pub struct Settings {
     pub root: Option<BroughtRoot>,
     /// Whether peerings are offered.
     pub peering: bool,
+    /// How long a peering token can be used that is made without a limit of its own; `None` is for ever.
+    pub token_ttl: Option<Duration>,
     /// Config entries that are written at start unless an entry of the same kind and name exists.
     pub bootstrap: Vec<Value>,
     /// Services that are registered at start.
@@ -266,6 +273,7 @@ impl Settings {
             leaf_ttl: leaf_ttl(&reading)?,
             root: root(&reading)?,
             peering: reading.flag("peering.enabled")?.unwrap_or(true),
+            token_ttl: token_ttl(&reading)?,
             bootstrap: reading.list("config_entries.bootstrap"),
             services: [reading.list("service"), reading.list("services")].concat(),
         };
@@ -326,6 +334,27 @@ fn root(reading: &Reading) -> Result<Option<BroughtRoot>, SettingsError> {
         (Some(_), None) => needed(key, certificate),
         (None, Some(_)) => needed(certificate, key),
         (Some(certificate), Some(key)) => Ok(Some(BroughtRoot { certificate, key })),
+    }
+}
+
+fn token_ttl(reading: &Reading) -> Result<Option<Duration>, SettingsError> {
+    let key = "peering.token_ttl";
+    let Some(text) = reading.text(key)? else {
+        return Ok(None);
+    };
+    match read::duration(&text) {
+        Some(ttl) if !ttl.is_zero() && ttl <= MAX_TOKEN_TTL => Ok(Some(ttl)),
+        Some(_) => Err(reading.problem(
+            key,
+            format!(
+                "must be more than nothing and at most {}h, leave it out for no limit",
+                MAX_TOKEN_TTL.as_secs() / 3600
+            ),
+        )),
+        None => Err(reading.problem(
+            key,
+            format!("{text:?} is not a duration, write for example \"24h\""),
+        )),
     }
 }
 

@@ -5,7 +5,9 @@ use crate::row::{Row, RowChange, RowKey, StoredRow};
 use crate::snapshot::{Revision, Snapshot, Versioned};
 use crate::transaction::{Expect, Op, Refused, Transaction};
 use imbl::OrdMap;
-use peerway_model::{CheckKey, NodeKey, Origin, PeeringKey, PeeringSecrets, Secret, ServiceKey};
+use peerway_model::{
+    AuditEvent, AuditRecord, CheckKey, NodeKey, Origin, PeeringKey, PeeringSecrets, Secret, ServiceKey,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -16,6 +18,9 @@ mod virtual_address;
 
 pub use chains::chain_of;
 pub use needs::MAX_OPAQUE_DEPTH;
+
+/// Most audit records that are kept; the oldest goes first.
+pub const MAX_AUDIT_RECORDS: usize = 2_000;
 
 /// What a transaction led to.
 #[derive(Debug)]
@@ -51,6 +56,7 @@ pub fn apply(
             Op::Put(row) => work.put(row)?,
             Op::Delete(key) => work.delete(key),
             Op::ForgetImports(peering) => work.forget_imports(peering),
+            Op::Record(event) => work.record(event)?,
         }
     }
     chains::check(&work.next, &work.changes)?;
@@ -110,11 +116,13 @@ fn modify_index(snapshot: &Snapshot, key: &RowKey) -> Option<u64> {
         RowKey::Config(key) => snapshot.configs.get(key).map(|row| row.modify_index),
         RowKey::Peering(key) => snapshot.peerings.get(key).map(|row| row.modify_index),
         RowKey::Secrets(key) => snapshot.secrets.get(key).map(|row| row.modify_index),
+        RowKey::Grants(key) => snapshot.grants.get(key).map(|row| row.modify_index),
         RowKey::Bundle(key) => snapshot.bundles.get(key).map(|row| row.modify_index),
         RowKey::Node(key) => snapshot.nodes.get(key).map(|row| row.modify_index),
         RowKey::Instance(key) => snapshot.instances.get(key).map(|row| row.modify_index),
         RowKey::Check(key) => snapshot.checks.get(key).map(|row| row.modify_index),
         RowKey::VirtualAddress(key) => snapshot.virtual_addresses.get(key).map(|row| row.modify_index),
+        RowKey::Audit(number) => snapshot.audit.get(number).map(|row| row.modify_index),
     }
 }
 
@@ -163,11 +171,13 @@ impl Work {
                 .is_some_and(|held| same_secrets(held, secrets)),
             Row::Config(entry) => same(&self.next.configs, &entry.key(), entry),
             Row::Peering(peering) => same(&self.next.peerings, &peering.key, peering),
+            Row::Grants(grants) => same(&self.next.grants, &grants.peering, grants),
             Row::Bundle(bundle) => same(&self.next.bundles, &bundle.peering, bundle),
             Row::Node(node) => same(&self.next.nodes, &node.key, node),
             Row::Instance(instance) => same(&self.next.instances, &instance.key, instance),
             Row::Check(check) => same(&self.next.checks, &check.key, check),
             Row::VirtualAddress(own) => same(&self.next.virtual_addresses, &own.service, own),
+            Row::Audit(record) => same(&self.next.audit, &record.number, record),
         }
     }
 
@@ -207,6 +217,12 @@ impl Work {
                     .secrets
                     .insert(key.clone(), versioned(secrets, created, modified));
             }
+            Row::Grants(grants) => {
+                self.touch_grant(&grants.peering);
+                self.next
+                    .grants
+                    .insert(grants.peering.clone(), versioned(grants, created, modified));
+            }
             Row::Bundle(bundle) => {
                 self.touch_bundle(&bundle.peering);
                 self.next
@@ -243,6 +259,12 @@ impl Work {
                     .insert(own.service.clone(), versioned(own, created, modified));
                 self.move_virtual_address(before.as_ref().map(|held| &*held.row), Some(own));
             }
+            Row::Audit(record) => {
+                self.changes.touch(Topic::Audit);
+                self.next
+                    .audit
+                    .insert(record.number, versioned(record, created, modified));
+            }
         }
     }
 
@@ -265,12 +287,17 @@ impl Work {
             RowKey::Peering(peering) => {
                 self.forget_imports(peering);
                 self.delete(&RowKey::Secrets(peering.clone()));
+                self.delete(&RowKey::Grants(peering.clone()));
                 self.next.peerings.remove(peering);
                 self.touch_peering(peering);
             }
             RowKey::Secrets(peering) => {
                 self.next.secrets.remove(peering);
                 self.changes.touch(Topic::Secrets(peering.clone()));
+            }
+            RowKey::Grants(peering) => {
+                self.next.grants.remove(peering);
+                self.touch_grant(peering);
             }
             RowKey::Bundle(peering) => {
                 self.next.bundles.remove(peering);
@@ -311,8 +338,28 @@ impl Work {
                 let before = self.next.virtual_addresses.remove(service);
                 self.move_virtual_address(before.as_ref().map(|held| &*held.row), None);
             }
+            RowKey::Audit(number) => {
+                self.next.audit.remove(number);
+                self.changes.touch(Topic::Audit);
+            }
         }
         self.rows.push(RowChange::Delete(key.clone()));
+    }
+
+    fn record(&mut self, event: &AuditEvent) -> Result<(), Refused> {
+        let last = self.next.audit.get_max().map_or(0, |(number, _)| *number);
+        let record = AuditRecord {
+            number: last.saturating_add(1),
+            event: event.clone(),
+        };
+        self.put(&Row::Audit(Arc::new(record)))?;
+        while self.next.audit.len() > MAX_AUDIT_RECORDS {
+            let Some(oldest) = self.next.audit.get_min().map(|(number, _)| *number) else {
+                break;
+            };
+            self.delete(&RowKey::Audit(oldest));
+        }
+        Ok(())
     }
 
     fn forget_imports(&mut self, peering: &PeeringKey) {
@@ -336,11 +383,13 @@ fn created_index(snapshot: &Snapshot, key: &RowKey) -> Option<u64> {
         RowKey::Config(key) => snapshot.configs.get(key).map(|row| row.create_index),
         RowKey::Peering(key) => snapshot.peerings.get(key).map(|row| row.create_index),
         RowKey::Secrets(key) => snapshot.secrets.get(key).map(|row| row.create_index),
+        RowKey::Grants(key) => snapshot.grants.get(key).map(|row| row.create_index),
         RowKey::Bundle(key) => snapshot.bundles.get(key).map(|row| row.create_index),
         RowKey::Node(key) => snapshot.nodes.get(key).map(|row| row.create_index),
         RowKey::Instance(key) => snapshot.instances.get(key).map(|row| row.create_index),
         RowKey::Check(key) => snapshot.checks.get(key).map(|row| row.create_index),
         RowKey::VirtualAddress(key) => snapshot.virtual_addresses.get(key).map(|row| row.create_index),
+        RowKey::Audit(number) => snapshot.audit.get(number).map(|row| row.create_index),
     }
 }
 
@@ -358,4 +407,12 @@ fn same_secrets(held: &PeeringSecrets, put: &PeeringSecrets) -> bool {
     same(&held.establishment, &put.establishment)
         & same(&held.pending_stream, &put.pending_stream)
         & same(&held.active_stream, &put.active_stream)
+        & (held.revoked.len() == put.revoked.len())
+        & held
+            .revoked
+            .iter()
+            .zip(&put.revoked)
+            .fold(true, |all, (held, put)| {
+                all & (held.accessor == put.accessor) & same_secret(&held.secret, &put.secret)
+            })
 }

@@ -30,6 +30,10 @@ pub enum Topic {
     Peerings,
     /// The secrets of a peering.
     Secrets(PeeringKey),
+    /// What was granted to a peer.
+    Grant(PeeringKey),
+    /// Which peers were granted something, and any change of it.
+    Grants,
     /// The trust bundle of a peering.
     Bundle(PeeringKey),
     /// Which bundles there are, and any change of one.
@@ -38,6 +42,8 @@ pub enum Topic {
     VirtualAddress(ServiceKey),
     /// Which services have virtual addresses, and which.
     VirtualAddresses,
+    /// The audit records.
+    Audit,
     /// The cluster's identity and roots.
     Roots,
 }

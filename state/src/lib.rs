@@ -11,7 +11,7 @@ mod row;
 mod snapshot;
 mod transaction;
 
-pub use apply::{Applied, MAX_OPAQUE_DEPTH, apply, chain_of, load};
+pub use apply::{Applied, MAX_AUDIT_RECORDS, MAX_OPAQUE_DEPTH, apply, chain_of, load};
 pub use change::{ChangeSet, Topic};
 pub use read::{InstanceHealth, gateways, health_of};
 pub use row::{Row, RowChange, RowKey, StoredRow};

@@ -1,8 +1,8 @@
 //! Rows as a storage sees them.
 
 use peerway_model::{
-    CaKey, CaRoots, Check, CheckKey, ConfigEntry, ConfigKey, Instance, InstanceKey, Node, NodeKey, Peering,
-    PeeringKey, PeeringSecrets, ServiceKey, TrustBundle, VirtualAddress,
+    AuditRecord, CaKey, CaRoots, Check, CheckKey, ConfigEntry, ConfigKey, Instance, InstanceKey, Node,
+    NodeKey, Peering, PeeringGrants, PeeringKey, PeeringSecrets, ServiceKey, TrustBundle, VirtualAddress,
 };
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub enum RowKey {
     Peering(PeeringKey),
     /// The secrets of a peering.
     Secrets(PeeringKey),
+    /// What was granted to a peer.
+    Grants(PeeringKey),
     /// The trust bundle of a peering.
     Bundle(PeeringKey),
     /// A node.
@@ -30,6 +32,8 @@ pub enum RowKey {
     Check(CheckKey),
     /// The virtual address of a service.
     VirtualAddress(ServiceKey),
+    /// The audit record of this number.
+    Audit(u64),
 }
 
 /// Any row. Not comparable, because secrets are not.
@@ -45,6 +49,8 @@ pub enum Row {
     Peering(Arc<Peering>),
     /// The secrets of a peering.
     Secrets(PeeringKey, Arc<PeeringSecrets>),
+    /// What was granted to a peer.
+    Grants(Arc<PeeringGrants>),
     /// The trust bundle of a peering.
     Bundle(Arc<TrustBundle>),
     /// A node.
@@ -55,6 +61,8 @@ pub enum Row {
     Check(Arc<Check>),
     /// The virtual address of a service.
     VirtualAddress(Arc<VirtualAddress>),
+    /// Something that was done with a token.
+    Audit(Arc<AuditRecord>),
 }
 
 impl Row {
@@ -66,11 +74,13 @@ impl Row {
             Row::Config(entry) => RowKey::Config(entry.key()),
             Row::Peering(peering) => RowKey::Peering(peering.key.clone()),
             Row::Secrets(key, _) => RowKey::Secrets(key.clone()),
+            Row::Grants(grants) => RowKey::Grants(grants.peering.clone()),
             Row::Bundle(bundle) => RowKey::Bundle(bundle.peering.clone()),
             Row::Node(node) => RowKey::Node(node.key.clone()),
             Row::Instance(instance) => RowKey::Instance(instance.key.clone()),
             Row::Check(check) => RowKey::Check(check.key.clone()),
             Row::VirtualAddress(own) => RowKey::VirtualAddress(own.service.clone()),
+            Row::Audit(record) => RowKey::Audit(record.number),
         }
     }
 }

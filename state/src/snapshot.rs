@@ -3,9 +3,9 @@
 use imbl::{OrdMap, OrdSet};
 use peerway_model::name::{Namespace, NodeName, Partition, ServiceName};
 use peerway_model::{
-    CaKey, CaRoots, Check, CheckKey, ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Node,
-    NodeKey, Origin, Peering, PeeringKey, PeeringSecrets, ServiceKey, ServiceKind, TrustBundle,
-    VirtualAddress,
+    AuditRecord, CaKey, CaRoots, Check, CheckKey, ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey,
+    Node, NodeKey, Origin, Peering, PeeringGrants, PeeringKey, PeeringSecrets, ServiceKey, ServiceKind,
+    TrustBundle, VirtualAddress,
 };
 use std::net::Ipv4Addr;
 use std::ops::Deref;
@@ -51,6 +51,7 @@ pub struct Snapshot {
     pub(crate) configs: OrdMap<ConfigKey, Versioned<ConfigEntry>>,
     pub(crate) peerings: OrdMap<PeeringKey, Versioned<Peering>>,
     pub(crate) secrets: OrdMap<PeeringKey, Versioned<PeeringSecrets>>,
+    pub(crate) grants: OrdMap<PeeringKey, Versioned<PeeringGrants>>,
     pub(crate) bundles: OrdMap<PeeringKey, Versioned<TrustBundle>>,
     pub(crate) nodes: OrdMap<NodeKey, Versioned<Node>>,
     pub(crate) instances: OrdMap<InstanceKey, Versioned<Instance>>,
@@ -58,6 +59,7 @@ pub struct Snapshot {
     pub(crate) virtual_addresses: OrdMap<ServiceKey, Versioned<VirtualAddress>>,
     /// Services by virtual address.
     pub(crate) by_virtual_address: OrdMap<Ipv4Addr, ServiceKey>,
+    pub(crate) audit: OrdMap<u64, Versioned<AuditRecord>>,
     /// Instances by service.
     pub(crate) by_service: OrdMap<ServiceKey, OrdSet<InstanceKey>>,
     /// Proxies by the service that they stand for.
@@ -119,6 +121,21 @@ impl Snapshot {
     /// The secrets of a peering.
     pub fn secrets(&self, key: &PeeringKey) -> Option<&Versioned<PeeringSecrets>> {
         self.secrets.get(key)
+    }
+
+    /// What was granted to a peer.
+    pub fn grant(&self, key: &PeeringKey) -> Option<&Versioned<PeeringGrants>> {
+        self.grants.get(key)
+    }
+
+    /// All grants, by peering.
+    pub fn grants(&self) -> impl Iterator<Item = &Versioned<PeeringGrants>> {
+        self.grants.values()
+    }
+
+    /// All audit records, the newest first.
+    pub fn audit(&self) -> impl Iterator<Item = &Versioned<AuditRecord>> {
+        self.audit.values().rev()
     }
 
     /// The trust bundle of a peering.

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 /// One change. Puts replace the whole row; a put of an equal row changes nothing, its modify index included.
 /// Deletes of what is not there are no-ops. Deleting a node takes its instances and checks along, an instance its
-/// checks, a peering its secrets, its trust bundle and every row imported over it.
+/// checks, a peering its secrets, its grants, its trust bundle and every row imported over it.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// Writes a row.
@@ -14,6 +14,9 @@ pub enum Op {
     Delete(RowKey),
     /// Removes every node, instance and check imported over this peering and its trust bundle, but not the peering.
     ForgetImports(peerway_model::PeeringKey),
+    /// Adds an audit record with the next number, and drops the oldest beyond
+    /// [`MAX_AUDIT_RECORDS`](crate::MAX_AUDIT_RECORDS).
+    Record(peerway_model::AuditEvent),
 }
 
 /// A condition on a row, checked before any change of the transaction.
@@ -82,8 +85,8 @@ pub enum Refused {
         /// Its modify index now, or `None` when it does not exist.
         found: Option<u64>,
     },
-    /// A row needs another one that is not there: an instance its node, a check its node and instance, secrets and
-    /// bundles their peering.
+    /// A row needs another one that is not there: an instance its node, a check its node and instance, secrets, grants
+    /// and bundles their peering.
     #[error("the row {key:?} needs the row {needs:?}, which does not exist")]
     Dangling {
         /// The row that was put.

@@ -38,9 +38,17 @@ class Peerway:
         """The PEM texts of this cluster's roots."""
         return [root["RootCert"] for root in self.ok("GET", "/v1/connect/ca/roots")["Roots"]]
 
-    def token(self, name):
+    def token(self, name, **terms):
         """A new token for a peer."""
-        return self.ok("POST", "/v1/peering/token", {"PeerName": name})["PeeringToken"]
+        return self.ok("POST", "/v1/peering/token", {"PeerName": name, **terms})["PeeringToken"]
+
+    def tokens(self, name):
+        """The tokens of a peering, without their secrets."""
+        return self.ok("GET", f"/v1/peerway/peering-tokens/{name}")
+
+    def revoke(self, name):
+        """Revokes all tokens of a peering."""
+        return self.ok("DELETE", f"/v1/peerway/peering-tokens/{name}?all")["Revoked"]
 
     def establish(self, name, token):
         """Status and text of using a token."""

@@ -3,13 +3,14 @@
 use crate::refusal::Refusal;
 use crate::routes::App;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Query};
-use http::{HeaderMap, StatusCode, request};
+use axum::extract::{ConnectInfo, FromRequestParts, Query};
+use http::{HeaderMap, StatusCode, header, request};
 use http_body_util::LengthLimitError;
 use peerway_model::name::DEFAULT;
-use peerway_model::{Invalid, Namespace, Origin, Partition, PeerName, Tenancy};
+use peerway_model::{Invalid, Namespace, Origin, Partition, PeerName, Requester, Tenancy};
 use serde_json::Value;
 use std::error::Error;
+use std::net::SocketAddr;
 
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -28,6 +29,7 @@ pub(crate) struct Ask {
     namespace: Option<String>,
     /// The local node's, for requests that name none.
     default_partition: Partition,
+    requester: Requester,
 }
 
 impl FromRequestParts<App> for Ask {
@@ -41,6 +43,7 @@ impl FromRequestParts<App> for Ask {
             partition: None,
             namespace: None,
             default_partition: app.parts.node.key.partition.clone(),
+            requester: requester(parts),
         };
         ask.partition = ask
             .named("partition", "x-consul-partition", &parts.headers)
@@ -52,7 +55,27 @@ impl FromRequestParts<App> for Ask {
     }
 }
 
+/// Who sent a request. What a proxy in between says of it is not believed.
+fn requester(parts: &request::Parts) -> Requester {
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let program = parts.headers.get(header::USER_AGENT);
+    Requester {
+        address: address
+            .map(|ConnectInfo(address)| address.to_string())
+            .unwrap_or_default(),
+        program: program
+            .and_then(|program| program.to_str().ok())
+            .unwrap_or_default()
+            .to_owned(),
+    }
+}
+
 impl Ask {
+    /// Who asks.
+    pub(crate) fn requester(&self) -> &Requester {
+        &self.requester
+    }
+
     fn named(&self, parameter: &'static str, header: &str, headers: &HeaderMap) -> Option<String> {
         let header = || headers.get(header).and_then(|value| value.to_str().ok());
         self.first(parameter).or_else(header).map(str::to_owned)

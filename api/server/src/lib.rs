@@ -26,11 +26,15 @@ mod refusal;
 mod rotation;
 mod routes;
 mod status;
+mod token;
 mod virtual_addresses;
 
 pub use ask::MAX_BODY_BYTES;
 pub use blocking::{DEFAULT_WAIT, MAX_WAIT, MAX_WAITING};
-pub use parts::{EstablishRequest, Introductions, Leaves, Parts, Ports, Receipts, Rotations, TokenRequest};
+pub use parts::{
+    EstablishRequest, Introductions, Leaves, Parts, Ports, Receipts, Revocation, Rotations, TokenIssue,
+    TokenRequest,
+};
 pub use receipt::{MAX_SETTLING, RECHECK};
 pub use routes::router;
 

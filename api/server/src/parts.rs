@@ -3,13 +3,14 @@
 use futures::future::BoxFuture;
 use peerway_model::config::Meta;
 use peerway_model::{
-    Failure, Leaf, Missing, NewRoot, Node, Partition, PeerName, PeeringKey, ProxyReport, Receipt,
-    RotationStatus, ServiceKey, StreamStatus,
+    Failure, Leaf, Missing, NewRoot, Node, Partition, PeerName, PeeringKey, ProxyReport, Receipt, Requester,
+    RotationStatus, ServiceKey, StreamStatus, TokenBounds,
 };
 use peerway_runtime::{Readiness, SharedClock};
 use peerway_state::Revision;
 use peerway_store::{Reader, Writer};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything that [`crate::router`] needs.
 pub struct Parts {
@@ -93,6 +94,36 @@ pub struct TokenRequest {
     pub meta: Meta,
     /// `host:port` to put into the token instead of the cluster's own addresses; not validated.
     pub external_addresses: Vec<String>,
+    /// How long it can be used; `None` leaves it to the configuration.
+    pub ttl: Option<Duration>,
+    /// To ask for the same token again; not validated.
+    pub request_id: Option<String>,
+    /// Whom it is for and what it opens; not validated.
+    pub bounds: TokenBounds,
+    /// Who asks.
+    pub by: Requester,
+}
+
+/// A token as it was made. No `Debug`: it is a secret.
+#[derive(Clone)]
+pub struct TokenIssue {
+    /// What to hand over.
+    pub token: String,
+    /// By what it is spoken of.
+    pub accessor: String,
+    /// Until when it can be used, unix milliseconds; `None` when that is not limited.
+    pub expires_at: Option<u64>,
+}
+
+/// Which tokens of a peering to revoke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The only one that opens something; refused when there are more.
+    Only,
+    /// All that open something.
+    All,
+    /// The one with this accessor.
+    Accessor(String),
 }
 
 /// What a token is used with. No `Debug`: the token is a secret.
@@ -106,18 +137,31 @@ pub struct EstablishRequest {
     pub meta: Meta,
     /// As the other cluster made it; not validated.
     pub token: String,
+    /// Who asks.
+    pub by: Requester,
 }
 
 /// Makes, uses and ends peerings.
 pub trait Introductions: Send + Sync {
     /// Makes a token, and the peering that waits for its use.
-    fn generate_token(&self, request: TokenRequest) -> BoxFuture<'_, Result<String, Failure>>;
+    fn generate_token(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenIssue, Failure>>;
 
     /// Uses a token.
     fn establish(&self, request: EstablishRequest) -> BoxFuture<'_, Result<(), Failure>>;
 
     /// Begins to delete a peering.
-    fn delete(&self, key: PeeringKey) -> BoxFuture<'_, Result<(), Failure>>;
+    fn delete(&self, key: PeeringKey, by: Requester) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Revokes tokens; the accessors of those that opened something until then.
+    fn revoke_token(
+        &self,
+        key: PeeringKey,
+        which: Revocation,
+        by: Requester,
+    ) -> BoxFuture<'_, Result<Vec<String>, Failure>>;
+
+    /// What is exported to a peer and kept from it by its token.
+    fn withheld(&self, key: &PeeringKey) -> Vec<String>;
 
     /// What is known of the peering's stream; `None` when this process never had one.
     fn status(&self, key: &PeeringKey) -> Option<StreamStatus>;

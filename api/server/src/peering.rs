@@ -9,8 +9,9 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use peerway_api_types::peering::{PeeringJson, TokenJson, establish_body_from_json, token_body_from_json};
+use peerway_api_types::token::tokens_json;
 use peerway_model::{FailureKind, PeerName, Peering, PeeringKey};
-use peerway_state::{Revision, Topic, Versioned};
+use peerway_state::{Revision, Snapshot, Topic, Versioned};
 use serde_json::Map;
 
 pub(crate) async fn token(State(app): State<App>, ask: Ask, body: Body) -> Result<Response, Refusal> {
@@ -21,12 +22,14 @@ pub(crate) async fn token(State(app): State<App>, ask: Ask, body: Body) -> Resul
         partition: body.partition,
         meta: body.meta,
         external_addresses: body.external_addresses,
+        ttl: body.terms.ttl,
+        request_id: body.terms.request_id,
+        bounds: body.terms.bounds,
+        by: ask.requester().clone(),
     };
-    let peering_token = app.parts.introductions.generate_token(request).await?;
-    Ok(with_change(
-        json(&ask, &TokenJson { peering_token })?,
-        app.change(),
-    ))
+    let issue = app.parts.introductions.generate_token(request).await?;
+    let answer = TokenJson::new(issue.token, issue.accessor, issue.expires_at);
+    Ok(with_change(json(&ask, &answer)?, app.change()))
 }
 
 pub(crate) async fn establish(State(app): State<App>, ask: Ask, body: Body) -> Result<Response, Refusal> {
@@ -37,6 +40,7 @@ pub(crate) async fn establish(State(app): State<App>, ask: Ask, body: Body) -> R
         partition: body.partition,
         meta: body.meta,
         token: body.token.expose().to_owned(),
+        by: ask.requester().clone(),
     };
     app.parts.introductions.establish(request).await?;
     Ok(with_change(json(&ask, &Map::new())?, app.change()))
@@ -48,9 +52,10 @@ pub(crate) async fn read(
     ask: Ask,
 ) -> Result<Response, Refusal> {
     let key = key_of(&ask, &name)?;
-    let snapshot = app.watch(&ask, |_| vec![Topic::Peering(key.clone())]).await?;
+    let topics = |_: &Snapshot| vec![Topic::Peering(key.clone()), Topic::Grant(key.clone())];
+    let snapshot = app.watch(&ask, topics).await?;
     match snapshot.peering(&key) {
-        Some(peering) => indexed(&ask, &snapshot, &shown(&app, peering)),
+        Some(peering) => indexed(&ask, &snapshot, &shown(&app, &snapshot, peering)),
         None => {
             let text = format!("peering {:?} does not exist", key.name.as_str());
             Ok(absent(&snapshot, text))
@@ -58,13 +63,18 @@ pub(crate) async fn read(
     }
 }
 
+/// A peering that has the name of a request: `token` or `establish`.
+pub(crate) async fn read_as(name: &'static str, app: State<App>, ask: Ask) -> Result<Response, Refusal> {
+    read(app, Path(name.to_owned()), ask).await
+}
+
 pub(crate) async fn list(State(app): State<App>, ask: Ask) -> Result<Response, Refusal> {
     let partition = ask.partition();
-    let snapshot = app.watch(&ask, |_| vec![Topic::Peerings]).await?;
+    let snapshot = app.watch(&ask, |_| vec![Topic::Peerings, Topic::Grants]).await?;
     let peerings: Vec<PeeringJson> = snapshot
         .peerings()
         .filter(|peering| peering.key.partition == partition)
-        .map(|peering| shown(&app, peering))
+        .map(|peering| shown(&app, &snapshot, peering))
         .collect();
     indexed(&ask, &snapshot, &peerings)
 }
@@ -75,7 +85,12 @@ pub(crate) async fn delete(
     Path(name): Path<String>,
     ask: Ask,
 ) -> Result<Response, Refusal> {
-    match app.parts.introductions.delete(key_of(&ask, &name)?).await {
+    match app
+        .parts
+        .introductions
+        .delete(key_of(&ask, &name)?, ask.requester().clone())
+        .await
+    {
         Err(failure) if failure.kind != FailureKind::NotFound => Err(failure.into()),
         Ok(()) | Err(_) => Ok(with_change(done(), app.change())),
     }
@@ -88,18 +103,29 @@ impl Shared {
     }
 }
 
-fn shown(app: &Shared, peering: &Versioned<Peering>) -> PeeringJson {
-    let status = app.parts.introductions.status(&peering.key);
+/// As [`read_as`].
+pub(crate) async fn delete_as(name: &'static str, app: State<App>, ask: Ask) -> Result<Response, Refusal> {
+    delete(app, Path(name.to_owned()), ask).await
+}
+
+fn shown(app: &Shared, snapshot: &Snapshot, peering: &Versioned<Peering>) -> PeeringJson {
+    let introductions = &app.parts.introductions;
+    let status = introductions.status(&peering.key);
+    let now = app.parts.clock.now().as_millis();
+    let tokens = snapshot
+        .grant(&peering.key)
+        .map_or_else(Vec::new, |grants| tokens_json(grants, now));
     PeeringJson::new(
         peering,
         status.as_ref(),
         peering.create_index,
         peering.modify_index,
     )
+    .with_tokens(tokens, introductions.withheld(&peering.key))
 }
 
 /// Names are looked up in lower case, the only one that they have.
-fn key_of(ask: &Ask, name: &str) -> Result<PeeringKey, Refusal> {
+pub(crate) fn key_of(ask: &Ask, name: &str) -> Result<PeeringKey, Refusal> {
     Ok(PeeringKey {
         partition: ask.partition(),
         name: PeerName::new(&name.to_ascii_lowercase()).map_err(|error| query("name", error))?,

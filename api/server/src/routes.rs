@@ -5,7 +5,9 @@ use crate::history::History;
 use crate::parts::Parts;
 use crate::receipt::{self, MAX_SETTLING};
 use crate::refusal::Refusal;
-use crate::{agent, authority, catalog, chain, config, health, peering, rotation, status, virtual_addresses};
+use crate::{
+    agent, authority, catalog, chain, config, health, peering, rotation, status, token, virtual_addresses,
+};
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
@@ -81,8 +83,19 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
             get(rotation::read_config).put(rotation::write_config),
         )
         .route("/v1/connect/ca/roots", get(authority::roots))
-        .route("/v1/peering/token", post(peering::token))
-        .route("/v1/peering/establish", post(peering::establish))
+        .route(
+            "/v1/peering/token",
+            // A peering may have that name too.
+            post(peering::token)
+                .get(|app, ask| peering::read_as("token", app, ask))
+                .delete(|app, ask| peering::delete_as("token", app, ask)),
+        )
+        .route(
+            "/v1/peering/establish",
+            post(peering::establish)
+                .get(|app, ask| peering::read_as("establish", app, ask))
+                .delete(|app, ask| peering::delete_as("establish", app, ask)),
+        )
         .route("/v1/peering/{name}", get(peering::read).delete(peering::delete))
         .route("/v1/peerings", get(peering::list))
         .route(
@@ -92,6 +105,12 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/peerway/change/{id}", get(receipt::change))
         .route("/v1/peerway/proxies", get(receipt::proxies))
         .route("/v1/peerway/virtual-addresses", get(virtual_addresses::list))
+        .route("/v1/peerway/peering-tokens", get(token::list))
+        .route(
+            "/v1/peerway/peering-tokens/{name}",
+            get(token::of_peering).delete(token::revoke),
+        )
+        .route("/v1/peerway/peering-audit", get(token::audit))
         .route("/v1/status/leader", get(status::leader))
         .route("/v1/status/peers", get(status::peers))
         .route("/metrics", get(status::metrics))

@@ -1,7 +1,8 @@
 //! The API as a client sees it, over a store in memory and hatches that remember.
 
 use crate::{
-    EstablishRequest, Introductions, Leaves, Parts, Ports, Receipts, Rotations, TokenRequest, router, routes,
+    EstablishRequest, Introductions, Leaves, Parts, Ports, Receipts, Revocation, Rotations, TokenIssue,
+    TokenRequest, router, routes,
 };
 use axum::Router;
 use axum::body::Body;
@@ -16,9 +17,9 @@ use peerway_model::{
     CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, Datacenter, Failure, FailureKind, Instance,
     InstanceId, InstanceKey, LastRefusal, Leaf, Missing, NewRoot, Node, NodeKey, NodeName, Origin, Partition,
     PeerName, PeerReceipt, Peering, PeeringKey, PeeringRole, PeeringState, Proxy, ProxyConnection,
-    ProxyReceipt, ProxyReport, Receipt, ReceiptState, RefusedResource, RootKey, Rotation, RotationPhase,
-    RotationStatus, Secret, ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus, Tenancy,
-    TrustDomain, Weights, WitnessKind,
+    ProxyReceipt, ProxyReport, Receipt, ReceiptState, RefusedResource, Requester, RootKey, Rotation,
+    RotationPhase, RotationStatus, Secret, ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus,
+    Tenancy, TrustDomain, Weights, WitnessKind,
 };
 use peerway_runtime::{Readiness, SystemClock};
 use peerway_state::{Row, RowKey, Transaction};
@@ -138,8 +139,13 @@ fn missing(name: &str) -> Missing {
 }
 
 impl Introductions for Hatches {
-    fn generate_token(&self, request: TokenRequest) -> BoxFuture<'_, Result<String, Failure>> {
-        self.outcome(format!("{request:?}"), "dG9rZW4=".to_owned())
+    fn generate_token(&self, request: TokenRequest) -> BoxFuture<'_, Result<TokenIssue, Failure>> {
+        let issue = TokenIssue {
+            token: "dG9rZW4=".to_owned(),
+            accessor: "accessor".to_owned(),
+            expires_at: request.ttl.map(|_| 1_000),
+        };
+        self.outcome(format!("{request:?}"), issue)
     }
 
     fn establish(&self, request: EstablishRequest) -> BoxFuture<'_, Result<(), Failure>> {
@@ -150,8 +156,28 @@ impl Introductions for Hatches {
         self.outcome(what, ())
     }
 
-    fn delete(&self, key: PeeringKey) -> BoxFuture<'_, Result<(), Failure>> {
+    fn delete(&self, key: PeeringKey, _: Requester) -> BoxFuture<'_, Result<(), Failure>> {
         self.outcome(format!("delete {}/{}", key.partition, key.name), ())
+    }
+
+    fn revoke_token(
+        &self,
+        key: PeeringKey,
+        which: Revocation,
+        by: Requester,
+    ) -> BoxFuture<'_, Result<Vec<String>, Failure>> {
+        let what = format!(
+            "revoke {}/{} {which:?} by {}",
+            key.partition, key.name, by.program
+        );
+        self.outcome(what, vec!["accessor".to_owned()])
+    }
+
+    fn withheld(&self, key: &PeeringKey) -> Vec<String> {
+        (key.name.as_str() == "east")
+            .then(|| "db".to_owned())
+            .into_iter()
+            .collect()
     }
 
     fn status(&self, key: &PeeringKey) -> Option<StreamStatus> {

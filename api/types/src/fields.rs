@@ -56,6 +56,13 @@ impl<'a> Fields<'a> {
         join(&self.path, key)
     }
 
+    /// Whether a field is given that nobody has taken yet.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.left
+            .get(&fold(key))
+            .is_some_and(|(_, value)| !value.is_null())
+    }
+
     /// Takes a field.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<&'a Value> {
         self.known.push(key);

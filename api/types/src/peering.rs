@@ -2,6 +2,7 @@
 
 use crate::fields::Fields;
 use crate::moment::rfc3339;
+use crate::token::{TokenInfoJson, TokenTerms, token_terms};
 use peerway_model::config::Meta;
 use peerway_model::{Invalid, Partition, PeerName, Peering, PeeringState, Secret, StreamStatus};
 use serde::Serialize;
@@ -19,6 +20,8 @@ pub struct TokenBody {
     pub meta: Meta,
     /// `host:port` to put into the token instead of this cluster's own addresses.
     pub external_addresses: Vec<String>,
+    /// What Consul's tokens do not have.
+    pub terms: TokenTerms,
 }
 
 /// The body of `POST /v1/peering/establish`. No `Debug`: the token is a secret.
@@ -45,6 +48,7 @@ pub fn token_body_from_json(value: &Value, partition: &Partition) -> Result<Toke
         partition: partition_of(&mut fields, partition)?,
         meta: fields.meta()?,
         external_addresses: fields.texts("ServerExternalAddresses")?,
+        terms: token_terms(&mut fields)?,
     };
     fields.finish()?;
     Ok(body)
@@ -83,6 +87,23 @@ fn partition_of(fields: &mut Fields<'_>, default: &Partition) -> Result<Partitio
 pub struct TokenJson {
     /// Base64; whoever has it can become the peer.
     pub peering_token: String,
+    /// By what the token is spoken of. Not in Consul, like the rest.
+    #[serde(rename = "AccessorID")]
+    pub accessor_id: String,
+    /// Until when it can be used, RFC 3339; absent when that is not limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiration_time: Option<String>,
+}
+
+impl TokenJson {
+    /// A token with its accessor, and until when it can be used in unix milliseconds.
+    pub fn new(peering_token: String, accessor_id: String, expires_at: Option<u64>) -> Self {
+        TokenJson {
+            peering_token,
+            accessor_id,
+            expiration_time: expires_at.and_then(rfc3339),
+        }
+    }
 }
 
 /// A peering in answers. Secrets and manual addresses never show.
@@ -108,6 +129,10 @@ pub struct PeeringJson {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     peer_server_addresses: Vec<String>,
     stream_status: StreamStatusJson,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tokens: Vec<TokenInfoJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    withheld_services: Vec<String>,
     create_index: u64,
     modify_index: u64,
     remote: RemoteJson,
@@ -159,12 +184,27 @@ impl PeeringJson {
             peer_server_name: peering.server_name.clone(),
             peer_server_addresses: peering.server_addresses.clone(),
             stream_status: status.map(StreamStatusJson::from).unwrap_or_default(),
+            tokens: Vec::new(),
+            withheld_services: Vec::new(),
             create_index,
             modify_index,
             remote: RemoteJson {
                 partition: peering.remote.partition.clone(),
                 datacenter: peering.remote.datacenter.clone(),
             },
+        }
+    }
+}
+
+impl PeeringJson {
+    /// The same with what its tokens are, and what they keep from the peer though it is exported to it. Neither is in
+    /// Consul.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Vec<TokenInfoJson>, withheld_services: Vec<String>) -> Self {
+        PeeringJson {
+            tokens,
+            withheld_services,
+            ..self
         }
     }
 }

@@ -138,7 +138,7 @@ fn key(config: &mut Fields<'_>) -> Result<KeyWish, Invalid> {
 }
 
 /// Whole hours, minutes and seconds as Go writes them: `72h`, `1h30m0s`.
-fn duration(text: &str) -> Result<Duration, Invalid> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Invalid> {
     let wrong = || Invalid::new("", format!("is {text:?}, write for example 72h or 1h30m"));
     let mut seconds = 0_u64;
     let mut rest = text;

@@ -1,5 +1,7 @@
 //! `peerway peering`: make a token, use it, look, end it.
 
+mod tokens;
+
 use super::table;
 use crate::client::{Client, ClientFlags, segment};
 use anyhow::{Context, Result, bail};
@@ -20,6 +22,12 @@ pub enum PeeringCommand {
     Read(Read),
     /// End a peering on both sides and remove what was imported
     Delete(Delete),
+    /// List tokens that were made here, without their secrets
+    Tokens(tokens::Tokens),
+    /// Make tokens useless, also after their use: the stream that they opened is closed
+    RevokeToken(tokens::RevokeToken),
+    /// List who made, used and revoked which token, the newest first
+    Audit(tokens::Audit),
 }
 
 /// How to print.
@@ -44,6 +52,22 @@ pub struct GenerateToken {
     /// Addresses that the other cluster should dial instead of this server's own
     #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
     server_external_addresses: Vec<String>,
+    /// How long the token can be used, for example 24h; without it the server's peering.token_ttl, which is for ever
+    /// unless set
+    #[arg(long, value_name = "DURATION")]
+    ttl: Option<String>,
+    /// Gives the very same token each time, until it is used, has expired or is replaced
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// The only datacenter whose clusters may use the token
+    #[arg(long, value_name = "NAME")]
+    remote_datacenter: Option<String>,
+    /// The only trust domain whose cluster may use the token; nothing is exchanged before it has shown its roots
+    #[arg(long, value_name = "DOMAIN")]
+    remote_trust_domain: Option<String>,
+    /// All that the peer may ever see, whatever is exported to it
+    #[arg(long, value_name = "SERVICE,NAMESPACE/SERVICE,...", value_delimiter = ',')]
+    allow_services: Option<Vec<String>>,
     /// How to print
     #[arg(long, value_enum, default_value = "pretty")]
     format: Format,
@@ -101,6 +125,9 @@ pub(super) fn run(command: PeeringCommand) -> Result<ExitCode> {
         PeeringCommand::List(args) => list(&args),
         PeeringCommand::Read(args) => read(&args),
         PeeringCommand::Delete(args) => delete(&args),
+        PeeringCommand::Tokens(args) => tokens::tokens(&args),
+        PeeringCommand::RevokeToken(args) => tokens::revoke(&args),
+        PeeringCommand::Audit(args) => tokens::audit(&args),
     }
 }
 
@@ -112,6 +139,19 @@ fn generate_token(args: &GenerateToken) -> Result<ExitCode> {
     }
     if !args.server_external_addresses.is_empty() {
         body["ServerExternalAddresses"] = json!(args.server_external_addresses);
+    }
+    for (field, value) in [
+        ("TTL", &args.ttl),
+        ("RequestID", &args.request_id),
+        ("RemoteDatacenter", &args.remote_datacenter),
+        ("RemoteTrustDomain", &args.remote_trust_domain),
+    ] {
+        if let Some(value) = value {
+            body[field] = json!(value);
+        }
+    }
+    if let Some(services) = &args.allow_services {
+        body["AllowedServices"] = json!(services);
     }
     let answer = Client::from_flags(&args.client)?
         .post("/v1/peering/token", &body)?
@@ -212,9 +252,12 @@ fn read(args: &Read) -> Result<ExitCode> {
         ("Last Heartbeat", text(&status["LastHeartbeat"])),
         ("Last Receive", text(&status["LastReceive"])),
         ("Last Send", text(&status["LastSend"])),
+        ("Withheld Services", words(&peering["WithheldServices"])),
         ("Create Index", text(&peering["CreateIndex"])),
         ("Modify Index", text(&peering["ModifyIndex"])),
     ]);
+    let tokens = peering["Tokens"].as_array().into_iter().flatten();
+    lines.extend(tokens.map(|token| ("Token", tokens::line(token))));
     for (label, value) in lines {
         println!(
             "{:<23}{}",

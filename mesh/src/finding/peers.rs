@@ -59,7 +59,11 @@ pub(super) fn consumers(reading: &mut Reading<'_>, service: &ServiceKey) -> Vec<
             partition: service.partition.clone(),
             name: peer.clone(),
         })
-        .filter(|key| reading.peering(key).is_some_and(|peering| peering.is_live()))
+        .filter(|key| {
+            let live = reading.peering(key).is_some_and(|peering| peering.is_live());
+            // What a peer must not see it must not call either, should it guess the name.
+            live && reading.may_see(key, service)
+        })
         .collect()
 }
 

@@ -349,3 +349,29 @@ fn a_sidecar_in_local_mode_presents_an_sni_that_its_gateway_knows() {
             .any(|(name, cluster)| name == presented[0] && cluster == presented[0])
     );
 }
+
+#[test]
+fn a_peer_reaches_only_what_its_token_lists() {
+    let mut world = start();
+    world.put([
+        row(sidecar("n1", "plain", 20010, vec![])),
+        exports(&[("web", &["east", "west"]), ("plain", &["east"])]),
+    ]);
+    let outer = |world: &World| {
+        let names = server_names(&view_of(world).unwrap()).into_iter();
+        let names = names.filter(|(name, _)| name.contains(".external."));
+        names.map(|(name, _)| name).collect::<Vec<String>>()
+    };
+    let all = outer(&world);
+    assert_eq!(all.len(), 3, "{all:?}");
+    world.put([grants("east", Some(&["web"]))]);
+    let bound: BTreeSet<String> = outer(&world).into_iter().collect();
+    let kept: BTreeSet<String> = all
+        .iter()
+        .filter(|name| !name.starts_with("plain."))
+        .cloned()
+        .collect();
+    assert_eq!(bound, kept);
+    world.put([grants("east", None)]);
+    assert_eq!(outer(&world), all);
+}

@@ -25,6 +25,7 @@ const MODES: [Option<GatewayMode>; 3] = [None, Some(GatewayMode::Local), Some(Ga
 /// Histories that one run of the tests goes through.
 const CASES: u32 = 400;
 const ROOTS: &[&[&str]] = &[&["P1"], &["P1", "P2"], &[]];
+const GRANTED: &[Option<&[&str]>] = &[None, Some(&["web"]), Some(&["api", "db"])];
 const CONSUMERS: &[&[&str]] = &[&["east"], &["west"], &["east", "west"], &["nobody"]];
 
 /// A token may name the servers of another peering, ours, or no servers at all.
@@ -165,6 +166,8 @@ fn peer_row() -> impl Strategy<Value = Op> {
         5 => (one_of(&PEERS), one_of(&TRUST_DOMAINS), roots)
             .prop_map(|(peer, domain, roots)| put(bundle(peer, domain, roots))),
         1 => one_of(&PEERS).prop_map(|peer| Op::Delete(RowKey::Bundle(peering_key(peer)))),
+        2 => (one_of(&PEERS), one_of(GRANTED)).prop_map(|(peer, services)| put(grants(peer, services))),
+        1 => one_of(&PEERS).prop_map(|peer| Op::Delete(RowKey::Grants(peering_key(peer)))),
         3 => one_of(&PEERS).prop_map(|peer| put(node(Some(peer), "g", "192.0.2.1"))),
         5 => (one_of(&PEERS), one_of(&SERVICES), address, peer_meta())
             .prop_map(|(peer, service, address, meta)| {

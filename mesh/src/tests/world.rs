@@ -6,14 +6,15 @@ use peerway_model::config::{
     Pattern, Permission, Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions,
     Source, Verdict,
 };
+use peerway_model::grant::AllowedService;
 use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
 use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::server::server_instance;
 use peerway_model::{
     Check, CheckKey, CheckStatus, ConfigEntry, Instance, InstanceKey, Node, NodeKey, Origin, PeerMeta,
-    Peering, PeeringKey, PeeringRole, PeeringState, Proxy, ServiceAddress, ServiceKey, ServiceKind, Tenancy,
-    TrustBundle, TrustDomain, Upstream, Weights,
+    Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringState, Proxy, ServiceAddress, ServiceKey,
+    ServiceKind, Tenancy, TokenBounds, TokenGrant, TrustBundle, TrustDomain, Upstream, Weights,
 };
 use peerway_state::{ChangeSet, Refused, Row, RowKey, Snapshot, Transaction, apply};
 use std::collections::BTreeMap;
@@ -329,6 +330,25 @@ pub(super) fn through_gateways(through: bool) -> Row {
     config(ConfigEntry::Mesh(MeshEntry {
         peer_through_mesh_gateways: Some(through),
         ..MeshEntry::default()
+    }))
+}
+
+/// A token of `peer` that lets it see `services` only.
+pub(super) fn grants(peer: &str, services: Option<&[&str]>) -> Row {
+    let allowed = |name: &&str| AllowedService::parse(name).unwrap();
+    Row::Grants(Arc::new(PeeringGrants {
+        active_stream: Some(TokenGrant {
+            accessor: "accessor".to_owned(),
+            made_at: 0,
+            expires_at: None,
+            request_id: None,
+            bounds: TokenBounds {
+                services: services.map(|services| services.iter().map(allowed).collect()),
+                ..TokenBounds::default()
+            },
+            proven: false,
+        }),
+        ..PeeringGrants::new(peering_key(peer))
     }))
 }
 

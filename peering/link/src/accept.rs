@@ -7,10 +7,11 @@ use crate::pump::Pump;
 use crate::records;
 use crate::stream;
 use crate::wire::{self, ReplicationMessage};
-use peerway_model::Secret;
+use peerway_model::{PeeringKey, Requester, Secret};
 use peerway_peering_protocol::open::expect_open;
 use peerway_peering_protocol::{Code, End, Message, Open, Refusal};
 use peerway_state::Snapshot;
+use peerway_store::CommitError;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,11 +29,11 @@ pub(crate) fn status(refusal: &Refusal) -> Status {
 }
 
 /// Gives the stream secret for the secret of an unused token, once.
-pub(crate) async fn exchange(link: &Link, id: &str, offered: &str) -> Result<Secret, Status> {
+pub(crate) async fn exchange(link: &Link, id: &str, offered: &str, by: Requester) -> Result<Secret, Status> {
+    let occasion = link.occasion(by);
     let decide = |snapshot: &Snapshot| {
         let stream = Secret::new(uuid::Uuid::new_v4().to_string());
-        let transaction = admission::exchange(snapshot, id, offered, stream.clone())?;
-        Ok((Some(transaction), stream))
+        Ok(admission::exchange(snapshot, id, offered, stream, &occasion))
     };
     let failed = |error| {
         Refusal::new(
@@ -42,6 +43,7 @@ pub(crate) async fn exchange(link: &Link, id: &str, offered: &str) -> Result<Sec
     };
     records::change(link.reader(), link.writer(), decide, failed)
         .await
+        .and_then(|answer| answer)
         .map_err(|refusal| status(&refusal))
 }
 
@@ -49,13 +51,15 @@ pub(crate) async fn exchange(link: &Link, id: &str, offered: &str) -> Result<Sec
 pub(crate) async fn stream(
     link: &Link,
     mut incoming: Streaming<ReplicationMessage>,
+    by: Requester,
 ) -> Result<Outgoing, Status> {
     let first = tokio::time::timeout(OPEN_TIMEOUT, incoming.message())
         .await
         .map_err(|_| Status::deadline_exceeded("no Open came in time"))??;
     let open = expect_open(first.map(wire::decode)).map_err(|refusal| status(&refusal))?;
     let (outbound, outgoing) = mpsc::channel(stream::OUTBOUND_MESSAGES);
-    match admit(link, &open).await.map_err(|refusal| status(&refusal))? {
+    let admitted = admit(link, &open, by.clone()).await;
+    match admitted.map_err(|refusal| status(&refusal))? {
         Admitted::Serve(key) => {
             let registered = link.register(&key);
             tracing::info!(peer = %key.name, "peering stream accepted");
@@ -64,7 +68,7 @@ pub(crate) async fn stream(
                 .spawn_background("peering accepted stream", async move {
                     let now = serving.clock().monotonic();
                     let pump = Pump::acceptor(key, open.peer_id, serving.server_addresses(), now);
-                    serve(&serving, pump, registered, incoming, outbound).await;
+                    serve(&serving, pump, registered, incoming, outbound, by).await;
                 });
         }
         Admitted::Tell(refusal) => {
@@ -76,15 +80,29 @@ pub(crate) async fn stream(
     Ok(ReceiverStream::new(outgoing))
 }
 
-async fn admit(link: &Link, open: &Open) -> Result<Admitted, Refusal> {
-    let decide = |snapshot: &Snapshot| admission::admit(snapshot, open);
+async fn admit(link: &Link, open: &Open, by: Requester) -> Result<Admitted, Refusal> {
+    let occasion = link.occasion(by);
+    let decide = |snapshot: &Snapshot| Ok(admission::admit(snapshot, open, &occasion));
     let failed = |error| {
         Refusal::new(
             Code::Internal,
             format!("the peering could not be updated: {error}"),
         )
     };
-    records::change(link.reader(), link.writer(), decide, failed).await
+    records::change(link.reader(), link.writer(), decide, failed)
+        .await
+        .and_then(|admitted| admitted)
+}
+
+/// Keeps for the operator why a peer was turned away that had been let in.
+async fn misused(link: &Link, key: &PeeringKey, refusal: &Refusal, by: Requester) {
+    let occasion = link.occasion(by);
+    let decide = |snapshot: &Snapshot| Ok((admission::misused(snapshot, key, refusal, &occasion), ()));
+    let kept: Result<(), CommitError> =
+        records::change(link.reader(), link.writer(), decide, |error| error).await;
+    if let Err(error) = kept {
+        tracing::warn!(peer = %key.name, %error, "a refused use of a token could not be recorded");
+    }
 }
 
 async fn serve(
@@ -93,6 +111,7 @@ async fn serve(
     registered: Registered,
     incoming: Streaming<ReplicationMessage>,
     outbound: stream::Outbound,
+    by: Requester,
 ) {
     let key = pump.key().clone();
     let generation = registered.generation;
@@ -100,6 +119,11 @@ async fn serve(
     link.connected(&key, generation);
     let last_words = outbound.clone();
     let end = stream::drive(link, pump, generation, incoming, outbound, registered.wish).await;
+    if let End::Failed(refusal) = &end
+        && refusal.code == Code::PermissionDenied
+    {
+        misused(link, &key, refusal, by).await;
+    }
     if let End::Failed(refusal) = &end {
         // A dialer that does not read does not get the reason either.
         let _ = last_words.try_send(Err(status(refusal)));

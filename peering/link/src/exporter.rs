@@ -6,11 +6,12 @@ mod tests;
 
 use crate::reach;
 use peerway_model::config::{ExportedServices, Protocol};
+use peerway_model::grant::AllowedService;
 use peerway_model::health::flatten;
 use peerway_model::name::Partition;
 use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, ConfigKind, Instance, Namespace, Origin, PeerMeta, PeeringKey,
-    ServiceKey, ServiceKind, ServiceName, SpiffeId, sni,
+    ServiceKey, ServiceKind, ServiceName, SpiffeId, TokenGrant, sni,
 };
 use peerway_peering_protocol::resource::SIDECAR_SUFFIX;
 use peerway_peering_protocol::{Exports, OfferedBundle, OfferedInstance};
@@ -95,6 +96,8 @@ impl Exporter {
                         names.insert(key.name.clone());
                     }
                 }
+                // What the peer may see.
+                Topic::Grant(key) if *key == self.peering => self.reload(),
                 _ => {}
             }
         }
@@ -109,6 +112,11 @@ impl Exporter {
             Stale::Names(names) => Some(names),
             Stale::Everything => None,
         };
+        // Nothing at all, not even an empty list: that would take back what the peer got for an earlier token. Its
+        // proof touches the grants, which makes everything stale again.
+        if used_token(snapshot, &self.peering).is_some_and(TokenGrant::is_unproven) {
+            return None;
+        }
         let Some(roots) = snapshot.roots() else {
             // Nothing can be offered without an identity; the roots will be noted when they come.
             self.current = Exports {
@@ -191,6 +199,51 @@ fn face_of(name: &ServiceName) -> String {
 
 /// The names to export with the namespaces that they are in; of all names, or `only` of these.
 fn exported_names(
+    snapshot: &Snapshot,
+    peering: &PeeringKey,
+    only: Option<&BTreeSet<ServiceName>>,
+) -> BTreeMap<ServiceName, BTreeSet<Namespace>> {
+    let names = configured_names(snapshot, peering, only);
+    match used_token(snapshot, peering) {
+        Some(token) => names
+            .into_iter()
+            .filter_map(|(name, mut namespaces)| {
+                namespaces.retain(|namespace| shows(token, namespace, &name));
+                (!namespaces.is_empty()).then_some((name, namespaces))
+            })
+            .collect(),
+        None => names,
+    }
+}
+
+/// What `exported-services` offers to the peer and its token does not let it see, as `name` or `namespace/name`.
+pub fn withheld(snapshot: &Snapshot, peering: &PeeringKey) -> Vec<String> {
+    let Some(token) = used_token(snapshot, peering) else {
+        return Vec::new();
+    };
+    let names = configured_names(snapshot, peering, None);
+    let each = names.into_iter().flat_map(|(name, namespaces)| {
+        namespaces
+            .into_iter()
+            .map(move |namespace| (namespace, name.clone()))
+    });
+    each.filter(|(namespace, name)| !shows(token, namespace, name))
+        .map(|(namespace, name)| AllowedService { namespace, name }.to_string())
+        .collect()
+}
+
+/// The token that the peer's stream was opened by, if it is one of ours.
+fn used_token<'a>(snapshot: &'a Snapshot, peering: &PeeringKey) -> Option<&'a TokenGrant> {
+    snapshot.grant(peering)?.row.in_force()
+}
+
+/// Whether the token lets its user see a service: nothing before it has shown to be who it is for.
+fn shows(token: &TokenGrant, namespace: &Namespace, name: &ServiceName) -> bool {
+    !token.is_unproven() && token.bounds.allow(namespace, name)
+}
+
+/// As [`exported_names`], as `exported-services` says.
+fn configured_names(
     snapshot: &Snapshot,
     peering: &PeeringKey,
     only: Option<&BTreeSet<ServiceName>>,

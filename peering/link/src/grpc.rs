@@ -3,6 +3,7 @@
 use crate::accept;
 use crate::link::Link;
 use crate::wire::{ExchangeSecretRequest, ExchangeSecretResponse, ReplicationMessage};
+use peerway_model::Requester;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -74,6 +75,21 @@ where
     }
 }
 
+/// Who calls: the address is that of a mesh gateway when one stands between.
+fn requester<T>(request: &Request<T>) -> Requester {
+    let program = request.metadata().get("user-agent");
+    Requester {
+        address: request
+            .remote_addr()
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
+        program: program
+            .and_then(|program| program.to_str().ok())
+            .unwrap_or_default()
+            .to_owned(),
+    }
+}
+
 struct Exchange(Link);
 
 impl UnaryService<ExchangeSecretRequest> for Exchange {
@@ -83,8 +99,10 @@ impl UnaryService<ExchangeSecretRequest> for Exchange {
     fn call(&mut self, request: Request<ExchangeSecretRequest>) -> Self::Future {
         let link = self.0.clone();
         Box::pin(async move {
+            let by = requester(&request);
             let request = request.into_inner();
-            let secret = accept::exchange(&link, &request.peer_id, &request.establishment_secret).await?;
+            let (id, offered) = (&request.peer_id, &request.establishment_secret);
+            let secret = accept::exchange(&link, id, offered, by).await?;
             Ok(Response::new(ExchangeSecretResponse {
                 stream_secret: secret.expose().to_owned(),
             }))
@@ -102,7 +120,8 @@ impl StreamingService<ReplicationMessage> for Stream {
     fn call(&mut self, request: Request<Streaming<ReplicationMessage>>) -> Self::Future {
         let link = self.0.clone();
         Box::pin(async move {
-            let outgoing = accept::stream(&link, request.into_inner()).await?;
+            let by = requester(&request);
+            let outgoing = accept::stream(&link, request.into_inner(), by).await?;
             Ok(Response::new(outgoing))
         })
     }

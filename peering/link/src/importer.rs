@@ -5,10 +5,12 @@ mod tests;
 
 use crate::records;
 use peerway_model::{
-    Check, Instance, InstanceKey, NodeKey, Origin, Peering, PeeringKey, PeeringRole, ServiceKey, ServiceName,
-    TrustBundle, TrustDomain,
+    Check, Instance, InstanceKey, NodeKey, Origin, Peering, PeeringGrants, PeeringKey, PeeringRole,
+    ServiceKey, ServiceName, TrustBundle, TrustDomain,
 };
 use peerway_peering_protocol::admit::{MAX_SERVICES, trust_domain_of_server_name};
+use peerway_peering_protocol::freshness::{MAX_REASON_BYTES, cut};
+use peerway_peering_protocol::open::REVOKED;
 use peerway_peering_protocol::resource::kept_by_list;
 use peerway_peering_protocol::{Code, Import, ImportScope, ImportedInstance, Refusal, Resource};
 use peerway_state::{Expect, Refused, Row, RowKey, Snapshot, Transaction, Versioned};
@@ -69,6 +71,7 @@ pub fn plan(
                 "the peering is being deleted, nothing is imported any more",
             )
         })?;
+    let proof = gate(snapshot, peering, resource)?;
     let roots = snapshot
         .roots()
         .ok_or_else(|| Refusal::new(Code::Unavailable, "the certificate authority is not ready yet"))?;
@@ -99,10 +102,67 @@ pub fn plan(
             }
             plan.list(&names);
         }
-        Import::Bundle(bundle) => plan.bundle(peering, bundle),
+        Import::Bundle(bundle) => {
+            plan.bundle(peering, bundle);
+            if let Some(grants) = proof {
+                plan.transaction = records::tokens_unchanged(plan.transaction, snapshot, key);
+                plan.put(Row::Grants(Arc::new(grants)));
+            }
+        }
         Import::Addresses(addresses) => plan.addresses(peering, addresses)?,
     }
     Ok(plan.transaction)
+}
+
+/// Holds the peer to the token that opened its stream: one that is bound to a trust domain lets nothing in before the
+/// bundle of that trust domain. Returns what to keep when this is that bundle, and the first one.
+///
+/// # Errors
+/// [`Code::FailedPrecondition`] for what came too early, [`Code::PermissionDenied`] for a bundle that ends the stream,
+/// [`Code::Aborted`] when the token was revoked.
+fn gate(
+    snapshot: &Snapshot,
+    peering: &Peering,
+    resource: &Resource,
+) -> Result<Option<PeeringGrants>, Refusal> {
+    if records::is_revoked(snapshot, peering) {
+        return Err(Refusal::new(Code::Aborted, REVOKED));
+    }
+    let Some(grants) = snapshot.grant(&peering.key) else {
+        return Ok(None);
+    };
+    let Some((grant, bound)) = grants.active_stream.as_ref().and_then(|grant| {
+        let bound = grant.bounds.trust_domain.as_ref()?;
+        Some((grant, bound))
+    }) else {
+        return Ok(None);
+    };
+    match resource {
+        Resource::TrustBundle(bundle) => {
+            let shown = TrustDomain::new(&bundle.trust_domain);
+            if shown.as_ref() != Ok(bound) {
+                let shown = cut(&bundle.trust_domain, MAX_REASON_BYTES);
+                return Err(Refusal::new(
+                    Code::PermissionDenied,
+                    format!(
+                        "the peering token is for trust domain {bound:?} and the dialer's trust bundle is of {shown:?}, generate a token for it and establish again"
+                    ),
+                ));
+            }
+            Ok((!grant.proven).then(|| {
+                let mut proven = PeeringGrants::clone(&grants.row);
+                if let Some(grant) = &mut proven.active_stream {
+                    grant.proven = true;
+                }
+                proven
+            }))
+        }
+        _ if grant.is_unproven() => Err(Refusal::new(
+            Code::FailedPrecondition,
+            format!("nothing is imported before the trust bundle of {bound:?}, for which the token is"),
+        )),
+        _ => Ok(None),
+    }
 }
 
 /// The trust domain that a peer is known by: from its bundle, or for a dialer from the token's server name.
@@ -116,7 +176,7 @@ pub(crate) fn trust_domain_of(snapshot: &Snapshot, peering: &Peering) -> Option<
 fn other_trust_domains(snapshot: &Snapshot, key: &PeeringKey) -> BTreeSet<TrustDomain> {
     snapshot
         .peerings()
-        .filter(|peering| peering.key != *key)
+        .filter(|peering| peering.key != *key && peering.is_live())
         .filter_map(|peering| trust_domain_of(snapshot, peering))
         .collect()
 }

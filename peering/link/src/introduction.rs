@@ -1,17 +1,23 @@
-//! What operators do: generate a token, establish a peering with one, delete a peering (wire facts, sections 1, 2.6
+//! What operators do: generate and revoke a token, establish a peering with one, delete a peering (wire facts, sections 1, 2.6
 //! and 9).
 
 pub(crate) mod claim;
+pub(crate) mod issue;
+pub(crate) mod order;
 pub(crate) mod rows;
 
+pub use issue::{Issued, Selection};
+pub use order::TokenOrder;
+
 use crate::dial::{self, Target};
+use crate::exporter;
 use crate::link::Link;
+use crate::occasion::Occasion;
 use crate::reach::Ways;
 use crate::records;
 use peerway_model::config::{Meta, validate_meta};
-use peerway_model::{Invalid, Partition, PeerName, PeeringKey, Secret};
-use peerway_peering_protocol::token::MAX_ADDRESSES;
-use peerway_peering_protocol::{Token, TokenError, address};
+use peerway_model::{Invalid, Partition, PeerName, PeeringKey, Requester, Secret};
+use peerway_peering_protocol::{Token, TokenError};
 use peerway_state::Snapshot;
 use peerway_store::CommitError;
 use std::time::Duration;
@@ -33,7 +39,10 @@ pub enum IntroductionError {
     /// It does not fit what is there already.
     #[error("{0}")]
     Conflict(String),
-    /// The token was spent or replaced; HTTP 403.
+    /// There is no such peering or token.
+    #[error("{0}")]
+    NotFound(String),
+    /// The token was spent, replaced or revoked, or has expired; HTTP 403.
     #[error("{0}")]
     PermissionDenied(String),
     /// Not now: this cluster is not ready or the other one cannot be reached.
@@ -71,9 +80,10 @@ fn key(peer: &str, partition: &Partition) -> Result<PeeringKey, IntroductionErro
 }
 
 impl Link {
-    /// Generates a token for `peer`, which makes this cluster the acceptor of that peering. Called again for the
-    /// same name it voids an unused older token and leaves a running stream alone. `external_addresses` are what
-    /// the dialer uses instead of this cluster's own addresses, if any are given.
+    /// Makes a token for `peer` as it is ordered, which makes this cluster the acceptor of that peering. Called again
+    /// for the same name it voids an unused older token and leaves a running stream alone; called again with the
+    /// request id of a token that is still good, it gives that one. A token without a time limit gets that of
+    /// [`LinkConfig::token_ttl`](crate::LinkConfig).
     ///
     /// # Errors
     /// See [`IntroductionError`]; nothing is stored then.
@@ -81,18 +91,51 @@ impl Link {
         &self,
         peer: &str,
         partition: &Partition,
-        meta: Meta,
-        external_addresses: Vec<String>,
-    ) -> Result<String, IntroductionError> {
+        order: TokenOrder,
+        by: Requester,
+    ) -> Result<Issued, IntroductionError> {
         let key = key(peer, partition)?;
-        validate_meta(&meta).map_err(|invalid| invalid.within("Meta"))?;
-        check_addresses(&external_addresses)?;
+        let order = TokenOrder {
+            ttl: order.ttl.or(self.token_ttl()),
+            ..order
+        };
+        order.validate()?;
+        let occasion = self.occasion(by);
         let decide = |snapshot: &Snapshot| {
-            let own = self.server_addresses();
-            let (transaction, token) = rows::token(snapshot, &key, &meta, own, &external_addresses, fresh)?;
-            Ok((Some(transaction), token.encode()))
+            issue::token(snapshot, &key, &order, self.server_addresses(), &occasion, fresh)
         };
         records::change(self.reader(), self.writer(), decide, failed).await
+    }
+
+    /// Revokes tokens of a peering that this cluster accepts, used or not, and returns their accessors. A stream that
+    /// one of them opened is closed; the peer needs a new token then. What was imported stays until the peering is
+    /// deleted.
+    ///
+    /// # Errors
+    /// See [`IntroductionError`].
+    pub async fn revoke_token(
+        &self,
+        peer: &str,
+        partition: &Partition,
+        selection: Selection,
+        by: Requester,
+    ) -> Result<Vec<String>, IntroductionError> {
+        let key = key(peer, partition)?;
+        let occasion = self.occasion(by);
+        let decide = |snapshot: &Snapshot| issue::revocation(snapshot, &key, &selection, &occasion);
+        records::change(self.reader(), self.writer(), decide, failed).await
+    }
+
+    /// What is offered to a peer and its token does not let it see.
+    pub fn withheld(&self, key: &PeeringKey) -> Vec<String> {
+        exporter::withheld(&self.reader().snapshot(), key)
+    }
+
+    pub(crate) fn occasion(&self, by: Requester) -> Occasion {
+        Occasion {
+            at: self.clock().now().as_millis(),
+            by,
+        }
     }
 
     /// Establishes a peering named `peer` with the cluster that made `token`; this cluster dials from then on. When
@@ -106,6 +149,7 @@ impl Link {
         partition: &Partition,
         token: &str,
         meta: Meta,
+        by: Requester,
     ) -> Result<(), IntroductionError> {
         let key = key(peer, partition)?;
         let token = Token::decode(token)?;
@@ -123,8 +167,9 @@ impl Link {
             self.exchange_through_gateways(&key, &target, &token, &meta, &ways)
                 .await?
         };
+        let occasion = self.occasion(by);
         let decide = |snapshot: &Snapshot| {
-            let transaction = rows::established(snapshot, &key, &token, &meta, &stream, fresh)?;
+            let transaction = rows::established(snapshot, &key, &token, &meta, &stream, &occasion, fresh)?;
             Ok((Some(transaction), ()))
         };
         records::change(self.reader(), self.writer(), decide, failed).await
@@ -164,35 +209,21 @@ impl Link {
     ///
     /// # Errors
     /// See [`IntroductionError`].
-    pub async fn delete(&self, peer: &str, partition: &Partition) -> Result<(), IntroductionError> {
+    pub async fn delete(
+        &self,
+        peer: &str,
+        partition: &Partition,
+        by: Requester,
+    ) -> Result<(), IntroductionError> {
         let key = key(peer, partition)?;
-        let now = self.clock().now().as_millis();
-        let decide = |snapshot: &Snapshot| Ok((rows::deletion(snapshot, &key, now), ()));
+        let occasion = self.occasion(by);
+        let decide = |snapshot: &Snapshot| Ok((rows::deletion(snapshot, &key, &occasion), ()));
         records::change(self.reader(), self.writer(), decide, failed).await
     }
 }
 
 fn fresh() -> String {
     uuid::Uuid::new_v4().to_string()
-}
-
-fn check_addresses(addresses: &[String]) -> Result<(), IntroductionError> {
-    if addresses.len() > MAX_ADDRESSES {
-        let problem = format!(
-            "has {} entries, at most {MAX_ADDRESSES} are allowed",
-            addresses.len()
-        );
-        return Err(Invalid::new("ServerExternalAddresses", problem).into());
-    }
-    for (index, address) in addresses.iter().enumerate() {
-        address::split(address).map_err(|problem| {
-            Invalid::new(
-                format!("ServerExternalAddresses[{index}]"),
-                format!("{address:?} {problem}"),
-            )
-        })?;
-    }
-    Ok(())
 }
 
 /// Tries the addresses in turn until one answers, the token turns out to be spent, or the time is up.
@@ -217,7 +248,7 @@ async fn exchange(
                     Ok(secret) => return Ok(secret),
                     Err(status) if status.code() == tonic::Code::PermissionDenied => {
                         return Err(IntroductionError::PermissionDenied(format!(
-                            "the peering token was used already or replaced by a newer one, a new peering token must be generated: {}",
+                            "a new peering token must be generated: {}",
                             status.message()
                         )));
                     }

@@ -13,6 +13,7 @@ mod importer;
 mod introduction;
 mod link;
 mod metrics;
+mod occasion;
 mod pump;
 mod reach;
 mod records;
@@ -31,7 +32,10 @@ pub use accept::OPEN_TIMEOUT;
 pub use dial::{CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_TIMEOUT};
 pub use grpc::{MAX_MESSAGE_BYTES, PeerStreamServer};
 pub use importer::MAX_NAMES_PER_PEER;
-pub use introduction::{EXCHANGE_BUDGET, GATEWAY_EXCHANGE_BUDGET, IntroductionError};
+pub use introduction::order::MAX_TOKEN_TTL;
+pub use introduction::{
+    EXCHANGE_BUDGET, GATEWAY_EXCHANGE_BUDGET, IntroductionError, Issued, Selection, TokenOrder,
+};
 pub use link::{Link, LinkConfig};
 pub use pump::{MAX_UNANSWERED, MAX_WAITING_MESSAGES};
 pub use status::StreamStatus;
@@ -44,7 +48,9 @@ pub mod parts {
     pub use crate::dial::Target;
     pub use crate::importer::plan as import;
     pub use crate::introduction::claim::{Claim, Claims};
-    pub use crate::introduction::rows::{check, deletion, established, token};
+    pub use crate::introduction::issue::{revocation, token};
+    pub use crate::introduction::rows::{check, deletion, established};
+    pub use crate::occasion::Occasion;
     pub use crate::pump::{Pump, Task, Wish};
     pub use crate::records::{MAX_CONFLICTS, removal, terminated};
     pub use crate::redial::{HEALTHY_AFTER, Plan, Redial, concerns};

@@ -30,6 +30,8 @@ pub struct LinkConfig {
     /// Where peers reach this cluster's peering endpoint, `host:port`: put into tokens and told to dialers. May be
     /// empty as long as nobody dials in.
     pub server_addresses: Vec<String>,
+    /// How long a token can be used that is ordered without a limit; `None` is for ever, as Consul's.
+    pub token_ttl: Option<Duration>,
 }
 
 /// All peerings of this cluster. Clones share it.
@@ -239,6 +241,10 @@ impl Link {
 
     pub(crate) fn server_addresses(&self) -> &[String] {
         &self.shared.config.server_addresses
+    }
+
+    pub(crate) fn token_ttl(&self) -> Option<Duration> {
+        self.shared.config.token_ttl
     }
 
     pub(crate) fn establishing(&self) -> &Claims {

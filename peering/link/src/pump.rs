@@ -10,8 +10,9 @@
 use crate::exporter::Exporter;
 use crate::records;
 use peerway_model::PeeringKey;
+use peerway_peering_protocol::open::REVOKED;
 use peerway_peering_protocol::{
-    Code, Effect, End, Freshness, Message, Open, Refusal, Resource, Session, Ticket,
+    Code, Effect, End, Freshness, Message, Open, Refusal, Resource, ResourceType, Session, Ticket,
 };
 use peerway_state::{ChangeSet, Revision, Snapshot, Topic};
 use std::collections::VecDeque;
@@ -63,6 +64,8 @@ pub struct Pump {
     half_close: bool,
     /// Everything that was committed up to this revision has been noted.
     noted: Revision,
+    /// Something was not imported because it came before the trust bundle.
+    withheld: bool,
 }
 
 impl Pump {
@@ -89,6 +92,7 @@ impl Pump {
             waiting: VecDeque::new(),
             half_close: false,
             noted: 0,
+            withheld: false,
         };
         pump.settle();
         pump
@@ -146,12 +150,23 @@ impl Pump {
     }
 
     /// Takes the result of an import. A failure of our own ends the stream: a NACKed resource is not sent again
-    /// before it changes, but a new stream sends everything.
+    /// before it changes, but a new stream sends everything. So does the trust bundle that something had to wait for,
+    /// with the code at which dialers come back fast; and a bundle that the peer's token is not for ends it as well.
     pub fn imported(&mut self, ticket: Ticket, result: Result<(), Refusal>, now: Duration) -> Option<End> {
         if let Err(refusal) = &result
-            && refusal.code == Code::Unavailable
+            && matches!(refusal.code, Code::Unavailable | Code::PermissionDenied)
         {
             return Some(End::Failed(refusal.clone()));
+        }
+        match &result {
+            Err(refusal) => self.withheld |= refusal.code == Code::FailedPrecondition,
+            Ok(()) if self.withheld && ticket.kind() == ResourceType::TrustBundle => {
+                return Some(End::Failed(Refusal::new(
+                    Code::FailedPrecondition,
+                    "the trust bundle is the one that the token is for, a new stream brings what came before it",
+                )));
+            }
+            Ok(()) => {}
         }
         self.effects.extend(self.session.on_applied(ticket, result, now));
         None
@@ -206,7 +221,9 @@ impl Pump {
         if !self.exporter.is_stale() {
             self.session.exports_hold(self.noted);
         }
-        if changes.touches(&Topic::Peering(self.key.clone())) {
+        if changes.touches(&Topic::Peering(self.key.clone()))
+            || changes.touches(&Topic::Secrets(self.key.clone()))
+        {
             self.superseded(snapshot)
         } else {
             None
@@ -225,6 +242,9 @@ impl Pump {
     /// stream of the former one is no business of the new one.
     fn superseded(&self, snapshot: &Snapshot) -> Option<End> {
         match snapshot.peering(&self.key) {
+            Some(peering) if records::is_revoked(snapshot, peering) => {
+                Some(End::Failed(Refusal::new(Code::PermissionDenied, REVOKED)))
+            }
             Some(peering) if records::introduced_as(peering) == Some(&self.peer_id) => None,
             _ => Some(End::Failed(Refusal::new(
                 Code::Aborted,

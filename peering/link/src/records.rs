@@ -1,7 +1,8 @@
 //! Changing a peering's rows: read, decide, commit on the condition that nobody else did, or start over.
 
 use crate::importer;
-use peerway_model::{Peering, PeeringKey, PeeringRole, PeeringState};
+use peerway_model::{Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringSecrets, PeeringState};
+use peerway_peering_protocol::Tokens;
 use peerway_state::{Expect, Op, Refused, Row, RowKey, Snapshot, Transaction, Versioned};
 use peerway_store::{CommitError, Reader, Writer};
 use std::sync::Arc;
@@ -49,6 +50,54 @@ pub(crate) fn secrets_unchanged(snapshot: &Snapshot, key: &PeeringKey) -> Expect
     }
 }
 
+/// The secrets of a peering and what they grant.
+pub(crate) fn tokens(snapshot: &Snapshot, key: &PeeringKey) -> Tokens {
+    let none = no_tokens(key);
+    let secrets = snapshot.secrets(key);
+    let grants = snapshot.grant(key);
+    Tokens {
+        secrets: secrets.map_or(none.secrets, |row| PeeringSecrets::clone(&row.row)),
+        grants: grants.map_or(none.grants, |row| PeeringGrants::clone(&row.row)),
+    }
+}
+
+/// No secrets and no grants.
+pub(crate) fn no_tokens(key: &PeeringKey) -> Tokens {
+    Tokens {
+        secrets: PeeringSecrets::default(),
+        grants: PeeringGrants::new(key.clone()),
+    }
+}
+
+/// A transaction on the condition that the peering is as it is in `snapshot`, or still missing.
+pub(crate) fn as_it_was(snapshot: &Snapshot, key: &PeeringKey) -> Transaction {
+    let missing = || Expect::Absent(RowKey::Peering(key.clone()));
+    Transaction::new().expect(snapshot.peering(key).map_or_else(missing, unchanged))
+}
+
+/// Adds the condition that the secrets and what they grant are still those of `snapshot`.
+pub(crate) fn tokens_unchanged(
+    transaction: Transaction,
+    snapshot: &Snapshot,
+    key: &PeeringKey,
+) -> Transaction {
+    let grants = RowKey::Grants(key.clone());
+    transaction
+        .expect(secrets_unchanged(snapshot, key))
+        .expect(match snapshot.grant(key) {
+            Some(row) => Expect::Modified(grants, row.modify_index),
+            None => Expect::Absent(grants),
+        })
+}
+
+/// Adds that secrets and grants become these.
+pub(crate) fn with_tokens(transaction: Transaction, tokens: Tokens) -> Transaction {
+    let Tokens { secrets, grants } = tokens;
+    transaction
+        .put(Row::Secrets(grants.peering.clone(), Arc::new(secrets)))
+        .put(Row::Grants(Arc::new(grants)))
+}
+
 /// A record with some of its fields changed.
 pub(crate) fn with(peering: &Peering, change: impl FnOnce(&mut Peering)) -> Row {
     let mut changed = peering.clone();
@@ -63,6 +112,14 @@ pub(crate) fn introduced_as(peering: &Peering) -> Option<&str> {
         PeeringRole::Acceptor => Some(&peering.id),
         PeeringRole::Dialer => peering.remote_id.as_deref(),
     }
+}
+
+/// Whether the token that an accepted peering's streams are opened by was revoked.
+pub(crate) fn is_revoked(snapshot: &Snapshot, peering: &Peering) -> bool {
+    let secrets = snapshot.secrets(&peering.key);
+    peering.role == PeeringRole::Acceptor
+        && peering.is_live()
+        && secrets.is_some_and(|secrets| secrets.active_stream.is_none())
 }
 
 /// What to write when the peer says, over a stream that was opened with `peer_id`, that it deleted the peering:
@@ -111,7 +168,7 @@ pub(crate) async fn remove_deleted(
     change(reader, writer, decide, |error| error).await
 }
 
-/// Whether another peering than `key` is with the cluster of this trust domain; its name.
+/// Whether another live peering than `key` is with the cluster of this trust domain; its name.
 pub(crate) fn peered_as(
     snapshot: &Snapshot,
     key: &PeeringKey,
@@ -119,7 +176,7 @@ pub(crate) fn peered_as(
 ) -> Option<String> {
     snapshot
         .peerings()
-        .filter(|peering| peering.key != *key)
+        .filter(|peering| peering.key != *key && peering.is_live())
         .find(|peering| importer::trust_domain_of(snapshot, peering).as_ref() == Some(trust_domain))
         .map(|peering| peering.key.name.to_string())
 }

@@ -3,11 +3,12 @@
 mod cluster;
 mod gateways;
 mod raw;
+mod tokens;
 
-use crate::IntroductionError;
+use crate::{IntroductionError, Issued, TokenOrder};
 use cluster::{Cluster, imported};
 use peerway_model::config::Meta;
-use peerway_model::{Partition, PeeringRole, PeeringState};
+use peerway_model::{Partition, PeeringRole, PeeringState, Requester};
 use peerway_peering_protocol::Token;
 use peerway_state::Snapshot;
 
@@ -24,19 +25,31 @@ async fn peered() -> (Cluster, Cluster) {
 }
 
 async fn token(cluster: &Cluster, peer: &str) -> Result<String, IntroductionError> {
+    let issued = order(cluster, peer, TokenOrder::default()).await?;
+    Ok(issued.token.encode())
+}
+
+async fn order(cluster: &Cluster, peer: &str, order: TokenOrder) -> Result<Issued, IntroductionError> {
     let link = cluster.link();
-    link.generate_token(peer, &Partition::default(), Meta::new(), Vec::new())
+    link.generate_token(peer, &Partition::default(), order, Requester::default())
         .await
 }
 
 async fn establish(cluster: &Cluster, peer: &str, token: &str) -> Result<(), IntroductionError> {
     let link = cluster.link();
-    link.establish(peer, &Partition::default(), token, Meta::new())
-        .await
+    link.establish(
+        peer,
+        &Partition::default(),
+        token,
+        Meta::new(),
+        Requester::default(),
+    )
+    .await
 }
 
 async fn delete(cluster: &Cluster, peer: &str) {
-    cluster.link().delete(peer, &Partition::default()).await.unwrap();
+    let (link, by) = (cluster.link(), Requester::default());
+    link.delete(peer, &Partition::default(), by).await.unwrap();
 }
 
 async fn introduce(east: &Cluster, west: &Cluster) {
@@ -198,11 +211,6 @@ async fn deleting_on_the_dialling_side_is_told() {
     assert!(imported(&east.snapshot()).is_empty());
     west.until("no record", |snapshot| snapshot.peerings().next().is_none())
         .await;
-    let error = token(&east, "west").await.unwrap_err();
-    assert!(
-        error.to_string().contains("delete it here, then generate"),
-        "{error}"
-    );
     delete(&east, "west").await;
     east.until("no record", |snapshot| snapshot.peerings().next().is_none())
         .await;
@@ -274,25 +282,39 @@ async fn each_wrong_introduction_says_its_cure() {
     let error = told(establish(&east, "west", &third).await, "waits to be dialled");
     assert!(matches!(error, Conflict(_)));
 
-    let link = west.link();
-    let addresses = vec!["nowhere".to_owned()];
-    let partition = Partition::default();
-    let error = link
-        .generate_token("x", &partition, Meta::new(), addresses)
-        .await
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("ServerExternalAddresses[0]: \"nowhere\" has no port"),
-        "{error}"
+    let nowhere = TokenOrder {
+        external_addresses: vec!["nowhere".to_owned()],
+        ..TokenOrder::default()
+    };
+    let told = |result: Result<Issued, IntroductionError>, says: &str| {
+        let error = result.map(|_| ()).unwrap_err();
+        assert!(
+            error.to_string().contains(says) && matches!(error, Invalid(_)),
+            "{error}"
+        );
+    };
+    told(
+        order(&west, "x", nowhere).await,
+        "ServerExternalAddresses[0]: \"nowhere\" has no port",
     );
-    let meta = Meta::from([("consul-x".to_owned(), String::new())]);
-    let error = link
-        .generate_token("x", &partition, meta, Vec::new())
-        .await
-        .unwrap_err();
-    assert!(matches!(error, Invalid(_)), "{error}");
+    let meta = TokenOrder {
+        meta: Meta::from([("consul-x".to_owned(), String::new())]),
+        ..TokenOrder::default()
+    };
+    told(order(&west, "x", meta).await, "Meta");
+    let never = TokenOrder {
+        ttl: Some(std::time::Duration::ZERO),
+        ..TokenOrder::default()
+    };
+    told(order(&west, "x", never).await, "TTL: is 0 s");
+    let nothing = TokenOrder {
+        bounds: peerway_model::TokenBounds {
+            services: Some(std::collections::BTreeSet::new()),
+            ..peerway_model::TokenBounds::default()
+        },
+        ..TokenOrder::default()
+    };
+    told(order(&west, "x", nothing).await, "AllowedServices: is empty");
 
     // A token of a cluster that is gone.
     let mut lost = Token::decode(&third).unwrap();
@@ -300,6 +322,11 @@ async fn each_wrong_introduction_says_its_cure() {
     lost.server_addresses = vec![gone.local_addr().unwrap().to_string()];
     drop(gone);
     lost.server_name = "server.lost.peering.lost.consul".to_owned();
+    let told = |result: Result<(), IntroductionError>, says: &str| {
+        let error = result.unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        error
+    };
     let error = told(
         establish(&west, "lost", &lost.encode()).await,
         "could not be reached",

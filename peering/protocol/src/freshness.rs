@@ -116,7 +116,7 @@ impl Freshness {
 }
 
 /// Cuts `text` at a character boundary.
-pub(crate) fn cut(text: &str, limit: usize) -> &str {
+pub fn cut(text: &str, limit: usize) -> &str {
     match text.char_indices().find(|(at, c)| at + c.len_utf8() > limit) {
         Some((at, _)) => &text[..at],
         None => text,

@@ -19,14 +19,16 @@ pub mod reconnect;
 pub mod resource;
 pub mod session;
 pub mod token;
+pub mod tokens;
 
 pub use admit::{Import, ImportScope, ImportedInstance};
 pub use export::Exports;
 pub use freshness::{Delivery, Freshness, Nack, Rejection, SentBundle};
 pub use message::{Code, Content, Message, Open, Refusal, Request, Response};
 pub use offer::{OfferedCheck, OfferedInstance, OfferedNode, OfferedProxy, OfferedService};
-pub use open::Verdict;
+pub use open::{Denial, Found, Verdict};
 pub use reconnect::{Failure, reconnect_delay};
 pub use resource::{OfferedBundle, Resource, ResourceType};
 pub use session::{Effect, End, Session, Ticket};
 pub use token::{Token, TokenError};
+pub use tokens::{Tokens, Which};

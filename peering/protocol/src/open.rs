@@ -7,12 +7,14 @@ mod tests;
 
 use crate::admit::is_uuid;
 use crate::message::{Code, Message, Open, Refusal};
-use peerway_model::{Peering, PeeringRole, PeeringSecrets, PeeringState, Secret};
+use peerway_model::grant::RefusalCause;
+use peerway_model::name::MAX_LABEL_BYTES;
+use peerway_model::{Peering, PeeringGrants, PeeringRole, PeeringSecrets, PeeringState, Secret, TokenGrant};
 
 /// What to do with a stream after its first message.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// Serve it. With `promote`, first store [`promoted`] secrets and the `Open`'s remote info.
+    /// Serve it. With `promote`, first store the [`promoted`](crate::Tokens::promoted) tokens and the `Open`'s remote info.
     Accept {
         /// Whether the pending secret was used for the first time.
         promote: bool,
@@ -20,11 +22,40 @@ pub enum Verdict {
     /// Tell the dialer that the peering is gone, then end with this status.
     TellTerminated(Refusal),
     /// End with this status.
-    Refuse(Refusal),
+    Refuse(Denial),
 }
 
+/// A "no" to somebody with a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// What is answered.
+    pub refusal: Refusal,
+    /// Accessor of the token and why it did not do, when it is one that the acceptor knows: to be kept and shown.
+    pub about: Option<(String, RefusalCause)>,
+}
+
+impl Denial {
+    /// A denial that the acceptor's operator should hear of.
+    pub fn about(accessor: &str, cause: RefusalCause, text: &str) -> Self {
+        Denial {
+            refusal: Refusal::new(Code::PermissionDenied, text),
+            about: Some((accessor.to_owned(), cause)),
+        }
+    }
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        Denial { refusal, about: None }
+    }
+}
+
+/// What the dialer of a stream is told whose secret was revoked.
+pub const REVOKED: &str =
+    "the token of this peering was revoked by the accepting side, generate a new token and establish again";
+
 fn refuse(code: Code, message: impl Into<String>) -> Verdict {
-    Verdict::Refuse(Refusal::new(code, message))
+    Verdict::Refuse(Refusal::new(code, message).into())
 }
 
 /// The `Open` of a first message, or the refusal for anything else. Also refuses ids that cannot be looked up.
@@ -53,15 +84,27 @@ pub fn expect_open(first: Option<Message>) -> Result<Open, Refusal> {
     Ok(open)
 }
 
+/// What is stored about the peering that somebody asks for.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    /// The record.
+    pub peering: &'a Peering,
+    /// Its secrets.
+    pub secrets: Option<&'a PeeringSecrets>,
+    /// What they grant.
+    pub grants: Option<&'a PeeringGrants>,
+}
+
 /// Decides on an `Open`. `found` are the rows of the peering with [`Open::peer_id`] as its id; `authority_ready`
 /// says whether this cluster has its roots.
-pub fn decide_open(
-    open: &Open,
-    found: Option<(&Peering, Option<&PeeringSecrets>)>,
-    authority_ready: bool,
-) -> Verdict {
+pub fn decide_open(open: &Open, found: Option<Found<'_>>, authority_ready: bool) -> Verdict {
     let id = &open.peer_id;
-    let Some((peering, secrets)) = found else {
+    let Some(Found {
+        peering,
+        secrets,
+        grants,
+    }) = found
+    else {
         return refuse(
             Code::InvalidArgument,
             format!(
@@ -72,14 +115,11 @@ pub fn decide_open(
     let gone = || Refusal::new(Code::Aborted, format!("the peering {id} is marked as deleted"));
     match peering.state {
         PeeringState::Deleting => return Verdict::TellTerminated(gone()),
-        PeeringState::Terminated => return Verdict::Refuse(gone()),
+        PeeringState::Terminated => return Verdict::Refuse(gone().into()),
         _ => {}
     }
-    let held = |secret: &Option<Secret>| {
-        secret
-            .as_ref()
-            .is_some_and(|secret| secret.matches(open.stream_secret.expose()))
-    };
+    let offered = open.stream_secret.expose();
+    let held = |secret: &Option<Secret>| secret.as_ref().is_some_and(|secret| secret.matches(offered));
     let Some(secrets) = secrets else {
         return refuse(
             Code::Internal,
@@ -87,11 +127,15 @@ pub fn decide_open(
         );
     };
     let (active, pending) = (held(&secrets.active_stream), held(&secrets.pending_stream));
-    if open.stream_secret.expose().is_empty() || !(active || pending) {
-        return refuse(
-            Code::PermissionDenied,
-            "the peering stream secret is wrong, generate a new token and establish again",
-        );
+    if offered.is_empty() || !(active || pending) {
+        let revoked = secrets.find_revoked(offered);
+        return Verdict::Refuse(revoked.map_or_else(
+            || {
+                let text = "the peering stream secret is wrong, generate a new token and establish again";
+                Refusal::new(Code::PermissionDenied, text).into()
+            },
+            |revoked| Denial::about(&revoked.accessor, RefusalCause::Revoked, REVOKED),
+        ));
     }
     if peering.role == PeeringRole::Dialer {
         return refuse(
@@ -105,65 +149,70 @@ pub fn decide_open(
             "the certificate authority is not ready yet, try again",
         );
     }
-    Verdict::Accept { promote: !active }
+    let grant = grants.and_then(|grants| {
+        let used = if active {
+            &grants.active_stream
+        } else {
+            &grants.pending_stream
+        };
+        used.as_ref()
+    });
+    match grant.and_then(|grant| wrong_datacenter(grant, &open.remote.datacenter)) {
+        Some(denial) => Verdict::Refuse(denial),
+        None => Verdict::Accept { promote: !active },
+    }
 }
 
-/// Decides on an exchange: whether `offered` is the unused secret of the token. `peering` is the one with the
-/// requested id. Unknown, used and wrong all look the same from outside.
-pub fn decide_exchange(
-    id: &str,
-    peering: Option<&Peering>,
-    secrets: Option<&PeeringSecrets>,
-    offered: &str,
-) -> Result<(), Refusal> {
+fn wrong_datacenter(grant: &TokenGrant, said: &str) -> Option<Denial> {
+    let bound = grant.bounds.datacenter.as_ref().filter(|bound| *bound != said)?;
+    let said = crate::freshness::cut(said, MAX_LABEL_BYTES);
+    let text = format!(
+        "the peering token is for datacenter {bound:?} and the dialer says that it is {said:?}, generate a token for it and establish again"
+    );
+    Some(Denial::about(&grant.accessor, RefusalCause::Datacenter, &text))
+}
+
+/// Decides on an exchange at `now` (unix milliseconds): whether `offered` is the unused secret of the token. `found`
+/// are the rows of the peering with the requested id. Unknown, used, replaced and wrong all look the same from
+/// outside; that a token has expired or was revoked is told to whoever holds it.
+pub fn decide_exchange(id: &str, found: Option<Found<'_>>, offered: &str, now: u64) -> Result<(), Denial> {
     if !is_uuid(id) {
         return Err(Refusal::new(
             Code::Internal,
             format!("PeerID {:?} is not a UUID", crate::freshness::cut(id, 64)),
-        ));
+        )
+        .into());
     }
-    let right = secrets
-        .and_then(|secrets| secrets.establishment.as_ref())
-        .is_some_and(|secret| !offered.is_empty() && secret.matches(offered));
-    let live = peering.is_some_and(|peering| peering.is_live() && peering.role == PeeringRole::Acceptor);
-    if right && live {
-        return Ok(());
+    let unknown = || {
+        let text = "the peering establishment secret is wrong or was used already";
+        Denial::from(Refusal::new(Code::PermissionDenied, text))
+    };
+    let live = found.filter(|found| found.peering.is_live() && found.peering.role == PeeringRole::Acceptor);
+    let Some(Found {
+        secrets: Some(secrets),
+        grants,
+        ..
+    }) = live
+    else {
+        return Err(unknown());
+    };
+    let unused = secrets.establishment.as_ref();
+    if offered.is_empty() || !unused.is_some_and(|secret| secret.matches(offered)) {
+        let revoked = secrets.find_revoked(offered);
+        return Err(revoked.map_or_else(unknown, |revoked| {
+            Denial::about(
+                &revoked.accessor,
+                RefusalCause::Revoked,
+                "the peering token was revoked",
+            )
+        }));
     }
-    Err(Refusal::new(
-        Code::PermissionDenied,
-        "the peering establishment secret is wrong or was used already",
-    ))
-}
-
-/// The secrets after a token was generated: an unused older token is void.
-#[must_use]
-pub fn after_token(secrets: &PeeringSecrets, establishment: Secret) -> PeeringSecrets {
-    PeeringSecrets {
-        establishment: Some(establishment),
-        ..secrets.clone()
-    }
-}
-
-/// The secrets after an exchange: the token is spent, `stream` waits for its first use, and a running stream keeps
-/// its own.
-#[must_use]
-pub fn exchanged(secrets: &PeeringSecrets, stream: Secret) -> PeeringSecrets {
-    PeeringSecrets {
-        establishment: None,
-        pending_stream: Some(stream),
-        active_stream: secrets.active_stream.clone(),
-    }
-}
-
-/// The secrets after the pending one was used for the first time: it replaces the active one.
-#[must_use]
-pub fn promoted(secrets: &PeeringSecrets) -> PeeringSecrets {
-    PeeringSecrets {
-        establishment: secrets.establishment.clone(),
-        pending_stream: None,
-        active_stream: secrets
-            .pending_stream
-            .clone()
-            .or_else(|| secrets.active_stream.clone()),
+    match grants.and_then(|grants| grants.establishment.as_ref()) {
+        Some(grant) if grant.is_expired(now) => Err(Denial::about(
+            &grant.accessor,
+            RefusalCause::Expired,
+            "the peering token has expired",
+        )),
+        _ => Ok(()),
     }
 }

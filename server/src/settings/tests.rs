@@ -19,6 +19,9 @@ fn defaults_are_safe_on_loopback() {
     assert_eq!(settings.grpc_tls, Some("127.0.0.1:8503".parse().unwrap()));
     assert_eq!(settings.advertise_addr_wan, IpAddr::from([127, 0, 0, 1]));
     assert_eq!(settings.leaf_ttl, Duration::from_secs(72 * 3600));
+    assert_eq!(settings.token_ttl, None);
+    let limited = load("data_dir = \"d\"\npeering { token_ttl = \"24h\" }").unwrap();
+    assert_eq!(limited.token_ttl, Some(Duration::from_secs(24 * 3600)));
 }
 
 #[test]
@@ -53,6 +56,14 @@ fn refusals_name_file_path_and_cure() {
         (
             "data_dir = \"d\"\nports { htp = 1 }",
             "a.hcl: ports.htp: unknown setting",
+        ),
+        (
+            "data_dir = \"d\"\npeering { token_ttl = \"soon\" }",
+            "a.hcl: peering.token_ttl: \"soon\" is not a duration",
+        ),
+        (
+            "data_dir = \"d\"\npeering { token_ttl = \"0s\" }",
+            "a.hcl: peering.token_ttl: must be more than nothing",
         ),
         (
             "data_dir = \"d\"\nports { http = 70000 }",

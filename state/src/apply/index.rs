@@ -103,6 +103,11 @@ impl Work {
         self.changes.touch(Topic::Peerings);
     }
 
+    pub(super) fn touch_grant(&mut self, key: &PeeringKey) {
+        self.changes.touch(Topic::Grant(key.clone()));
+        self.changes.touch(Topic::Grants);
+    }
+
     pub(super) fn touch_bundle(&mut self, key: &PeeringKey) {
         self.changes.touch(Topic::Bundle(key.clone()));
         self.changes.touch(Topic::Bundles);

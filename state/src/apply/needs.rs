@@ -31,7 +31,12 @@ impl Work {
             }
             Row::Check(check) => self.import_is_wanted(&check.key.node),
             Row::VirtualAddress(own) => self.address_is_free(own),
-            Row::Roots(_) | Row::CaKey(_) | Row::Peering(_) | Row::Secrets(..) => Ok(()),
+            Row::Roots(_)
+            | Row::CaKey(_)
+            | Row::Peering(_)
+            | Row::Secrets(..)
+            | Row::Grants(_)
+            | Row::Audit(_) => Ok(()),
         }
     }
 
@@ -46,6 +51,9 @@ impl Work {
         match row {
             Row::Secrets(key, _) if !self.next.peerings.contains_key(key) => {
                 dangling(RowKey::Peering(key.clone()))
+            }
+            Row::Grants(grants) if !self.next.peerings.contains_key(&grants.peering) => {
+                dangling(RowKey::Peering(grants.peering.clone()))
             }
             Row::Bundle(bundle) if !self.next.peerings.contains_key(&bundle.peering) => {
                 dangling(RowKey::Peering(bundle.peering.clone()))

@@ -1,10 +1,10 @@
 //! Deleting a row takes along what hangs on it, and nothing else.
 
 use super::fixtures::{
-    World, bundle, check, check_key, instance, instance_key, local, node, node_key, partition, peer, peering,
-    peering_key, secrets, service_key, sidecar, west,
+    World, bundle, check, check_key, event, grants, instance, instance_key, local, node, node_key, partition,
+    peer, peering, peering_key, secrets, service_key, sidecar, west,
 };
-use crate::{Op, Row, RowKey, Transaction};
+use crate::{MAX_AUDIT_RECORDS, Op, Row, RowKey, Transaction};
 use peerway_model::{CheckStatus, Partition, PeeringKey, PeeringState};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ fn peered(key: &PeeringKey) -> Vec<Row> {
     vec![
         peering(key, PeeringState::Establishing).into(),
         Row::Secrets(key.clone(), Arc::new(secrets(Some("s"), None))),
+        grants(key, "a").into(),
         bundle(key, "root").into(),
     ]
 }
@@ -84,7 +85,7 @@ fn a_node_takes_its_instances_and_all_checks_but_not_those_of_a_longer_name() {
 }
 
 #[test]
-fn a_peering_takes_its_secrets_its_bundle_and_its_imports() {
+fn a_peering_takes_its_secrets_its_grants_its_bundle_and_its_imports() {
     let key = peering_key(&Partition::default(), "west");
     let mut all = peered(&key);
     all.extend(inhabited(&west("n1")));
@@ -108,6 +109,7 @@ fn single_rows_go_alone() {
     let key = peering_key(&Partition::default(), "west");
     for alone in [
         RowKey::Secrets(key.clone()),
+        RowKey::Grants(key.clone()),
         RowKey::Bundle(key),
         RowKey::Check(check_key(&local("n1"), "of-node")),
     ] {
@@ -126,4 +128,27 @@ fn imports_of_a_peering_that_is_being_deleted_can_still_be_forgotten() {
     assert!(world.snapshot.node(&west("n1")).is_none());
     assert!(world.snapshot.bundle(&key).is_none());
     assert!(world.snapshot.secrets(&key).is_some());
+}
+
+#[test]
+fn only_so_many_audit_records_are_kept_and_numbers_go_on() {
+    let key = peering_key(&Partition::default(), "west");
+    let mut world = full();
+    let add = |world: &mut World, count: usize| {
+        let transaction = (0..count).fold(Transaction::new(), |transaction, number| {
+            transaction.op(Op::Record(event(&key, &number.to_string())))
+        });
+        world.commit(&transaction).unwrap();
+    };
+    add(&mut world, 2);
+    add(&mut world, MAX_AUDIT_RECORDS - 1);
+    let numbers: Vec<u64> = world.restarted().audit().map(|record| record.number).collect();
+    assert_eq!(numbers.len(), MAX_AUDIT_RECORDS);
+    let newest = u64::try_from(MAX_AUDIT_RECORDS).unwrap() + 1;
+    assert_eq!((numbers.first(), numbers.last()), (Some(&newest), Some(&2)));
+    // They are not of the peering: what was done to it must be known when it is gone.
+    world
+        .commit(&Transaction::new().delete(RowKey::Peering(key.clone())))
+        .unwrap();
+    assert_eq!(world.snapshot.audit().count(), MAX_AUDIT_RECORDS);
 }

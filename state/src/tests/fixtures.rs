@@ -10,10 +10,10 @@ use peerway_model::config::{
 use peerway_model::instance::GatewayMode;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
-    CaKey, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigEntry, Datacenter, Instance, InstanceId,
-    InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering, PeeringKey,
-    PeeringRole, PeeringSecrets, PeeringState, Proxy, Secret, ServiceKey, ServiceKind, ServiceName,
-    TrustBundle, TrustDomain, Weights,
+    AuditAction, AuditEvent, CaKey, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigEntry, Datacenter,
+    Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerName,
+    Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Proxy, Requester, Secret,
+    ServiceKey, ServiceKind, ServiceName, TokenBounds, TokenGrant, TrustBundle, TrustDomain, Weights,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -151,11 +151,37 @@ pub(super) fn peering(key: &PeeringKey, state: PeeringState) -> Peering {
     }
 }
 
+pub(super) fn grants(key: &PeeringKey, accessor: &str) -> PeeringGrants {
+    PeeringGrants {
+        establishment: Some(TokenGrant {
+            accessor: accessor.to_owned(),
+            made_at: 1,
+            expires_at: None,
+            request_id: None,
+            bounds: TokenBounds::default(),
+            proven: false,
+        }),
+        ..PeeringGrants::new(key.clone())
+    }
+}
+
+pub(super) fn event(key: &PeeringKey, accessor: &str) -> AuditEvent {
+    AuditEvent {
+        at: 1,
+        action: AuditAction::Made,
+        peering: key.clone(),
+        accessor: accessor.to_owned(),
+        by: Requester::default(),
+        detail: String::new(),
+    }
+}
+
 pub(super) fn secrets(establishment: Option<&str>, active: Option<&str>) -> PeeringSecrets {
     PeeringSecrets {
         establishment: establishment.map(Secret::new),
         pending_stream: None,
         active_stream: active.map(Secret::new),
+        revoked: Vec::new(),
     }
 }
 
@@ -246,7 +272,7 @@ macro_rules! into_row {
         })*
     };
 }
-into_row!(CaRoots Roots, CaKey CaKey, ConfigEntry Config, Peering Peering, TrustBundle Bundle, Node Node, Instance Instance, Check Check);
+into_row!(CaRoots Roots, CaKey CaKey, ConfigEntry Config, Peering Peering, PeeringGrants Grants, TrustBundle Bundle, Node Node, Instance Instance, Check Check);
 
 /// A snapshot with the rows that its changes would have kept, as a storage keeps them.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! Generated histories: what must hold after any of them.
 
 use super::fixtures::{
-    World, bundle, ca_key, check, check_key, entries, instance, instance_key, node, peering, roots, secrets,
-    sidecar,
+    World, bundle, ca_key, check, check_key, entries, event, grants, instance, instance_key, node, peering,
+    roots, secrets, sidecar,
 };
 use super::observation::{INSTANCES, SERVICES, node_keys, observe, observe_rest, partitions, peering_keys};
 use crate::{Expect, Op, Row, RowKey, Transaction};
@@ -69,6 +69,7 @@ fn any_row() -> impl Strategy<Value = Row> {
         3 => (any_peering(), any_state()).prop_map(|(key, state)| peering(&key, state).into()),
         2 => (any_peering(), secret(), secret())
             .prop_map(|(key, one, two)| Row::Secrets(key, Arc::new(secrets(one, two)))),
+        2 => (any_peering(), select(vec!["a", "b"])).prop_map(|(key, accessor)| grants(&key, accessor).into()),
         2 => (any_peering(), select(vec!["one", "two"])).prop_map(|(key, root)| bundle(&key, root).into()),
         1 => select(vec!["a", "b"]).prop_map(|id| roots(id).into()),
         1 => (select(vec!["r1", "r2"]), select(vec!["k1", "k2"]))
@@ -92,6 +93,7 @@ fn any_transaction() -> impl Strategy<Value = Transaction> {
         12 => any_row().prop_map(Op::Put),
         3 => any_key().prop_map(Op::Delete),
         1 => any_peering().prop_map(Op::ForgetImports),
+        1 => any_peering().prop_map(|key| Op::Record(event(&key, "a"))),
     ];
     let expect = prop_oneof![
         any_key().prop_map(Expect::Absent),

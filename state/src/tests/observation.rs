@@ -53,6 +53,8 @@ pub(super) fn observe(snapshot: &Snapshot) -> Answers {
         .map(|own| (own.row.clone(), snapshot.service_at(own.address).cloned()))
         .collect();
     about(Topic::VirtualAddresses, format!("{addressed:?}"));
+    about(Topic::Grants, rows(snapshot.grants()));
+    about(Topic::Audit, rows(snapshot.audit()));
     about(Topic::Bundles, rows(snapshot.bundles()));
     for key in peering_keys() {
         let by_id = snapshot.peering_by_id(&format!("id-of-{}-{}", key.partition, key.name));
@@ -60,6 +62,7 @@ pub(super) fn observe(snapshot: &Snapshot) -> Answers {
             Topic::Peering(key.clone()),
             row(snapshot.peering(&key)) + &row(by_id),
         );
+        about(Topic::Grant(key.clone()), row(snapshot.grant(&key)));
         about(Topic::Bundle(key.clone()), row(snapshot.bundle(&key)));
         let secrets = snapshot.secrets(&key).map(|held| {
             let exposed = [&held.establishment, &held.pending_stream, &held.active_stream]

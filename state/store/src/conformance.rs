@@ -6,8 +6,9 @@ use crate::record::{encode, encode_key};
 use crate::storage::{Storage, StorageError, Stored};
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
-    CaKey, Datacenter, Invalid, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering, PeeringKey,
-    PeeringRole, PeeringSecrets, PeeringState, Secret,
+    AuditAction, AuditEvent, AuditRecord, CaKey, Datacenter, Invalid, Node, NodeKey, NodeName, Origin,
+    Partition, PeerName, Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringSecrets, PeeringState,
+    Requester, Secret,
 };
 use peerway_state::{Revision, Row, RowChange, RowKey, StoredRow};
 use std::collections::BTreeMap;
@@ -99,6 +100,9 @@ fn what_is_appended_is_there_now_and_after_reopening<S: Storage>(mut open: impl 
     let rest = [
         put(peering("west"), 2, 2),
         put(secrets("west"), 2, 2),
+        put(grants("west"), 2, 2),
+        put(audit(1), 2, 2),
+        put(audit(10), 2, 2),
         put(ca_key("r1"), 2, 2),
         put(node(&peer("west"), "n1", "b"), 2, 2),
     ];
@@ -311,11 +315,30 @@ fn peering(name: &str) -> Row {
     }))
 }
 
+fn grants(name: &str) -> Row {
+    Row::Grants(Arc::new(PeeringGrants::new(peering_key(name))))
+}
+
+fn audit(number: u64) -> Row {
+    Row::Audit(Arc::new(AuditRecord {
+        number,
+        event: AuditEvent {
+            at: 1,
+            action: AuditAction::Made,
+            peering: peering_key("west"),
+            accessor: "accessor".to_owned(),
+            by: Requester::default(),
+            detail: String::new(),
+        },
+    }))
+}
+
 fn secrets(name: &str) -> Row {
     let secrets = PeeringSecrets {
         establishment: None,
         pending_stream: Some(Secret::new("pending")),
         active_stream: Some(Secret::new(name)),
+        revoked: Vec::new(),
     };
     Row::Secrets(peering_key(name), Arc::new(secrets))
 }

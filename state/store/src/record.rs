@@ -9,6 +9,7 @@
 mod authority;
 mod catalog;
 mod config;
+mod grant;
 mod key;
 mod opaque;
 mod peering;
@@ -48,11 +49,13 @@ enum RowRecord {
     Config(config::ConfigRecord),
     Peering(peering::PeeringRecord),
     Secrets(peering::SecretsRecord),
+    Grants(Box<grant::GrantsRecord>),
     Bundle(peering::BundleRecord),
     Node(catalog::NodeRecord),
     Instance(Box<catalog::InstanceRecord>),
     Check(catalog::CheckRecord),
     VirtualAddress(virtual_address::VirtualAddressRecord),
+    Audit(grant::AuditRecordRecord),
 }
 
 /// The bytes to keep for a row: JSON that begins with the [`FORMAT`]. They hold secrets in the clear when the row
@@ -68,11 +71,13 @@ pub fn encode(stored: &StoredRow) -> Vec<u8> {
             Row::Config(entry) => RowRecord::Config((&**entry).into()),
             Row::Peering(peering) => RowRecord::Peering((&**peering).into()),
             Row::Secrets(key, secrets) => RowRecord::Secrets((key, &**secrets).into()),
+            Row::Grants(grants) => RowRecord::Grants(Box::new((&**grants).into())),
             Row::Bundle(bundle) => RowRecord::Bundle((&**bundle).into()),
             Row::Node(node) => RowRecord::Node((&**node).into()),
             Row::Instance(instance) => RowRecord::Instance(Box::new((&**instance).into())),
             Row::Check(check) => RowRecord::Check((&**check).into()),
             Row::VirtualAddress(own) => RowRecord::VirtualAddress((&**own).into()),
+            Row::Audit(record) => RowRecord::Audit((&**record).into()),
         },
     };
     // Every map in a record has text for keys and nothing in it can refuse, so this cannot fail; should it ever, the
@@ -115,11 +120,13 @@ pub fn decode(bytes: &[u8]) -> Result<StoredRow, StorageError> {
             let (key, secrets) = secrets.into();
             Row::Secrets(key, Arc::new(secrets))
         }
+        RowRecord::Grants(grants) => Row::Grants(Arc::new((*grants).into())),
         RowRecord::Bundle(bundle) => Row::Bundle(Arc::new(bundle.into())),
         RowRecord::Node(node) => Row::Node(Arc::new(node.into())),
         RowRecord::Instance(instance) => Row::Instance(Arc::new((*instance).into())),
         RowRecord::Check(check) => Row::Check(Arc::new(check.into())),
         RowRecord::VirtualAddress(own) => Row::VirtualAddress(Arc::new(own.into())),
+        RowRecord::Audit(record) => Row::Audit(Arc::new(record.into())),
     };
     Ok(StoredRow {
         row,

@@ -4,6 +4,7 @@ mod chain_rows;
 mod commits;
 mod feeds;
 mod fixtures;
+mod grants;
 mod records;
 mod rows;
 

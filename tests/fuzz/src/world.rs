@@ -1,11 +1,13 @@
 //! A small cluster with something to lose: local rows, a peer that is attacked from, and another peer.
 
 use peerway_api_types::{config_entry_from_json, service_registration_from_json};
+use peerway_model::grant::{AllowedService, EndedToken, RefusalCause, RefusedUse, TokenEnd};
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
-    CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKind, Datacenter, Node, NodeKey, NodeName,
-    Origin, Partition, PeerName, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Secret,
-    SpiffeId, Tenancy, TrustBundle, TrustDomain,
+    AuditAction, AuditEvent, AuditRecord, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKind,
+    Datacenter, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering, PeeringGrants, PeeringKey,
+    PeeringRole, PeeringSecrets, PeeringState, Requester, Secret, SpiffeId, Tenancy, TokenBounds, TokenGrant,
+    TrustBundle, TrustDomain,
 };
 use peerway_peering_link::parts::import;
 use peerway_peering_protocol::{Refusal, Resource};
@@ -48,6 +50,39 @@ fn node_of(origin: Origin, name: &str) -> Node {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+    }
+}
+
+/// With every field in use.
+fn grants() -> PeeringGrants {
+    let grant = TokenGrant {
+        accessor: "accessor".to_owned(),
+        made_at: 1,
+        expires_at: Some(2),
+        request_id: Some("request".to_owned()),
+        bounds: TokenBounds {
+            datacenter: Some("dc2".to_owned()),
+            trust_domain: TrustDomain::new("other.consul").ok(),
+            services: AllowedService::parse("team/web")
+                .ok()
+                .map(|service| BTreeSet::from([service])),
+        },
+        proven: true,
+    };
+    PeeringGrants {
+        establishment: Some(grant.clone()),
+        ended: vec![EndedToken {
+            grant,
+            at: 3,
+            end: TokenEnd::Revoked,
+        }],
+        refused: vec![RefusedUse {
+            accessor: "accessor".to_owned(),
+            cause: RefusalCause::Revoked,
+            reason: "revoked".to_owned(),
+            at: 4,
+        }],
+        ..PeeringGrants::new(peering("other"))
     }
 }
 
@@ -95,6 +130,18 @@ fn make() -> Snapshot {
         };
         rows.push(Row::Secrets(peering(peer), Arc::new(secrets)));
     }
+    rows.push(Row::Grants(Arc::new(grants())));
+    rows.push(Row::Audit(Arc::new(AuditRecord {
+        number: 1,
+        event: AuditEvent {
+            at: 1,
+            action: AuditAction::Made,
+            peering: peering("other"),
+            accessor: "accessor".to_owned(),
+            by: Requester::default(),
+            detail: "detail".to_owned(),
+        },
+    })));
     rows.push(Row::Bundle(Arc::new(TrustBundle {
         peering: peering("other"),
         trust_domain: TrustDomain::new("other.consul").unwrap(),

@@ -43,7 +43,8 @@ impl World {
             0..48 => self.write(one)?,
             48..57 => self.make_token(one, other)?,
             57..60 => self.reuse_token()?,
-            60..64 => self.delete(one, other)?,
+            60..62 => self.revoke(one, other)?,
+            62..64 => self.delete(one, other)?,
             64..66 => {
                 self.delete(one, other)?;
                 self.delete(other, one)?;

@@ -322,34 +322,29 @@ impl World {
 
     fn admit(&mut self, cluster: usize, open: &Open) -> Outcome<Result<Admitted, Refusal>> {
         let secret = open.stream_secret.expose();
-        let allowed = self.introductions.may_open(&open.peer_id, secret);
-        match parts::admit(&self.clusters[cluster].snapshot, open) {
-            Ok((transaction, admitted)) => {
-                if let Some(transaction) = transaction
-                    && !self.commit(cluster, &transaction)?
-                {
-                    return Ok(Err(Refusal::new(Code::Internal, "the peering keeps changing")));
-                }
-                if matches!(admitted, Admitted::Serve(_)) {
-                    if !allowed {
-                        return Err(Violation::new(
-                            "secrets as the facts say",
-                            format!("c{cluster} accepted a stream with a secret that is not good"),
-                        ));
-                    }
-                    self.introductions.opened(&open.peer_id, secret);
-                }
-                Ok(Ok(admitted))
+        let said = &open.remote.datacenter;
+        let allowed = self.introductions.may_open(&open.peer_id, secret, said);
+        let occasion = self.occasion(cluster);
+        let (transaction, admitted) = parts::admit(&self.clusters[cluster].snapshot, open, &occasion);
+        if let Some(transaction) = transaction
+            && !self.commit(cluster, &transaction)?
+        {
+            return Ok(Err(Refusal::new(Code::Internal, "the peering keeps changing")));
+        }
+        match &admitted {
+            Ok(Admitted::Serve(_)) if !allowed => Err(Violation::new(
+                "secrets as the facts say",
+                format!("c{cluster} accepted a stream with a secret that is not good"),
+            )),
+            Err(refusal) if allowed && refusal.code == Code::PermissionDenied => Err(Violation::new(
+                "secrets as the facts say",
+                format!("c{cluster} refused a stream with a good secret"),
+            )),
+            Ok(Admitted::Serve(_)) => {
+                self.introductions.opened(&open.peer_id, secret);
+                Ok(admitted)
             }
-            Err(refusal) => {
-                if allowed && refusal.code == Code::PermissionDenied {
-                    return Err(Violation::new(
-                        "secrets as the facts say",
-                        format!("c{cluster} refused a stream with a good secret"),
-                    ));
-                }
-                Ok(Err(refusal))
-            }
+            _ => Ok(admitted),
         }
     }
 

@@ -1,14 +1,19 @@
-//! What operators do between clusters: make a token, use it (perhaps twice), delete a peering.
+//! What operators do between clusters: make a token, use it (perhaps twice), revoke it, delete a peering.
 
 use crate::Violation;
 use crate::event::{Event, Exchange};
-use crate::ledger::Promise;
-use crate::rows;
+use crate::ledger::{Held, Promise, Secrets};
+use crate::random::Random;
+use crate::rows::{self, SERVICES};
 use crate::world::{Outcome, World, broken};
 use peerway_model::config::Meta;
-use peerway_model::{PeeringRole, Secret};
-use peerway_peering_link::{EXCHANGE_BUDGET, parts};
+use peerway_model::grant::AllowedService;
+use peerway_model::{Invalid, PeeringRole, Secret};
+use peerway_peering_link::parts::Occasion;
+use peerway_peering_link::{EXCHANGE_BUDGET, Selection, TokenOrder, parts};
 use peerway_peering_protocol::{Code, Refusal, Token};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 impl World {
     /// The operator of `acceptor` makes a token for `dialer`, who will use it some time later.
@@ -18,20 +23,44 @@ impl World {
         if !here.up {
             return Ok(());
         }
-        let (own, random) = (here.addresses(), &mut self.random);
-        let made = parts::token(&here.snapshot, &key, &Meta::new(), &own, &[], || random.uuid());
-        let (transaction, token) = match made {
+        let order = order(&mut self.random, dialer).map_err(|invalid| broken(&invalid))?;
+        let here = &self.clusters[acceptor];
+        let (own, occasion, random) = (here.addresses(), self.occasion(acceptor), &mut self.random);
+        let made = parts::token(&here.snapshot, &key, &order, &own, &occasion, || random.uuid());
+        let (transaction, issued) = match made {
             Ok(made) => made,
             Err(error) => {
                 self.say(format!("c{acceptor} makes no token for c{dialer}: {error}"));
                 return Ok(());
             }
         };
-        if !self.commit(acceptor, &transaction)? {
+        if let Some(transaction) = &transaction
+            && !self.commit(acceptor, transaction)?
+        {
             return Ok(());
         }
-        self.introductions
-            .token(&token.peer_id, token.establishment_secret.expose());
+        let (token, grant) = (issued.token, issued.grant);
+        let held = Held {
+            secret: token.establishment_secret.expose().to_owned(),
+            accessor: grant.accessor.clone(),
+            until: order.ttl.map(|ttl| grant.made_at.saturating_add(millis(ttl))),
+            datacenter: order.bounds.datacenter.clone(),
+            services: order.bounds.services.as_ref().map(|services| {
+                let names = services.iter().map(|service| service.name.to_string());
+                names.collect()
+            }),
+        };
+        // Asked for again, it is the very same, and still as it was.
+        let known = self.introductions.of(&token.peer_id).establishment;
+        match known.filter(|known| known.accessor == held.accessor) {
+            Some(known) if known != held || grant.request_id != order.request_id => {
+                let text =
+                    format!("c{acceptor} gave another token for the same request: {known:?}, {held:?}");
+                return Err(Violation::new("secrets as the facts say", text));
+            }
+            Some(_) => self.counts.reissued += 1,
+            None => self.introductions.token(&token.peer_id, held),
+        }
         self.say(format!("c{acceptor} makes a token for c{dialer}"));
         let text = token.encode();
         self.tokens.push((acceptor, dialer, text.clone()));
@@ -115,17 +144,26 @@ impl World {
         }
         let token = decode(&exchange.token)?;
         let offered = token.establishment_secret.expose();
-        let allowed = self.introductions.may_exchange(&token.peer_id, offered);
-        let stream = Secret::new(self.random.uuid());
+        let occasion = self.occasion(acceptor);
+        let allowed = self
+            .introductions
+            .may_exchange(&token.peer_id, offered, occasion.at);
+        let fresh = Secret::new(self.random.uuid());
         let snapshot = &self.clusters[acceptor].snapshot;
-        let answer = match parts::exchange(snapshot, &token.peer_id, offered, stream.clone()) {
-            Ok(transaction) => {
+        let (transaction, answer) = parts::exchange(snapshot, &token.peer_id, offered, fresh, &occasion);
+        let kept = match &transaction {
+            Some(transaction) => self.commit(acceptor, transaction)?,
+            None => true,
+        };
+        let answer = match answer {
+            Ok(stream) => {
                 if !allowed {
-                    let text = format!("c{acceptor} took a token that is spent, replaced or revoked");
+                    let text =
+                        format!("c{acceptor} took a token that is spent, replaced, expired or revoked");
                     return Err(Violation::new("secrets as the facts say", text));
                 }
                 self.promises.withdraw(acceptor, exchange.dialer);
-                if self.commit(acceptor, &transaction)? {
+                if kept {
                     self.introductions.exchanged(&token.peer_id, stream.expose());
                     Ok(stream.expose().to_owned())
                 } else {
@@ -168,7 +206,11 @@ impl World {
         let token = decode(&exchange.token)?;
         let (snapshot, random) = (&self.clusters[dialer].snapshot, &mut self.random);
         let secret = Secret::new(stream.clone());
-        let wanted = parts::established(snapshot, &key, &token, &Meta::new(), &secret, || random.uuid());
+        let occasion = Occasion::default();
+        let meta = Meta::new();
+        let wanted = parts::established(snapshot, &key, &token, &meta, &secret, &occasion, || {
+            random.uuid()
+        });
         let transaction = match wanted {
             Ok(transaction) => transaction,
             Err(error) => {
@@ -179,7 +221,10 @@ impl World {
         if self.commit(dialer, &transaction)? {
             self.say(format!("c{dialer} has established c{acceptor}"));
             // Good only if nothing has replaced it at the acceptor meanwhile.
-            if self.introductions.may_open(&token.peer_id, &stream) {
+            if self
+                .introductions
+                .may_open(&token.peer_id, &stream, &rows::datacenter(dialer))
+            {
                 let promise = Promise {
                     peer_id: token.peer_id.clone(),
                 };
@@ -195,9 +240,9 @@ impl World {
         if !self.clusters[cluster].up {
             return Ok(());
         }
-        let wall = self.clusters[cluster].wall(self.now).as_millis();
+        let occasion = self.occasion(cluster);
         let snapshot = &self.clusters[cluster].snapshot;
-        let Some(transaction) = parts::deletion(snapshot, &key, wall) else {
+        let Some(transaction) = parts::deletion(snapshot, &key, &occasion) else {
             return Ok(());
         };
         let peering = snapshot.peering(&key);
@@ -210,6 +255,105 @@ impl World {
         self.commit(cluster, &transaction)?;
         Ok(())
     }
+
+    /// The operator of `acceptor` revokes tokens of `dialer`: one, or all.
+    pub(crate) fn revoke(&mut self, acceptor: usize, dialer: usize) -> Outcome {
+        let key = rows::peering(dialer).map_err(|invalid| broken(&invalid))?;
+        if !self.clusters[acceptor].up {
+            return Ok(());
+        }
+        let id = self.clusters[acceptor]
+            .snapshot
+            .peering(&key)
+            .map(|row| row.id.clone());
+        let id = id.unwrap_or_default();
+        let Secrets {
+            establishment,
+            pending,
+            active,
+        } = self.introductions.of(&id);
+        let live: Vec<Held> = [establishment, pending, active].into_iter().flatten().collect();
+        let chosen = live
+            .get(self.random.index(live.len().max(1)))
+            .map(|held| held.accessor.clone());
+        let selection = match (self.random.below(3), chosen) {
+            (0, Some(accessor)) => Selection::Accessor(accessor),
+            (1, _) => Selection::Only,
+            _ => Selection::All,
+        };
+        let occasion = self.occasion(acceptor);
+        let snapshot = &self.clusters[acceptor].snapshot;
+        let (transaction, revoked) = match parts::revocation(snapshot, &key, &selection, &occasion) {
+            Ok(revocation) => revocation,
+            Err(error) => {
+                self.say(format!("c{acceptor} revokes nothing of c{dialer}: {error}"));
+                return Ok(());
+            }
+        };
+        let expected = match &selection {
+            Selection::Accessor(_) => 1,
+            Selection::Only | Selection::All => live.len(),
+        };
+        if revoked.len() != expected {
+            let text = format!("c{acceptor} revoked {revoked:?} by {selection:?} of {live:?}");
+            return Err(Violation::new("secrets as the facts say", text));
+        }
+        self.promises.withdraw(acceptor, dialer);
+        for accessor in &revoked {
+            self.introductions.revoked(&id, accessor);
+        }
+        self.counts.revoked += u64::from(!revoked.is_empty());
+        self.say(format!(
+            "c{acceptor} revokes {} tokens of c{dialer}",
+            revoked.len()
+        ));
+        if let Some(transaction) = transaction {
+            self.commit(acceptor, &transaction)?;
+        }
+        Ok(())
+    }
+
+    /// Now, by the wall clock of a cluster.
+    pub(crate) fn occasion(&self, cluster: usize) -> Occasion {
+        Occasion {
+            at: self.clusters[cluster].wall(self.now).as_millis(),
+            ..Occasion::default()
+        }
+    }
+}
+
+/// A token for `dialer`: often one without bounds, sometimes one that nobody can use.
+fn order(random: &mut Random, dialer: usize) -> Result<TokenOrder, Invalid> {
+    let mut order = TokenOrder::default();
+    if random.chance(40) {
+        order.ttl = Some(Duration::from_millis(random.within(1_000, 120_000)));
+    }
+    if random.chance(30) {
+        // The same settings each time, else asking again is refused.
+        let id = random.below(3);
+        order.ttl = (id > 0).then(|| Duration::from_secs(15 * id));
+        order.request_id = Some(format!("r{id}"));
+        return Ok(order);
+    }
+    if random.chance(15) {
+        let wrong = usize::from(random.chance(30));
+        order.bounds.datacenter = Some(rows::datacenter(dialer + 10 * wrong));
+    }
+    if random.chance(15) {
+        order.bounds.trust_domain = Some(rows::trust_domain(dialer)?);
+    }
+    if random.chance(15) {
+        let services = SERVICES.iter().filter(|_| random.chance(50));
+        let services = services
+            .map(|name| AllowedService::parse(name))
+            .collect::<Result<BTreeSet<_>, _>>()?;
+        order.bounds.services = (!services.is_empty()).then_some(services);
+    }
+    Ok(order)
+}
+
+fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Milliseconds that a call may take.

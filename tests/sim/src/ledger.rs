@@ -79,12 +79,26 @@ impl Versions {
     }
 }
 
+/// A secret, and for what it is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) secret: String,
+    /// Of the token that it came from.
+    pub(crate) accessor: String,
+    /// When the token expires by the acceptor's wall clock, unix milliseconds.
+    pub(crate) until: Option<u64>,
+    /// The datacenter that its user has to name.
+    pub(crate) datacenter: Option<String>,
+    /// The services that its user may see.
+    pub(crate) services: Option<BTreeSet<String>>,
+}
+
 /// The secrets of one introduction as the facts have them.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets {
-    pub(crate) establishment: Option<String>,
-    pub(crate) pending: Option<String>,
-    pub(crate) active: Option<String>,
+    pub(crate) establishment: Option<Held>,
+    pub(crate) pending: Option<Held>,
+    pub(crate) active: Option<Held>,
 }
 
 /// All introductions by the acceptor's id.
@@ -94,36 +108,64 @@ pub(crate) struct Introductions {
 }
 
 impl Introductions {
-    pub(crate) fn token(&mut self, id: &str, secret: &str) {
-        self.secrets.entry(id.to_owned()).or_default().establishment = Some(secret.to_owned());
+    pub(crate) fn of(&self, id: &str) -> Secrets {
+        self.secrets.get(id).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn token(&mut self, id: &str, held: Held) {
+        self.secrets.entry(id.to_owned()).or_default().establishment = Some(held);
     }
 
     pub(crate) fn deleted(&mut self, id: &str) {
         self.secrets.remove(id);
     }
 
-    /// Whether the facts allow this exchange.
-    pub(crate) fn may_exchange(&self, id: &str, offered: &str) -> bool {
-        let known = self.secrets.get(id);
-        known.is_some_and(|secrets| secrets.establishment.as_deref() == Some(offered))
+    /// The token was revoked: what came of it opens nothing any more.
+    pub(crate) fn revoked(&mut self, id: &str, accessor: &str) {
+        if let Some(Secrets {
+            establishment,
+            pending,
+            active,
+        }) = self.secrets.get_mut(id)
+        {
+            for slot in [establishment, pending, active] {
+                slot.take_if(|held| held.accessor == accessor);
+            }
+        }
+    }
+
+    /// Whether this exchange is allowed when the acceptor's wall clock shows `wall`.
+    pub(crate) fn may_exchange(&self, id: &str, offered: &str, wall: u64) -> bool {
+        let unused = self
+            .secrets
+            .get(id)
+            .and_then(|secrets| secrets.establishment.as_ref());
+        unused.is_some_and(|held| held.secret == offered && held.until.is_none_or(|until| wall < until))
     }
 
     pub(crate) fn exchanged(&mut self, id: &str, stream: &str) {
         let secrets = self.secrets.entry(id.to_owned()).or_default();
-        secrets.establishment = None;
-        secrets.pending = Some(stream.to_owned());
+        secrets.pending = secrets.establishment.take().map(|held| Held {
+            secret: stream.to_owned(),
+            ..held
+        });
     }
 
-    /// Whether a stream may be opened with this secret.
-    pub(crate) fn may_open(&self, id: &str, offered: &str) -> bool {
-        self.secrets.get(id).is_some_and(|secrets| {
-            secrets.active.as_deref() == Some(offered) || secrets.pending.as_deref() == Some(offered)
-        })
+    /// Whether a dialer that says it is `datacenter` may open a stream with this secret.
+    pub(crate) fn may_open(&self, id: &str, offered: &str, datacenter: &str) -> bool {
+        let known = self.secrets.get(id);
+        let held = known.and_then(|secrets| {
+            [&secrets.active, &secrets.pending]
+                .into_iter()
+                .flatten()
+                .find(|held| held.secret == offered)
+        });
+        held.is_some_and(|held| held.datacenter.as_ref().is_none_or(|bound| bound == datacenter))
     }
 
     pub(crate) fn opened(&mut self, id: &str, offered: &str) {
         if let Some(secrets) = self.secrets.get_mut(id)
-            && secrets.active.as_deref() != Some(offered)
+            && secrets.active.as_ref().is_none_or(|held| held.secret != offered)
         {
             secrets.active = secrets.pending.take();
         }

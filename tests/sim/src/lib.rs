@@ -90,6 +90,10 @@ pub struct Counts {
     pub refused: u64,
     /// Imports that started over because a record had changed.
     pub conflicts: u64,
+    /// Tokens that were given out again for the same request.
+    pub reissued: u64,
+    /// Revocations of tokens that opened something.
+    pub revoked: u64,
     /// Peerings that ended because the peer said so.
     pub terminated: u64,
     /// Pairs of clusters that were linked in the end, and equal.

@@ -22,6 +22,11 @@ pub(crate) fn peering(index: usize) -> Result<PeeringKey, Invalid> {
     })
 }
 
+/// The datacenter of cluster `index`.
+pub(crate) fn datacenter(index: usize) -> String {
+    format!("c{index}")
+}
+
 /// The trust domain of cluster `index`.
 pub(crate) fn trust_domain(index: usize) -> Result<TrustDomain, Invalid> {
     TrustDomain::of_cluster(&format!("c{index}"))
@@ -40,7 +45,7 @@ pub(crate) fn roots(index: usize, version: usize) -> Result<Row, Invalid> {
     Ok(Row::Roots(Arc::new(CaRoots {
         cluster_id: format!("c{index}"),
         trust_domain: trust_domain(index)?,
-        datacenter: Datacenter::new(&format!("c{index}"))?,
+        datacenter: Datacenter::new(&datacenter(index))?,
         roots: vec![CaRoot {
             id: "r".to_owned(),
             name: "root".to_owned(),
@@ -72,7 +77,7 @@ pub(crate) fn node(index: usize, number: usize, address: u64) -> Result<Row, Inv
         key: node_key(number)?,
         id: None,
         address: format!("10.{index}.{number}.{address}"),
-        datacenter: Datacenter::new(&format!("c{index}"))?,
+        datacenter: Datacenter::new(&datacenter(index))?,
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
     })))

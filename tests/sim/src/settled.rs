@@ -33,6 +33,13 @@ impl World {
             return Ok(Some(Violation::new("a deleted peering goes", text)));
         }
         let theirs = self.record(acceptor, dialer)?;
+        if let Some(theirs) = theirs.filter(|theirs| theirs.is_live() && theirs.role == PeeringRole::Acceptor)
+        {
+            let problem = self.held_to_its_token(acceptor, dialer, theirs)?;
+            if problem.is_some() {
+                return Ok(problem);
+            }
+        }
         let linked = self.linked(acceptor, dialer)?;
         let promise = self.promises.0.get(&(acceptor, dialer));
         if promise.is_some() && !linked {
@@ -86,6 +93,38 @@ impl World {
         Ok(None)
     }
 
+    /// A peer without a token has no stream, and one whose token lists services has no others.
+    fn held_to_its_token(
+        &self,
+        acceptor: usize,
+        dialer: usize,
+        theirs: &Peering,
+    ) -> Outcome<Option<Violation>> {
+        let here = &self.clusters[acceptor];
+        let status = here
+            .table
+            .status(&theirs.key, here.wall(self.now), monotonic(self.now));
+        let Some(held) = self.introductions.of(&theirs.id).active else {
+            return Ok(status.connected.then(|| {
+                let text = format!("c{acceptor} serves c{dialer}, whose token was revoked");
+                Violation::new("a revoked token has no stream", text)
+            }));
+        };
+        let Some(services) = held.services.filter(|_| status.connected) else {
+            return Ok(None);
+        };
+        let seen =
+            content::held(&self.clusters[dialer].snapshot, acceptor).map_err(|invalid| broken(&invalid))?;
+        let beyond = seen.services.iter().find(|(name, instances)| {
+            let base = name.strip_suffix("-sidecar-proxy").unwrap_or(name);
+            !instances.is_empty() && !services.contains(base)
+        });
+        Ok(beyond.map(|(name, _)| {
+            let text = format!("c{dialer} sees {name} of c{acceptor} and was granted {services:?}");
+            Violation::new("a peer sees what its token lists", text)
+        }))
+    }
+
     /// How many pairs are linked.
     pub(crate) fn links(&self) -> Outcome<u64> {
         let mut links = 0;
@@ -108,7 +147,10 @@ impl World {
         }
         let secrets = self.clusters[dialer].snapshot.secrets(&ours.key);
         let secret = secrets.and_then(|secrets| secrets.active_stream.as_ref());
-        let good = secret.is_some_and(|secret| self.introductions.may_open(&theirs.id, secret.expose()));
+        let good = secret.is_some_and(|secret| {
+            let introductions = &self.introductions;
+            introductions.may_open(&theirs.id, secret.expose(), &rows::datacenter(dialer))
+        });
         Ok(good && ours.remote_id.as_deref() == Some(&theirs.id))
     }
 }

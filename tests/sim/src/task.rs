@@ -562,7 +562,7 @@ impl World {
     }
 }
 
-/// An import writes rows of its own peer only, its bundle and its record.
+/// An import writes rows of its own peer only, its bundle, its record and its grants.
 fn check_touches_only(transaction: &Transaction, key: &PeeringKey) -> Outcome {
     let origin = Origin::Peer(key.name.clone());
     for op in &transaction.ops {
@@ -570,14 +570,19 @@ fn check_touches_only(transaction: &Transaction, key: &PeeringKey) -> Outcome {
             peerway_state::Op::Put(row) => row.key(),
             peerway_state::Op::Delete(row) => row.clone(),
             peerway_state::Op::ForgetImports(peering) => RowKey::Bundle(peering.clone()),
+            // What operators did.
+            peerway_state::Op::Record(_) => RowKey::Audit(0),
         };
         let own = match &row {
-            RowKey::Peering(own) | RowKey::Bundle(own) => own == key,
+            // Its trust bundle proves whom the token is for.
+            RowKey::Peering(own) | RowKey::Bundle(own) | RowKey::Grants(own) => own == key,
             RowKey::Node(node) => node.origin == origin,
             RowKey::Instance(instance) => instance.node.origin == origin,
             RowKey::Check(check) => check.node.origin == origin,
             RowKey::VirtualAddress(service) => service.origin == origin,
-            RowKey::Roots | RowKey::CaKey(_) | RowKey::Config(_) | RowKey::Secrets(_) => false,
+            RowKey::Roots | RowKey::CaKey(_) | RowKey::Config(_) | RowKey::Secrets(_) | RowKey::Audit(_) => {
+                false
+            }
         };
         if !own {
             let text = format!("an import from {} writes {row:?}", key.name);

@@ -261,7 +261,9 @@ fn is_local(change: &RowChange) -> bool {
 fn is_local_key(key: &RowKey) -> bool {
     match key {
         RowKey::Roots | RowKey::CaKey(_) | RowKey::Config(_) => true,
-        RowKey::Peering(_) | RowKey::Secrets(_) | RowKey::Bundle(_) => false,
+        // They bound what is exported.
+        RowKey::Grants(_) => true,
+        RowKey::Peering(_) | RowKey::Secrets(_) | RowKey::Bundle(_) | RowKey::Audit(_) => false,
         RowKey::Node(key) => key.origin.is_local(),
         RowKey::Instance(key) => key.node.origin.is_local(),
         RowKey::Check(key) => key.node.origin.is_local(),

@@ -36,9 +36,11 @@ fn the_invariants_hold() {
         ("links", counts.links),
         ("takeovers", counts.takeovers),
         ("repeated attempts", counts.repeated),
+        // Tokens that are revoked, late or for somebody else leave fewer peerings to end.
         ("terminations", counts.terminated),
     ] {
-        assert!(count >= HISTORIES / 2, "only {count} {what}");
+        let least = HISTORIES / if what == "terminations" { 3 } else { 2 };
+        assert!(count >= least, "only {count} {what}");
     }
     assert!(
         counts.imports >= 50 * HISTORIES,

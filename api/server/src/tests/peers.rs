@@ -1,6 +1,8 @@
 //! Peerings, and what was imported over them.
 
 use super::*;
+use peerway_model::grant::{EndedToken, TokenEnd};
+use peerway_model::{AuditAction, AuditEvent, AuditRecord, PeeringGrants, TokenBounds, TokenGrant};
 
 /// An imported mesh service `api` with one proxy, over the peering `east`.
 async fn import(bench: &Bench) {
@@ -127,13 +129,16 @@ async fn a_peering_is_introduced_shown_and_deleted() {
     let bench = Bench::new();
     let body = json!({"PeerName": "east", "Meta": {"a": "b"}, "ServerExternalAddresses": ["h:1"]});
     let token = bench.post("/v1/peering/token", body).await;
-    assert_eq!(token.json(), json!({"PeeringToken": "dG9rZW4="}));
+    assert_eq!(
+        token.json(),
+        json!({"PeeringToken": "dG9rZW4=", "AccessorID": "accessor"})
+    );
     let body = json!({"PeerName": "north", "PeeringToken": "abc", "Partition": "billing"});
     assert_eq!(bench.post("/v1/peering/establish", body).await.json(), json!({}));
     assert_eq!(
         bench.hatches.asked(),
         [
-            "TokenRequest { peer: \"east\", partition: \"default\", meta: {\"a\": \"b\"}, external_addresses: [\"h:1\"] }",
+            "TokenRequest { peer: \"east\", partition: \"default\", meta: {\"a\": \"b\"}, external_addresses: [\"h:1\"], ttl: None, request_id: None, bounds: TokenBounds { datacenter: None, trust_domain: None, services: None }, by: Requester { address: \"\", program: \"\" } }",
             "north billing {} abc",
         ]
     );
@@ -148,6 +153,7 @@ async fn a_peering_is_introduced_shown_and_deleted() {
             "StreamStatus": {"ImportedServices": ["api"], "ExportedServices": ["web"],
                 "LastHeartbeat": "1970-01-01T00:00:00Z", "LastReceive": null, "LastSend": null,
                 "LastApplied": null, "LastError": null},
+            "WithheldServices": ["db"],
             "CreateIndex": 1, "ModifyIndex": 1, "Remote": {"Partition": "", "Datacenter": ""},
         })
     );
@@ -184,5 +190,165 @@ async fn failures_of_introductions_have_their_status() {
         let answer = bench.post("/v1/peering/establish", body).await;
         assert_eq!(answer.status.as_u16(), status);
         assert_eq!(answer.text, "the token was used already");
+    }
+}
+
+fn grants(peer: &str, expires_at: Option<u64>) -> Row {
+    let key = PeeringKey {
+        partition: Partition::default(),
+        name: PeerName::new(peer).unwrap(),
+    };
+    let grant = |accessor: &str| TokenGrant {
+        accessor: accessor.to_owned(),
+        made_at: 0,
+        expires_at,
+        request_id: Some("r".to_owned()),
+        bounds: TokenBounds::default(),
+        proven: false,
+    };
+    Row::Grants(Arc::new(PeeringGrants {
+        establishment: Some(grant("a1")),
+        active_stream: Some(grant("a2")),
+        ended: vec![EndedToken {
+            grant: grant("a3"),
+            at: 1_000,
+            end: TokenEnd::Revoked,
+        }],
+        ..PeeringGrants::new(key)
+    }))
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_with_terms_that_are_checked_by_name() {
+    let bench = Bench::new();
+    let body = json!({"PeerName": "east", "TTL": "1h30m", "RequestID": "r", "RemoteDatacenter": "dc2",
+        "RemoteTrustDomain": "td2.consul", "AllowedServices": ["web", "team/api"]});
+    let answer = bench.post("/v1/peering/token", body).await.json();
+    assert_eq!(answer["ExpirationTime"], "1970-01-01T00:00:01Z");
+    let asked = bench.hatches.asked().remove(0);
+    for part in [
+        "ttl: Some(5400s)",
+        "request_id: Some(\"r\")",
+        "datacenter: Some(\"dc2\")",
+        "name: \"api\"",
+    ] {
+        assert!(asked.contains(part), "{asked}");
+    }
+    for (field, value, says) in [
+        ("TTL", json!("soon"), "TTL: is \"soon\""),
+        ("RemoteTrustDomain", json!("a/b"), "RemoteTrustDomain"),
+        ("AllowedServices", json!(["web", "a/b/c"]), "AllowedServices[1]"),
+        ("AllowedService", json!(["web"]), "AllowedService"),
+    ] {
+        let answer = bench
+            .post("/v1/peering/token", json!({"PeerName": "east", field: value}))
+            .await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.text.contains(says), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_listed_without_secrets_and_revoked() {
+    let bench = Bench::new();
+    assert_eq!(bench.get("/v1/peerway/peering-tokens").await.json(), json!([]));
+    bench
+        .commit(vec![
+            peering("east"),
+            peering("north"),
+            grants("east", Some(1_000)),
+            grants("north", None),
+        ])
+        .await;
+    let all = bench.get("/v1/peerway/peering-tokens").await.json();
+    let shown: Vec<(&str, &str, &str)> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|token| {
+            let text = |field: &str| token[field].as_str().unwrap();
+            (text("PeerName"), text("AccessorID"), text("State"))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("east", "a1", "expired"),
+            ("east", "a2", "in-use"),
+            ("east", "a3", "revoked"),
+            ("north", "a1", "unused"),
+            ("north", "a2", "in-use"),
+            ("north", "a3", "revoked"),
+        ]
+    );
+    let one = bench.get("/v1/peerway/peering-tokens/north").await.json();
+    assert_eq!(one, json!(all.as_array().unwrap()[3..]));
+    assert_eq!(bench.get("/v1/peering/north").await.json()["Tokens"], one);
+    let absent = bench.get("/v1/peerway/peering-tokens/south").await;
+    assert_eq!(absent.status, StatusCode::NOT_FOUND);
+
+    for (query, which) in [
+        ("", "Only"),
+        ("?all", "All"),
+        ("?accessor=a1", "Accessor(\"a1\")"),
+    ] {
+        let answer = bench
+            .delete(&format!("/v1/peerway/peering-tokens/north{query}"))
+            .await;
+        assert_eq!(answer.json(), json!({"Revoked": ["accessor"]}));
+        assert_eq!(
+            bench.hatches.asked(),
+            [format!("revoke default/north {which} by ")]
+        );
+    }
+    let both = bench
+        .delete("/v1/peerway/peering-tokens/north?all&accessor=a1")
+        .await;
+    assert_eq!(both.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn the_audit_is_read_newest_first_and_by_peering() {
+    let bench = Bench::new();
+    let event = |peer: &str, action| AuditEvent {
+        at: 0,
+        action,
+        peering: PeeringKey {
+            partition: Partition::default(),
+            name: PeerName::new(peer).unwrap(),
+        },
+        accessor: "a1".to_owned(),
+        by: Requester {
+            address: "10.0.0.1:5".to_owned(),
+            program: String::new(),
+        },
+        detail: String::new(),
+    };
+    let record = |number, event| Row::Audit(Arc::new(AuditRecord { number, event }));
+    bench
+        .commit(vec![
+            record(1, event("east", AuditAction::Made)),
+            record(2, event("north", AuditAction::Revoked)),
+        ])
+        .await;
+    let all = bench.get("/v1/peerway/peering-audit").await.json();
+    assert_eq!(
+        all[0],
+        json!({"Number": 2, "Time": "1970-01-01T00:00:00Z", "Action": "revoked", "PeerName": "north",
+            "AccessorID": "a1", "Address": "10.0.0.1:5"})
+    );
+    let one = bench.get("/v1/peerway/peering-audit?name=east").await.json();
+    assert_eq!(one, json!([all[1]]));
+}
+
+#[tokio::test]
+async fn peerings_may_have_the_names_of_requests() {
+    let bench = Bench::new();
+    bench.commit(vec![peering("token"), peering("establish")]).await;
+    for name in ["token", "establish"] {
+        let path = format!("/v1/peering/{name}");
+        assert_eq!(bench.get(&path).await.json()["Name"], name);
+        assert_eq!(bench.delete(&path).await.status, StatusCode::OK);
+        assert_eq!(bench.hatches.asked(), [format!("delete default/{name}")]);
     }
 }

@@ -1,80 +1,23 @@
-//! What an introduction and a deletion write. Pure; whoever commits it starts over when the rows changed meanwhile.
+//! What using a token and deleting a peering write. Pure; whoever commits it starts over when the rows changed
+//! meanwhile.
+
+#[cfg(test)]
+mod tests;
 
 use super::IntroductionError;
-use crate::{importer, reach, records};
+use crate::occasion::Occasion;
+use crate::{importer, records};
 use peerway_model::config::Meta;
+use peerway_model::name::{DEFAULT, MAX_LABEL_BYTES};
 use peerway_model::peering::RemoteInfo;
-use peerway_model::{Partition, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Secret, sni};
+use peerway_model::{
+    AuditAction, Partition, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Secret, sni,
+};
 use peerway_peering_protocol::Token;
 use peerway_peering_protocol::admit::trust_domain_of_server_name;
-use peerway_peering_protocol::open::after_token;
-use peerway_state::{Expect, Op, Row, RowKey, Snapshot, Transaction};
+use peerway_peering_protocol::freshness::cut;
+use peerway_state::{Op, Row, RowKey, Snapshot, Transaction};
 use std::sync::Arc;
-
-/// A new token for `key` and what to write for it. `own_addresses` is where this cluster's peering endpoint is, unless
-/// it is reached through mesh gateways; `external_addresses` what the dialer is to use instead if there are any. `fresh`
-/// gives a new random UUID each time.
-///
-/// # Errors
-/// When the cluster has no roots yet or no address to give, or the name is in use otherwise.
-pub fn token(
-    snapshot: &Snapshot,
-    key: &PeeringKey,
-    meta: &Meta,
-    own_addresses: &[String],
-    external_addresses: &[String],
-    mut fresh: impl FnMut() -> String,
-) -> Result<(Transaction, Token), IntroductionError> {
-    let roots = snapshot.roots().ok_or_else(not_ready)?;
-    let existing = snapshot.peering(key);
-    if let Some(peering) = existing {
-        expect_role(peering, PeeringRole::Acceptor)?;
-    }
-    let base = match existing {
-        Some(peering) => Peering::clone(&peering.row),
-        None => Peering {
-            meta: meta.clone(),
-            ..new_peering(key, PeeringRole::Acceptor, fresh())
-        },
-    };
-    let peering = Peering {
-        external_addresses: external_addresses.to_vec(),
-        ..base
-    };
-    // Addresses by the operator are all that the dialer uses.
-    let server_addresses = if external_addresses.is_empty() {
-        reach::for_token(snapshot, own_addresses)?
-    } else {
-        reach::advertised(snapshot, own_addresses)
-    };
-    let establishment = Secret::new(fresh());
-    let none = PeeringSecrets::default();
-    let secrets = snapshot.secrets(key).map_or(&none, |secrets| &*secrets.row);
-    let token = Token {
-        ca_pems: roots.roots.iter().map(|root| root.pem.clone()).collect(),
-        manual_server_addresses: external_addresses.to_vec(),
-        server_addresses,
-        server_name: sni::peering_server(&roots.datacenter, &roots.trust_domain),
-        peer_id: peering.id.clone(),
-        establishment_secret: establishment.clone(),
-        remote: RemoteInfo {
-            partition: spelt(&key.partition),
-            datacenter: roots.datacenter.to_string(),
-        },
-    };
-    let transaction = Transaction::new()
-        .expect(existing.map_or_else(
-            || Expect::Absent(RowKey::Peering(key.clone())),
-            records::unchanged,
-        ))
-        .expect(records::secrets_unchanged(snapshot, key))
-        .put(Row::Peering(Arc::new(peering)))
-        .put(Row::Secrets(
-            key.clone(),
-            Arc::new(after_token(secrets, establishment)),
-        ));
-    Ok((transaction, token))
-}
 
 /// What to write once `token` was exchanged for the secret `stream`. `fresh` gives a new random UUID.
 ///
@@ -86,13 +29,14 @@ pub fn established(
     token: &Token,
     meta: &Meta,
     stream: &Secret,
+    occasion: &Occasion,
     fresh: impl FnOnce() -> String,
 ) -> Result<Transaction, IntroductionError> {
-    check(snapshot, key, token)?;
+    let standing = found_by(snapshot, key, token)?;
     let existing = snapshot.peering(key);
     let base = match existing {
-        Some(peering) => Peering::clone(&peering.row),
-        None => new_peering(key, PeeringRole::Dialer, fresh()),
+        Some(peering) if standing == Standing::Kept => Peering::clone(&peering.row),
+        _ => new_peering(key, PeeringRole::Dialer, fresh()),
     };
     let peering = Peering {
         state: PeeringState::Establishing,
@@ -109,13 +53,17 @@ pub fn established(
         active_stream: Some(stream.clone()),
         ..PeeringSecrets::default()
     };
-    Ok(Transaction::new()
-        .expect(existing.map_or_else(
-            || Expect::Absent(RowKey::Peering(key.clone())),
-            records::unchanged,
-        ))
+    let transaction = records::as_it_was(snapshot, key);
+    let transaction = match standing {
+        // What is left of the former peering goes.
+        Standing::Ended => transaction.delete(RowKey::Peering(key.clone())),
+        Standing::Kept => transaction,
+    };
+    let detail = format!("token of {}, PeerID {}", token.server_name, token.peer_id);
+    Ok(transaction
         .put(Row::Peering(Arc::new(peering)))
-        .put(Row::Secrets(key.clone(), Arc::new(secrets))))
+        .put(Row::Secrets(key.clone(), Arc::new(secrets)))
+        .op(occasion.record(AuditAction::Established, key, "", &detail)))
 }
 
 /// What to write before `token` is exchanged through our own mesh gateways, which pass on by what the record says; and
@@ -131,11 +79,10 @@ pub(crate) fn announced(
     meta: &Meta,
     fresh: impl FnOnce() -> String,
 ) -> Result<(Transaction, Arc<Peering>), IntroductionError> {
-    check(snapshot, key, token)?;
-    let existing = snapshot.peering(key);
-    let base = match existing {
-        Some(peering) => Peering::clone(&peering.row),
-        None => Peering {
+    let standing = found_by(snapshot, key, token)?;
+    let base = match snapshot.peering(key) {
+        Some(peering) if standing == Standing::Kept => Peering::clone(&peering.row),
+        _ => Peering {
             meta: meta.clone(),
             ca_pems: token.ca_pems.clone(),
             remote: token.remote.clone(),
@@ -148,13 +95,12 @@ pub(crate) fn announced(
         manual_addresses: token.manual_server_addresses.clone(),
         ..base
     });
-    let transaction = Transaction::new()
-        .expect(existing.map_or_else(
-            || Expect::Absent(RowKey::Peering(key.clone())),
-            records::unchanged,
-        ))
-        .put(Row::Peering(peering.clone()));
-    Ok((transaction, peering))
+    let transaction = records::as_it_was(snapshot, key);
+    let transaction = match standing {
+        Standing::Ended => transaction.delete(RowKey::Peering(key.clone())),
+        Standing::Kept => transaction,
+    };
+    Ok((transaction.put(Row::Peering(peering.clone())), peering))
 }
 
 /// What to write to take back what was [`announced`], as nothing came of it: the record `before`, or none. `None` when
@@ -174,9 +120,9 @@ pub(crate) fn withdrawn(
     })
 }
 
-/// What to write to delete a peering at `now` (unix milliseconds): what was imported over it goes at once, the record
-/// when the peer was told. `None` when it is deleted already.
-pub fn deletion(snapshot: &Snapshot, key: &PeeringKey, now: u64) -> Option<Transaction> {
+/// What to write to delete a peering: what was imported over it goes at once, and so do its secrets; the record when
+/// the peer was told. `None` when it is deleted already.
+pub fn deletion(snapshot: &Snapshot, key: &PeeringKey, occasion: &Occasion) -> Option<Transaction> {
     let live = snapshot
         .peering(key)
         .filter(|peering| peering.state != PeeringState::Deleting);
@@ -185,30 +131,39 @@ pub fn deletion(snapshot: &Snapshot, key: &PeeringKey, now: u64) -> Option<Trans
             .expect(records::unchanged(peering))
             .put(records::with(peering, |peering| {
                 peering.state = PeeringState::Deleting;
-                peering.deleted_at = Some(now);
+                peering.deleted_at = Some(occasion.at);
             }))
             .op(Op::ForgetImports(key.clone()))
             .delete(RowKey::Secrets(key.clone()))
+            .op(occasion.record(AuditAction::Deleted, key, "", ""))
     })
 }
 
+/// What an introduction finds under its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A peering that goes on, or nothing.
+    Kept,
+    /// The record of a peering that the peer has ended: the introduction makes a new one in its place, in either role
+    /// and with any cluster.
+    Ended,
+}
+
 /// Refuses a peering of the other role, and one on its way out.
-fn expect_role(peering: &Peering, role: PeeringRole) -> Result<(), IntroductionError> {
+pub(super) fn standing(peering: &Peering, role: PeeringRole) -> Result<Standing, IntroductionError> {
     let name = &peering.key.name;
     let problem = match (peering.state, peering.role, role) {
         (PeeringState::Deleting, ..) => {
             format!("peering {name} is being deleted, try again in a moment")
         }
+        (PeeringState::Terminated, ..) => return Ok(Standing::Ended),
         (_, PeeringRole::Dialer, PeeringRole::Acceptor) => format!(
             "peering {name} was established with a token of the peer: delete it first, or choose another name"
         ),
         (_, PeeringRole::Acceptor, PeeringRole::Dialer) => format!(
             "peering {name} has generated a token and waits to be dialled: delete it first, or choose another name"
         ),
-        (PeeringState::Terminated, PeeringRole::Acceptor, _) => {
-            format!("peering {name} was ended by the peer: delete it here, then generate a new token")
-        }
-        _ => return Ok(()),
+        _ => return Ok(Standing::Kept),
     };
     Err(IntroductionError::Conflict(problem))
 }
@@ -218,18 +173,39 @@ fn expect_role(peering: &Peering, role: PeeringRole) -> Result<(), IntroductionE
 /// # Errors
 /// When the cluster has no roots yet, the token is its own, or the name or the other cluster is in use otherwise.
 pub fn check(snapshot: &Snapshot, key: &PeeringKey, token: &Token) -> Result<(), IntroductionError> {
+    found_by(snapshot, key, token).map(|_| ())
+}
+
+/// What a use of `token` finds under this name.
+///
+/// # Errors
+/// As [`check`].
+fn found_by(snapshot: &Snapshot, key: &PeeringKey, token: &Token) -> Result<Standing, IntroductionError> {
     let conflict = |text: String| Err(IntroductionError::Conflict(text));
     let roots = snapshot.roots().ok_or_else(not_ready)?;
     let own = sni::peering_server(&roots.datacenter, &roots.trust_domain);
     let theirs = trust_domain_of_server_name(&token.server_name);
     if token.server_name == own || theirs.as_ref() == Some(&roots.trust_domain) {
-        return conflict(
+        let made_in = token.remote.partition.as_str();
+        return conflict(if made_in == spelt(&key.partition) {
             "the token was generated by this very cluster: use it on the cluster that is to be the peer"
-                .to_owned(),
-        );
+                .to_owned()
+        } else {
+            let made_in = if made_in.is_empty() {
+                DEFAULT
+            } else {
+                cut(made_in, MAX_LABEL_BYTES)
+            };
+            format!(
+                "the token was generated by partition {made_in:?} of this very cluster: partitions of one datacenter do not peer, export services to each other directly with a Partition among the Consumers of exported-services"
+            )
+        });
     }
-    if let Some(peering) = snapshot.peering(key) {
-        expect_role(peering, PeeringRole::Dialer)?;
+    let found = snapshot.peering(key);
+    let standing = found.map_or(Ok(Standing::Kept), |peering| {
+        standing(peering, PeeringRole::Dialer)
+    })?;
+    if let Some(peering) = found.filter(|_| standing == Standing::Kept) {
         let known = importer::trust_domain_of(snapshot, peering);
         if known.is_some() && known != theirs {
             return conflict(format!(
@@ -243,16 +219,16 @@ pub fn check(snapshot: &Snapshot, key: &PeeringKey, token: &Token) -> Result<(),
             "the cluster that generated the token is already the peer {other}: delete that peering first, or use its name"
         ));
     }
-    Ok(())
+    Ok(standing)
 }
 
-fn not_ready() -> IntroductionError {
+pub(super) fn not_ready() -> IntroductionError {
     IntroductionError::Unavailable(
         "the certificate authority is not ready yet, try again in a moment".to_owned(),
     )
 }
 
-fn new_peering(key: &PeeringKey, role: PeeringRole, id: String) -> Peering {
+pub(super) fn new_peering(key: &PeeringKey, role: PeeringRole, id: String) -> Peering {
     Peering {
         key: key.clone(),
         id,
@@ -271,7 +247,7 @@ fn new_peering(key: &PeeringKey, role: PeeringRole, id: String) -> Peering {
 }
 
 /// Community clusters know no partitions and expect nothing for the default one.
-fn spelt(partition: &Partition) -> String {
+pub(super) fn spelt(partition: &Partition) -> String {
     if partition.is_default() {
         String::new()
     } else {

@@ -50,6 +50,11 @@ impl Drop for Cluster {
 impl Cluster {
     /// A running cluster whose trust domain is `<name>.consul`.
     pub(super) async fn new(name: &'static str) -> Self {
+        Cluster::on("127.0.0.1:0", name).await
+    }
+
+    /// The same, with its endpoint at this address.
+    pub(super) async fn on(listen: &str, name: &'static str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -67,7 +72,7 @@ impl Cluster {
             .unwrap();
         tls.alpn_protocols = vec![b"h2".to_vec()];
 
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(listen).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let serving = Serving::default();
         let endpoint = tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), serving.clone()));
@@ -100,6 +105,7 @@ impl Cluster {
         let tasks = Tasks::new(trigger);
         let config = LinkConfig {
             server_addresses: vec![self.address.clone()],
+            ..LinkConfig::default()
         };
         let (reader, writer) = (store.reader.clone(), store.writer.clone());
         let link = Link::new(config, reader, writer, SystemClock::shared(), tasks.clone());
@@ -157,6 +163,17 @@ impl Cluster {
             let held = imported(&self.snapshot());
             panic!("{}: waited in vain for: {what}; holds {held:?}", self.name);
         }
+    }
+
+    /// Waits for what is not in the store.
+    pub(super) async fn until_true(&self, what: &str, reached: impl Fn() -> bool) {
+        let waiting = async {
+            while !reached() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "{}: waited in vain for: {what}", self.name);
     }
 
     pub(super) async fn until_imported(&self, expected: &[&str]) {

@@ -1,8 +1,9 @@
 //! Tables of who may open a stream and who may exchange a secret.
 
 use super::*;
-use peerway_model::peering::RemoteInfo;
-use peerway_model::{Partition, PeerName, PeeringKey};
+use crate::{Tokens, Which};
+use peerway_model::peering::{RemoteInfo, RevokedSecret};
+use peerway_model::{Partition, PeerName, PeeringKey, TokenBounds};
 use std::collections::BTreeMap;
 
 const ID: &str = "6b2fbc1e-0000-4000-8000-000000000001";
@@ -41,6 +42,16 @@ fn secrets() -> PeeringSecrets {
         establishment: Some(Secret::new("token")),
         pending_stream: Some(Secret::new("new")),
         active_stream: Some(Secret::new("old")),
+        revoked: vec![
+            RevokedSecret {
+                accessor: "r1".to_owned(),
+                secret: Secret::new("dead token"),
+            },
+            RevokedSecret {
+                accessor: "r2".to_owned(),
+                secret: Secret::new("dead stream"),
+            },
+        ],
     }
 }
 
@@ -48,7 +59,11 @@ fn told(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Accept { promote } => format!("accept {promote}"),
         Verdict::TellTerminated(refusal) => format!("tell {:?}", refusal.code),
-        Verdict::Refuse(refusal) => format!("{:?}", refusal.code),
+        Verdict::Refuse(Denial {
+            refusal,
+            about: Some((accessor, cause)),
+        }) => format!("{:?} {accessor} {}", refusal.code, cause.as_str()),
+        Verdict::Refuse(denial) => format!("{:?}", denial.refusal.code),
     }
 }
 
@@ -74,6 +89,13 @@ fn opens_are_decided_by_the_table() {
         (Acceptor, Pending, "old", true, "accept false"),
         (Acceptor, Pending, "new", true, "accept true"),
         (Acceptor, Pending, "token", true, "PermissionDenied"),
+        (
+            Acceptor,
+            Pending,
+            "dead stream",
+            true,
+            "PermissionDenied r2 revoked",
+        ),
         (Acceptor, Pending, "", true, "PermissionDenied"),
         (Acceptor, Pending, "old", false, "Unavailable"),
         (Acceptor, Deleting, "old", true, "tell Aborted"),
@@ -84,54 +106,144 @@ fn opens_are_decided_by_the_table() {
     ];
     for (role, state, secret, ready, expected) in rows {
         let (peering, secrets) = (peering(role, state), secrets());
-        let verdict = decide_open(&open(secret), Some((&peering, Some(&secrets))), ready);
+        let verdict = decide_open(&open(secret), Some(found(&peering, &secrets)), ready);
         assert_eq!(told(&verdict), expected, "{role:?} {state:?} {secret} {ready}");
     }
     let peering = peering(Acceptor, Pending);
     assert_eq!(told(&decide_open(&open("old"), None, true)), "InvalidArgument");
-    assert_eq!(
-        told(&decide_open(&open("old"), Some((&peering, None)), true)),
-        "Internal"
-    );
+    let bare = Found {
+        peering: &peering,
+        secrets: None,
+        grants: None,
+    };
+    assert_eq!(told(&decide_open(&open("old"), Some(bare), true)), "Internal");
     let none = PeeringSecrets::default();
     assert_eq!(
-        told(&decide_open(&open(""), Some((&peering, Some(&none))), true)),
+        told(&decide_open(&open(""), Some(found(&peering, &none)), true)),
         "PermissionDenied"
     );
+}
+
+fn found<'a>(peering: &'a Peering, secrets: &'a PeeringSecrets) -> Found<'a> {
+    Found {
+        peering,
+        secrets: Some(secrets),
+        grants: None,
+    }
+}
+
+fn grant(accessor: &str) -> TokenGrant {
+    TokenGrant {
+        accessor: accessor.to_owned(),
+        made_at: 0,
+        expires_at: Some(1_000),
+        request_id: None,
+        bounds: TokenBounds::default(),
+        proven: false,
+    }
+}
+
+#[test]
+fn a_token_is_for_its_datacenter_whichever_secret_it_became() {
+    let (peering, secrets) = (peering(PeeringRole::Acceptor, PeeringState::Pending), secrets());
+    let bound = |accessor: &str, datacenter: &str| {
+        let mut grant = grant(accessor);
+        grant.bounds.datacenter = Some(datacenter.to_owned());
+        Some(grant)
+    };
+    let grants = PeeringGrants {
+        pending_stream: bound("p", "dc2"),
+        active_stream: bound("a", "dc1"),
+        ..PeeringGrants::new(peering.key.clone())
+    };
+    let found = Found {
+        peering: &peering,
+        secrets: Some(&secrets),
+        grants: Some(&grants),
+    };
+    for (secret, says, expected) in [
+        ("old", "dc1", "accept false"),
+        ("old", "dc2", "PermissionDenied a datacenter"),
+        ("new", "dc2", "accept true"),
+        ("new", "dc1", "PermissionDenied p datacenter"),
+        ("new", "", "PermissionDenied p datacenter"),
+    ] {
+        let mut open = open(secret);
+        says.clone_into(&mut open.remote.datacenter);
+        assert_eq!(
+            told(&decide_open(&open, Some(found), true)),
+            expected,
+            "{secret} {says}"
+        );
+    }
+    let mut liar = open("new");
+    liar.remote.datacenter = "x".repeat(10_000);
+    let Verdict::Refuse(denial) = decide_open(&liar, Some(found), true) else {
+        panic!("accepted");
+    };
+    assert!(denial.refusal.message.len() < 500, "{}", denial.refusal.message);
 }
 
 #[test]
 fn a_token_is_exchanged_once() {
     let peering = peering(PeeringRole::Acceptor, PeeringState::Pending);
-    let decide = |secrets: &PeeringSecrets, offered: &str| {
-        decide_exchange(ID, Some(&peering), Some(secrets), offered).map_err(|refusal| refusal.code)
+    let key = peering.key.clone();
+    let before = Tokens {
+        secrets: secrets(),
+        grants: PeeringGrants {
+            establishment: Some(grant("t")),
+            ..PeeringGrants::new(key)
+        },
     };
-    let before = secrets();
-    assert_eq!(decide(&before, "token"), Ok(()));
-    assert_eq!(decide(&before, "wrong"), Err(Code::PermissionDenied));
-    assert_eq!(decide(&before, ""), Err(Code::PermissionDenied));
-    let after = exchanged(&before, Secret::new("newest"));
-    assert_eq!(decide(&after, "token"), Err(Code::PermissionDenied));
-    assert!(after.pending_stream.as_ref().unwrap().matches("newest"));
-    assert!(after.active_stream.as_ref().unwrap().matches("old"));
-    let again = after_token(&after, Secret::new("second"));
-    assert_eq!(decide(&again, "second"), Ok(()));
+    let decide = |tokens: &Tokens, offered: &str, now: u64| {
+        let found = Found {
+            peering: &peering,
+            secrets: Some(&tokens.secrets),
+            grants: Some(&tokens.grants),
+        };
+        decide_exchange(ID, Some(found), offered, now).map_err(|denial| {
+            (
+                denial.refusal.code,
+                denial.about.map(|(accessor, cause)| (accessor, cause.as_str())),
+            )
+        })
+    };
+    let unknown = || Err((Code::PermissionDenied, None));
+    let known = |accessor: &str, cause| Err((Code::PermissionDenied, Some((accessor.to_owned(), cause))));
+    assert_eq!(decide(&before, "token", 999), Ok(()));
+    assert_eq!(decide(&before, "token", 1_000), known("t", "expired"));
+    assert_eq!(decide(&before, "wrong", 999), unknown());
+    // Whoever has not got the token does not learn that it has expired.
+    assert_eq!(decide(&before, "wrong", 1_000), unknown());
+    assert_eq!(decide(&before, "", 999), unknown());
+    assert_eq!(decide(&before, "dead token", 999), known("r1", "revoked"));
+    let after = before.clone().exchanged(Secret::new("newest"), 1);
+    assert_eq!(decide(&after, "token", 2), unknown());
+    let again = after.issued(Secret::new("second"), grant("s"), 2);
+    assert_eq!(decide(&again, "second", 2), Ok(()));
+    let (revoked, _) = again.revoked(Which::All, 3);
+    assert_eq!(decide(&revoked, "second", 4), known("s", "revoked"));
 
-    let promoted = promoted(&after);
-    assert!(promoted.active_stream.as_ref().unwrap().matches("newest"));
-    assert!(promoted.pending_stream.is_none());
-
-    let refused = |id, peering, secrets| decide_exchange(id, peering, secrets, "token").unwrap_err().code;
-    assert_eq!(refused("x", Some(&peering), Some(&before)), Code::Internal);
-    assert_eq!(refused(ID, None, None), Code::PermissionDenied);
+    let refused = |id, found| decide_exchange(id, found, "token", 1).unwrap_err().refusal.code;
+    assert_eq!(
+        refused("x", Some(found(&peering, &before.secrets))),
+        Code::Internal
+    );
+    assert_eq!(refused(ID, None), Code::PermissionDenied);
     let gone = Peering {
         state: PeeringState::Deleting,
         ..peering.clone()
     };
-    assert_eq!(refused(ID, Some(&gone), Some(&before)), Code::PermissionDenied);
+    assert_eq!(
+        refused(ID, Some(found(&gone, &before.secrets))),
+        Code::PermissionDenied
+    );
     let dialer = Peering {
         role: PeeringRole::Dialer,
         ..peering.clone()
     };
-    assert_eq!(refused(ID, Some(&dialer), Some(&before)), Code::PermissionDenied);
+    assert_eq!(
+        refused(ID, Some(found(&dialer, &before.secrets))),
+        Code::PermissionDenied
+    );
 }

@@ -18,6 +18,13 @@ pub struct Ticket {
     list: Option<Arc<[String]>>,
 }
 
+impl Ticket {
+    /// The type of the response.
+    pub fn kind(&self) -> ResourceType {
+        self.kind
+    }
+}
+
 impl Session {
     /// Takes the result of an import and answers it. After the end of the stream there is nobody to answer.
     pub fn on_applied(&mut self, ticket: Ticket, result: Result<(), Refusal>, now: Duration) -> Vec<Effect> {

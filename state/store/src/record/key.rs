@@ -20,11 +20,13 @@ const CA_KEY: &str = "20-ca-key";
 const CONFIG: &str = "30-config";
 const PEERING: &str = "40-peering";
 const SECRETS: &str = "50-secrets";
+const GRANTS: &str = "55-grants";
 const BUNDLE: &str = "60-bundle";
 const NODE: &str = "70-node";
 const INSTANCE: &str = "80-instance";
 const CHECK: &str = "90-check";
 const VIRTUAL_ADDRESS: &str = "92-virtual-address";
+const AUDIT: &str = "95-audit";
 const LOCAL: &str = "local";
 const PEER: &str = "peer";
 
@@ -42,11 +44,14 @@ pub fn encode_key(key: &RowKey) -> Vec<u8> {
         }) => joined(&[CONFIG, kind.as_str(), partition.as_str(), namespace, name]),
         RowKey::Peering(key) => of_peering(PEERING, key),
         RowKey::Secrets(key) => of_peering(SECRETS, key),
+        RowKey::Grants(key) => of_peering(GRANTS, key),
         RowKey::Bundle(key) => of_peering(BUNDLE, key),
         RowKey::Node(key) => on_node(NODE, key, None),
         RowKey::Instance(InstanceKey { node, id }) => on_node(INSTANCE, node, Some(id.as_str())),
         RowKey::Check(CheckKey { node, id }) => on_node(CHECK, node, Some(id.as_str())),
         RowKey::VirtualAddress(key) => of_service(VIRTUAL_ADDRESS, key),
+        // As many digits as the largest number has, so that keys sort as numbers do.
+        RowKey::Audit(number) => joined(&[AUDIT, &format!("{number:020}")]),
     }
 }
 
@@ -121,6 +126,7 @@ fn parse(bytes: &[u8]) -> Result<RowKey, String> {
         })),
         [PEERING, rest @ ..] => peering(rest).map(RowKey::Peering),
         [SECRETS, rest @ ..] => peering(rest).map(RowKey::Secrets),
+        [GRANTS, rest @ ..] => peering(rest).map(RowKey::Grants),
         [BUNDLE, rest @ ..] => peering(rest).map(RowKey::Bundle),
         [NODE, rest @ ..] => node(rest).map(RowKey::Node),
         [INSTANCE, rest @ .., id] => Ok(RowKey::Instance(InstanceKey {
@@ -132,7 +138,17 @@ fn parse(bytes: &[u8]) -> Result<RowKey, String> {
             id: named(CheckId::new(id))?,
         })),
         [VIRTUAL_ADDRESS, rest @ ..] => service(rest).map(RowKey::VirtualAddress),
+        [AUDIT, number] => numbered(number).map(RowKey::Audit),
         _ => Err("no kind of row has such a key".to_owned()),
+    }
+}
+
+fn numbered(digits: &str) -> Result<u64, String> {
+    let number: u64 = digits.parse().map_err(|_| "it is not a number".to_owned())?;
+    if format!("{number:020}") == digits {
+        Ok(number)
+    } else {
+        Err("a number has twenty digits".to_owned())
     }
 }
 

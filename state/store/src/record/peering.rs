@@ -1,7 +1,7 @@
 //! Twins of peerings, their secrets and their trust bundles.
 
 use super::text::{Text, text};
-use peerway_model::peering::RemoteInfo;
+use peerway_model::peering::{RemoteInfo, RevokedSecret};
 use peerway_model::{
     Partition, PeerName, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Secret, TrustBundle,
     TrustDomain,
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 #[derive(Serialize, Deserialize)]
-struct PeeringKeyRecord {
+pub(super) struct PeeringKeyRecord {
     partition: Text<Partition>,
     name: Text<PeerName>,
 }
@@ -138,6 +138,14 @@ pub(super) struct SecretsRecord {
     pending_stream: Option<Text<Secret>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     active_stream: Option<Text<Secret>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    revoked: Vec<RevokedRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RevokedRecord {
+    accessor: String,
+    secret: Text<Secret>,
 }
 
 impl From<(&PeeringKey, &PeeringSecrets)> for SecretsRecord {
@@ -146,22 +154,36 @@ impl From<(&PeeringKey, &PeeringSecrets)> for SecretsRecord {
             establishment,
             pending_stream,
             active_stream,
+            revoked,
         } = secrets;
+        let dead = |one: &RevokedSecret| {
+            let RevokedSecret { accessor, secret } = one;
+            RevokedRecord {
+                accessor: accessor.clone(),
+                secret: Text(secret.clone()),
+            }
+        };
         SecretsRecord {
             peering: key.into(),
             establishment: text(establishment),
             pending_stream: text(pending_stream),
             active_stream: text(active_stream),
+            revoked: revoked.iter().map(dead).collect(),
         }
     }
 }
 
 impl From<SecretsRecord> for (PeeringKey, PeeringSecrets) {
     fn from(record: SecretsRecord) -> Self {
+        let dead = |one: RevokedRecord| RevokedSecret {
+            accessor: one.accessor,
+            secret: one.secret.0,
+        };
         let secrets = PeeringSecrets {
             establishment: record.establishment.map(|secret| secret.0),
             pending_stream: record.pending_stream.map(|secret| secret.0),
             active_stream: record.active_stream.map(|secret| secret.0),
+            revoked: record.revoked.into_iter().map(dead).collect(),
         };
         (record.peering.into(), secrets)
     }

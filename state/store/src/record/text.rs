@@ -2,10 +2,11 @@
 
 use peerway_model::config::{Action, HeaderName, Method, Pattern, Protocol, ValuePart};
 use peerway_model::filter::Filter;
+use peerway_model::grant::{RefusalCause, TokenEnd};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
-    CheckId, CheckStatus, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition, PeerName,
-    PeeringRole, PeeringState, Regular, Secret, ServiceKind, ServiceName, SubsetName, TrustDomain,
+    AuditAction, CheckId, CheckStatus, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition,
+    PeerName, PeeringRole, PeeringState, Regular, Secret, ServiceKind, ServiceName, SubsetName, TrustDomain,
 };
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
@@ -81,7 +82,16 @@ macro_rules! parsed {
         })*
     };
 }
-parsed!(CheckStatus, Method, PeeringState, Protocol, ServiceKind);
+parsed!(
+    AuditAction,
+    CheckStatus,
+    Method,
+    PeeringState,
+    Protocol,
+    RefusalCause,
+    ServiceKind,
+    TokenEnd
+);
 
 macro_rules! variants {
     ($type:ident { $($variant:ident = $text:literal),* }) => {

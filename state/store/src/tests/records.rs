@@ -29,12 +29,20 @@ fn is_same(one: &StoredRow, other: &StoredRow) -> bool {
                 && optional(&one.establishment, &other.establishment)
                 && optional(&one.pending_stream, &other.pending_stream)
                 && optional(&one.active_stream, &other.active_stream)
+                && one.revoked.len() == other.revoked.len()
+                && one
+                    .revoked
+                    .iter()
+                    .zip(&other.revoked)
+                    .all(|(one, other)| one.accessor == other.accessor && secret(&one.secret, &other.secret))
         }
+        (Row::Grants(one), Row::Grants(other)) => one == other,
         (Row::Bundle(one), Row::Bundle(other)) => one == other,
         (Row::Node(one), Row::Node(other)) => one == other,
         (Row::Instance(one), Row::Instance(other)) => one == other,
         (Row::Check(one), Row::Check(other)) => one == other,
         (Row::VirtualAddress(one), Row::VirtualAddress(other)) => one == other,
+        (Row::Audit(one), Row::Audit(other)) => one == other,
         _ => false,
     };
     rows && one.create_index == other.create_index && one.modify_index == other.modify_index

@@ -1,5 +1,6 @@
 //! Generated rows of every kind, with every field in use.
 
+use super::grants::{audit, bundle, grants, peering, secrets};
 use peerway_model::config::{
     AccessLogs, Action, ConfigEntry, Consumer, ExportedService, ExportedServices, HeaderCheck,
     HeaderCondition, HeaderName, LogFormat, LogSink, Mesh, Method, PathCondition, Pattern, Permission,
@@ -7,14 +8,12 @@ use peerway_model::config::{
     Verdict,
 };
 use peerway_model::instance::{GatewayMode, Opaque, Transparent};
-use peerway_model::peering::RemoteInfo;
 use peerway_model::regular::Regular;
 use peerway_model::{
     CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
     Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta,
-    PeerName, Peering, PeeringKey, PeeringRole, PeeringSecrets, PeeringState, Proxy, Rotation, RotationPhase,
-    Secret, ServiceAddress, ServiceKey, ServiceKind, ServiceName, TrustBundle, TrustDomain, Upstream,
-    VirtualAddress, Weights,
+    PeerName, PeeringKey, Proxy, Rotation, RotationPhase, Secret, ServiceAddress, ServiceKey, ServiceKind,
+    ServiceName, TrustDomain, Upstream, VirtualAddress, Weights,
 };
 use peerway_state::{Row, RowKey, StoredRow};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -55,7 +54,7 @@ pub(super) fn pairs() -> impl Strategy<Value = BTreeMap<String, String>> {
     btree_map(any_text(), any_text(), 0..3)
 }
 
-fn texts() -> impl Strategy<Value = Vec<String>> {
+pub(super) fn texts() -> impl Strategy<Value = Vec<String>> {
     vec(any_text(), 0..3)
 }
 
@@ -377,61 +376,6 @@ fn entry() -> impl Strategy<Value = ConfigEntry> {
     ]
 }
 
-fn peering() -> impl Strategy<Value = Peering> {
-    let role = select(vec![PeeringRole::Acceptor, PeeringRole::Dialer]);
-    let state = select(PeeringState::ALL.to_vec());
-    let said = (any_text(), any_text());
-    (
-        (peering_key(), any_text(), role, state, pairs()),
-        (option::of(any_text()), texts(), option::of(any_text()), texts()),
-        (texts(), texts(), said, option::of(any::<u64>())),
-    )
-        .prop_map(
-            |(
-                (key, id, role, state, meta),
-                (remote_id, ca_pems, server_name, server_addresses),
-                (manual_addresses, external_addresses, (partition, datacenter), deleted_at),
-            )| Peering {
-                key,
-                id,
-                role,
-                state,
-                meta,
-                remote_id,
-                ca_pems,
-                server_name,
-                server_addresses,
-                manual_addresses,
-                external_addresses,
-                remote: RemoteInfo {
-                    partition,
-                    datacenter,
-                },
-                deleted_at,
-            },
-        )
-}
-
-fn secrets() -> impl Strategy<Value = PeeringSecrets> {
-    let secret = || option::of(any_text());
-    (secret(), secret(), secret()).prop_map(|(establishment, pending_stream, active_stream)| PeeringSecrets {
-        establishment: establishment.map(Secret::new),
-        pending_stream: pending_stream.map(Secret::new),
-        active_stream: active_stream.map(Secret::new),
-    })
-}
-
-fn bundle() -> impl Strategy<Value = TrustBundle> {
-    (peering_key(), trust_domain(), partition(), texts()).prop_map(
-        |(peering, trust_domain, exported_partition, root_pems)| TrustBundle {
-            peering,
-            trust_domain,
-            exported_partition,
-            root_pems,
-        },
-    )
-}
-
 fn node() -> impl Strategy<Value = Node> {
     (
         node_key(),
@@ -603,6 +547,8 @@ pub(super) fn row() -> impl Strategy<Value = Row> {
             .prop_map(|instance| Row::Instance(Arc::new(instance)))
             .boxed(),
         check().prop_map(|check| Row::Check(Arc::new(check))).boxed(),
+        grants().prop_map(|grants| Row::Grants(Arc::new(grants))).boxed(),
+        audit().prop_map(|record| Row::Audit(Arc::new(record))).boxed(),
     ]
 }
 
@@ -634,6 +580,8 @@ pub(super) fn key() -> impl Strategy<Value = RowKey> {
         peering_key().prop_map(RowKey::Peering),
         peering_key().prop_map(RowKey::Secrets),
         service_key().prop_map(RowKey::VirtualAddress),
+        peering_key().prop_map(RowKey::Grants),
+        any::<u64>().prop_map(RowKey::Audit),
         peering_key().prop_map(RowKey::Bundle),
         node_key().prop_map(RowKey::Node),
         (node_key(), instance_id()).prop_map(|(node, id)| RowKey::Instance(InstanceKey { node, id })),

@@ -56,6 +56,8 @@ fn rows() -> Vec<Row> {
             .secrets(&them)
             .map(|row| Row::Secrets(them.clone(), row.row.clone())),
     );
+    rows.extend(world.grants().map(|row| Row::Grants(row.row.clone())));
+    rows.extend(world.audit().map(|row| Row::Audit(row.row.clone())));
     rows.extend(world.bundles().map(|row| Row::Bundle(row.row.clone())));
     for node in world.nodes(&Origin::Local, &Partition::default()) {
         rows.push(Row::Node(node.row.clone()));
