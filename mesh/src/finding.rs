@@ -7,6 +7,7 @@
 mod addressed;
 mod authorization;
 mod catalog;
+mod chains;
 mod held;
 mod hosts;
 mod peers;
@@ -26,10 +27,11 @@ pub(crate) use servers::ServerRoute;
 
 use crate::fragment::{Authorization, Endpoint, RequestAuthorization};
 use crate::read::Reading;
+use peerway_model::chain::Chain;
 use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceKey};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -51,6 +53,12 @@ pub(crate) enum FindingKey {
     DialledDirectly(ServiceKey),
     /// The services of a partition and its peers that can be dialled at an address.
     Addressed(Partition),
+    /// What the entries about a local service amount to.
+    Chain(ServiceKey),
+    /// The services of a partition about whose chain something is said.
+    Heads(Partition),
+    /// Who leads to whom in a partition.
+    Leads(Partition),
     /// The live peers that a local service is exported to.
     Consumers(ServiceKey),
     /// Who a live peer is.
@@ -82,6 +90,12 @@ pub(crate) enum Finding {
     DialledDirectly(Arc<BTreeSet<IpAddr>>),
     /// To [`FindingKey::Addressed`].
     Addressed(Arc<Vec<Addressed>>),
+    /// To [`FindingKey::Chain`].
+    Chain(Option<Arc<Chain>>),
+    /// To [`FindingKey::Heads`].
+    Heads(Arc<BTreeSet<ServiceKey>>),
+    /// To [`FindingKey::Leads`].
+    Leads(Arc<BTreeMap<ServiceKey, BTreeSet<ServiceKey>>>),
     /// To [`FindingKey::Consumers`].
     Consumers(Arc<Vec<PeeringKey>>),
     /// To [`FindingKey::Peer`].
@@ -120,6 +134,9 @@ fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
         FindingKey::Addressed(partition) => {
             Finding::Addressed(Arc::new(addressed::of_partition(reading, partition)))
         }
+        FindingKey::Chain(service) => Finding::Chain(chains::of_service(reading, service).map(Arc::new)),
+        FindingKey::Heads(partition) => Finding::Heads(Arc::new(chains::heads(reading, partition))),
+        FindingKey::Leads(partition) => Finding::Leads(Arc::new(chains::leads(reading, partition))),
         FindingKey::Consumers(service) => Finding::Consumers(Arc::new(peers::consumers(reading, service))),
         FindingKey::Peer(peering) => Finding::Peer(peers::peer(reading, peering).map(Arc::new)),
         FindingKey::Inbound(service) => Finding::Inbound(Arc::new(peers::inbound(reading, service))),

@@ -1,13 +1,15 @@
 //! The pieces that views are made of: plain data, comparable and hashable, in Peerway's words.
 
 mod authorization;
+mod routes;
 
 pub use authorization::{
     Authorization, Caller, CallerPattern, Fitting, GatewayPattern, Grant, KnownBy, RequestAuthorization,
     RequestCaller, Requests,
 };
+pub use routes::{HttpRoute, Retry, RouteLeg, RouteTable, WHOLE};
 
-use peerway_model::config::{LogFormat, LogSink, Protocol};
+use peerway_model::config::{Balance, LogFormat, LogSink, Protocol};
 use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -106,6 +108,8 @@ pub struct Cluster {
     pub max_ejection_percent: Option<u32>,
     /// Whether connections are probed when idle, for those that leave the cluster.
     pub keepalive: bool,
+    /// How an endpoint is chosen; `None` is one after the other.
+    pub balance: Option<Balance>,
 }
 
 /// How the endpoints of an Envoy cluster are found.
@@ -117,6 +121,8 @@ pub enum Discovery {
     Eds,
     /// None: a connection goes on to where its client dialled.
     OriginalDestination,
+    /// Those of other Envoy clusters: the first one that has endpoints which are well, in this order. At least two.
+    Members(Vec<String>),
     /// By resolving host names, which Envoy does. Sorted and distinct, at least one; some may be IP addresses.
     Dns(Vec<Endpoint>),
 }
@@ -147,9 +153,21 @@ pub struct Endpoint {
     /// IP address and port.
     pub address: ServiceAddress,
     /// Whether traffic may go there.
-    pub healthy: bool,
+    pub health: Health,
     /// 1 to 128.
     pub weight: u32,
+}
+
+/// Whether traffic may go to an endpoint, from worst to best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Health {
+    /// Not at all.
+    #[default]
+    Down,
+    /// While nothing better is left: nobody knows any more how it is.
+    Doubtful,
+    /// Yes.
+    Up,
 }
 
 /// Which way the traffic of a listener goes.
@@ -268,20 +286,6 @@ pub enum Routes {
     Inline(RouteTable),
     /// By the [`RouteTable`] of this name, which comes by itself and whose change leaves the listener alone.
     Named(String),
-}
-
-/// Where requests go: all to one Envoy cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RouteTable {
-    /// The name of the route configuration.
-    pub name: String,
-    /// The name of its only virtual host, which takes every host.
-    pub host: String,
-    /// The Envoy cluster that requests go to.
-    pub cluster: String,
-    /// How long an answer may take, in milliseconds; `None` leaves it to whoever is nearer to the caller, or allows
-    /// streams.
-    pub timeout_ms: Option<u64>,
 }
 
 /// mTLS as a server; a client certificate is always required.

@@ -1,10 +1,22 @@
 //! Which fragment: everything that it depends on besides the Snapshot, so that proxies that need the same share it.
 
 use crate::finding::Face;
+use peerway_model::chain::Target;
 use peerway_model::config::Protocol;
 use peerway_model::instance::GatewayMode;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
+
+/// How a sidecar reaches a target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Reach {
+    /// The target.
+    pub(crate) target: Target,
+    /// The target that it is joined with, and its place in that row; the target itself has place 0.
+    pub(crate) stands_in: Option<(usize, Target)>,
+    /// How a peer is reached; not looked at for a local service.
+    pub(crate) mode: GatewayMode,
+}
 
 /// Which fragment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,26 +34,28 @@ pub(crate) enum FragmentKey {
         /// What it speaks.
         protocol: Protocol,
     },
-    /// The Envoy cluster of an upstream.
+    /// The Envoy cluster of a target of an upstream's chain.
     UpstreamCluster {
-        /// Local or imported.
-        service: ServiceKey,
-        /// How a peer is reached; not looked at for a local service.
-        mode: GatewayMode,
-        /// Milliseconds.
-        connect_timeout_ms: u64,
+        /// Which target.
+        reach: Reach,
+        /// Milliseconds; `None` is what the target's resolver says.
+        connect_timeout_ms: Option<u64>,
     },
-    /// The endpoints of an upstream.
-    UpstreamEndpoints {
-        /// Local or imported.
-        service: ServiceKey,
-        /// How a peer is reached; not looked at for a local service.
-        mode: GatewayMode,
+    /// The endpoints of a target of an upstream's chain.
+    UpstreamEndpoints(Reach),
+    /// The Envoy cluster that joins a target with what stands in for it.
+    UpstreamGroup {
+        /// The target.
+        target: Target,
+        /// Milliseconds; `None` is what its resolver says.
+        connect_timeout_ms: Option<u64>,
     },
-    /// The Envoy cluster of a service on a gateway.
-    GatewayCluster(Face, ServiceKey),
-    /// The endpoints of a service on a gateway.
-    GatewayEndpoints(Face, ServiceKey),
+    /// Where the requests to an upstream with a chain of its own go.
+    UpstreamRoutes(ServiceKey),
+    /// The Envoy cluster of a target on a gateway.
+    GatewayCluster(Face, Target),
+    /// The endpoints of a target on a gateway.
+    GatewayEndpoints(Face, Target),
     /// Where the requests to an exported service go, on a gateway.
     GatewayRoutes(ServiceKey),
     /// The Envoy cluster of the servers behind a server name, on a gateway.

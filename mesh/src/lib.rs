@@ -17,9 +17,9 @@ mod upkeep;
 
 pub use fragment::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
-    DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, FragmentKind, GatewayPattern, Grant, Http,
-    KnownBy, LEAF_SECRET, Listener, RequestAuthorization, RequestCaller, Requests, RouteTable, Routes, Tcp,
-    Telemetry, Traffic, UpstreamTls, Validation, View,
+    DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, FragmentKind, GatewayPattern, Grant, Health, Http,
+    HttpRoute, KnownBy, LEAF_SECRET, Listener, RequestAuthorization, RequestCaller, Requests, Retry,
+    RouteLeg, RouteTable, Routes, Tcp, Telemetry, Traffic, UpstreamTls, Validation, View, WHOLE,
 };
 pub use upkeep::{Changed, Mesh, Stats};
 

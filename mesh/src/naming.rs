@@ -1,6 +1,7 @@
 //! Names of Envoy resources and statistics (xDS facts, sections 1.3 and 1.4). Dashboards depend on them.
 
 use crate::finding::ClusterIdentity;
+use peerway_model::chain::Target;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey, TrustDomain, sni};
 
 /// The Envoy cluster of the application behind a sidecar.
@@ -37,9 +38,23 @@ pub(crate) fn passthrough(cluster: &ClusterIdentity, service: &ServiceKey) -> St
     format!("passthrough~{}", service_sni(cluster, service))
 }
 
-/// The Envoy cluster of an exported service on the exporter's gateway.
-pub(crate) fn exported_cluster(cluster: &ClusterIdentity, service: &ServiceKey) -> String {
-    format!("exported~{}", service_sni(cluster, service))
+/// The Envoy cluster of a target of an exported service's chain on the exporter's gateway.
+pub(crate) fn exported_cluster(cluster: &ClusterIdentity, target: &Target) -> String {
+    format!("exported~{}", target_sni(cluster, target))
+}
+
+/// The Envoy cluster of a target of this cluster on a sidecar: its SNI.
+pub(crate) fn target_sni(cluster: &ClusterIdentity, target: &Target) -> String {
+    let plain = service_sni(cluster, &target.service);
+    match &target.subset {
+        None => plain,
+        Some(subset) => format!("{subset}.{plain}"),
+    }
+}
+
+/// The Envoy cluster of what stands in for another one, or of that one itself as the first.
+pub(crate) fn failover_member(nth: usize, base: &str) -> String {
+    format!("failover-target~{nth}~{base}")
 }
 
 /// The Envoy cluster of an imported service on a sidecar; `None` for a local service.

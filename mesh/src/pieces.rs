@@ -8,7 +8,7 @@ mod servers;
 mod telemetry;
 mod validation;
 
-pub(crate) use cluster::{DEFAULT_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS};
+pub(crate) use cluster::MAX_CONNECT_TIMEOUT_MS;
 
 use crate::fragment::Fragment;
 use crate::fragment_key::FragmentKey;
@@ -24,18 +24,20 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
             Some(Fragment::Cluster(cluster::local_app(address, *protocol)))
         }
         FragmentKey::UpstreamCluster {
-            service,
-            mode,
+            reach,
             connect_timeout_ms,
-        } => cluster::upstream(reading, service, *mode, *connect_timeout_ms).map(Fragment::Cluster),
-        FragmentKey::UpstreamEndpoints { service, mode } => {
-            endpoints::upstream(reading, service, *mode).map(Fragment::Endpoints)
+        } => cluster::upstream(reading, reach, *connect_timeout_ms).map(Fragment::Cluster),
+        FragmentKey::UpstreamEndpoints(reach) => endpoints::upstream(reading, reach).map(Fragment::Endpoints),
+        FragmentKey::UpstreamGroup {
+            target,
+            connect_timeout_ms,
+        } => cluster::group(reading, target, *connect_timeout_ms).map(Fragment::Cluster),
+        FragmentKey::UpstreamRoutes(service) => routes::chain(reading, service).map(Fragment::Routes),
+        FragmentKey::GatewayCluster(face, target) => {
+            cluster::gateway(reading, *face, target).map(Fragment::Cluster)
         }
-        FragmentKey::GatewayCluster(face, service) => {
-            cluster::gateway(reading, *face, service).map(Fragment::Cluster)
-        }
-        FragmentKey::GatewayEndpoints(face, service) => {
-            endpoints::gateway(reading, *face, service).map(Fragment::Endpoints)
+        FragmentKey::GatewayEndpoints(face, target) => {
+            endpoints::gateway(reading, *face, target).map(Fragment::Endpoints)
         }
         FragmentKey::GatewayRoutes(service) => routes::gateway(reading, service).map(Fragment::Routes),
         FragmentKey::ServersCluster { partition, name } => {

@@ -5,6 +5,7 @@ use crate::finding::{
     Policy, Route, ServerRoute,
 };
 use crate::fragment::Endpoint;
+use peerway_model::chain::Chain;
 use peerway_model::config::{Action, Protocol};
 use peerway_model::name::Partition;
 use peerway_model::{
@@ -12,7 +13,7 @@ use peerway_model::{
     ServiceKey, ServiceKind, TrustBundle, VirtualAddress,
 };
 use peerway_state::{InstanceHealth, Snapshot, Topic, gateways, health_of};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -112,6 +113,12 @@ impl<'a> Reading<'a> {
         let held = self.snapshot.config(&key);
         self.note(Topic::Config(key));
         held.map(|held| &*held.row)
+    }
+
+    /// All config entries of a kind, by key.
+    pub(crate) fn configs(&mut self, kind: ConfigKind) -> Vec<&'a ConfigEntry> {
+        self.note(Topic::ConfigKind(kind));
+        self.snapshot.configs(kind).map(|held| &*held.row).collect()
     }
 
     /// The names of the peers of a partition, in order, whatever their state.
@@ -228,10 +235,34 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// What the entries about a local service amount to; `None` when they contradict each other.
+    pub(crate) fn chain(&mut self, service: &ServiceKey) -> Option<Arc<Chain>> {
+        match self.ask(FindingKey::Chain(service.clone())) {
+            Finding::Chain(chain) => chain,
+            _ => None,
+        }
+    }
+
+    /// The services of a partition about whose chain something is said, in order.
+    pub(crate) fn heads(&mut self, partition: &Partition) -> Arc<BTreeSet<ServiceKey>> {
+        match self.ask(FindingKey::Heads(partition.clone())) {
+            Finding::Heads(heads) => heads,
+            _ => Arc::default(),
+        }
+    }
+
     /// The services of a partition and its peers that can be dialled at an address, local ones first.
     pub(crate) fn addressed(&mut self, partition: &Partition) -> Arc<Vec<Addressed>> {
         match self.ask(FindingKey::Addressed(partition.clone())) {
             Finding::Addressed(addressed) => addressed,
+            _ => Arc::default(),
+        }
+    }
+
+    /// Who leads to whom in a partition: for each service the others whose chain may end there.
+    pub(crate) fn leads(&mut self, partition: &Partition) -> Arc<BTreeMap<ServiceKey, BTreeSet<ServiceKey>>> {
+        match self.ask(FindingKey::Leads(partition.clone())) {
+            Finding::Leads(leads) => leads,
             _ => Arc::default(),
         }
     }

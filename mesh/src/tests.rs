@@ -1,7 +1,9 @@
 //! Views of small worlds, and that upkeep never disagrees with building from nothing.
 
 mod authorization;
+mod chains;
 mod cost;
+mod entries;
 mod gateway;
 mod histories;
 mod http;

@@ -13,7 +13,7 @@ mod tests;
 
 pub use compile::compile;
 pub use legs::Leg;
-pub use resolve::{Settings, protocol, settings};
+pub use resolve::{Settings, protocol, settings, settings_alone};
 
 use crate::config::{ConfigEntry, Protocol, ServiceRoute, Split};
 use crate::key::{Origin, ServiceKey};

@@ -2,11 +2,13 @@
 
 use super::catalog::mesh_face;
 use crate::address;
-use crate::fragment::Endpoint;
+use crate::fragment::{Endpoint, Health};
 use crate::read::Reading;
+use peerway_model::chain::Target;
+use peerway_model::config::Subset;
 use peerway_model::health::CheckStatus;
-use peerway_model::name::Partition;
-use peerway_model::{ServiceAddress, ServiceKey};
+use peerway_model::name::{Partition, SubsetName};
+use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, ServiceAddress, ServiceKey};
 use peerway_state::InstanceHealth;
 use std::collections::BTreeMap;
 
@@ -18,8 +20,8 @@ const MAX_WEIGHT: u32 = 128;
 pub(crate) enum Place {
     /// To the mesh gateways of a partition.
     Gateways(Partition),
-    /// To the sidecars of a local service.
-    Sidecars(ServiceKey),
+    /// To the sidecars of a local service, or of a subset of it.
+    Sidecars(Target),
     /// To the gateways of the peer that exports a service.
     Exporters(ServiceKey),
 }
@@ -30,11 +32,41 @@ pub(crate) fn found(reading: &mut Reading<'_>, place: &Place) -> Vec<(ServiceAdd
     let outside = |held: InstanceHealth| (held.instance.wan_address(&held.node), held);
     match place {
         Place::Gateways(partition) => reading.gateways(partition).into_iter().map(inside).collect(),
-        Place::Sidecars(service) => reading.sidecars_of(service).into_iter().map(inside).collect(),
+        Place::Sidecars(target) => sidecars(reading, target).into_iter().map(inside).collect(),
         Place::Exporters(service) => match mesh_face(service) {
             Some(face) => reading.health_of(&face).into_iter().map(outside).collect(),
             None => Vec::new(),
         },
+    }
+}
+
+/// The sidecars of a target. A subset is asked about the sidecar, whose tags and pairs are those of its service unless
+/// its registration says otherwise (xDS facts, section 4.5).
+fn sidecars(reading: &mut Reading<'_>, target: &Target) -> Vec<InstanceHealth> {
+    let all = reading.sidecars_of(&target.service);
+    let Some(name) = &target.subset else {
+        return all;
+    };
+    // A subset that nobody knows is nobody.
+    let Some(subset) = subset(reading, &target.service, name) else {
+        return Vec::new();
+    };
+    let belongs = |held: &InstanceHealth| {
+        let chosen = subset
+            .filter
+            .as_ref()
+            .is_none_or(|filter| filter.holds(&held.instance, &held.node));
+        chosen && (!subset.only_passing || held.status() == CheckStatus::Passing)
+    };
+    all.into_iter().filter(belongs).collect()
+}
+
+fn subset<'a>(reading: &mut Reading<'a>, service: &ServiceKey, name: &SubsetName) -> Option<&'a Subset> {
+    let kind = ConfigKind::ServiceResolver;
+    let key = ConfigKey::of_service(kind, &service.partition, &service.namespace, &service.name);
+    match reading.config(key) {
+        Some(ConfigEntry::ServiceResolver(resolver)) => resolver.subsets.get(name),
+        _ => None,
     }
 }
 
@@ -54,7 +86,7 @@ pub(crate) fn members(
     found: &[(ServiceAddress, InstanceHealth)],
     usable: impl Fn(&ServiceAddress) -> Option<ServiceAddress>,
 ) -> Vec<Endpoint> {
-    let mut members: BTreeMap<ServiceAddress, (bool, u32)> = BTreeMap::new();
+    let mut members: BTreeMap<ServiceAddress, (Health, u32)> = BTreeMap::new();
     for (given, held) in found {
         let Some(address) = usable(given) else {
             continue;
@@ -64,15 +96,18 @@ pub(crate) fn members(
             _ => held.instance.weights.warning,
         };
         // A weight of 0 takes an instance out (xDS facts, section 2.5).
-        let healthy = held.is_serving() && weight > 0;
+        let health = match held.is_serving() && weight > 0 {
+            true => Health::Up,
+            false => Health::Down,
+        };
         let merged = members.entry(address).or_default();
-        *merged = (*merged).max((healthy, weight.clamp(1, MAX_WEIGHT)));
+        *merged = (*merged).max((health, weight.clamp(1, MAX_WEIGHT)));
     }
     members
         .into_iter()
-        .map(|(address, (healthy, weight))| Endpoint {
+        .map(|(address, (health, weight))| Endpoint {
             address,
-            healthy,
+            health,
             weight,
         })
         .collect()

@@ -86,7 +86,17 @@ pub(super) fn peer(reading: &mut Reading<'_>, peering: &PeeringKey) -> Option<Pe
 /// bundle is there for longer stays, the other's callers are nobody.
 pub(super) fn inbound(reading: &mut Reading<'_>, service: &ServiceKey) -> Vec<InboundPeer> {
     let mut claims: Vec<(u64, InboundPeer)> = Vec::new();
-    for peering in reading.consumers(service).iter() {
+    let mut consumers: BTreeSet<PeeringKey> = reading.consumers(service).iter().cloned().collect();
+    // Whoever sees a service is led to wherever its chain ends.
+    for head in reading
+        .leads(&service.partition)
+        .get(service)
+        .into_iter()
+        .flatten()
+    {
+        consumers.extend(reading.consumers(head).iter().cloned());
+    }
+    for peering in &consumers {
         if let Some(peer) = reading.peer(peering) {
             let inbound = InboundPeer {
                 trust_domain: peer.trust_domain.clone(),

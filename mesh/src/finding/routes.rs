@@ -3,6 +3,7 @@
 use super::catalog::behind_mesh_face;
 use crate::naming;
 use crate::read::Reading;
+use peerway_model::chain::Target;
 use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{Origin, ServiceKey, sni};
@@ -28,8 +29,10 @@ pub(crate) struct Route {
     pub(crate) service: ServiceKey,
     /// Sorted, lower-case, never empty; distinct across all routes.
     pub(crate) server_names: Vec<String>,
-    /// The Envoy cluster.
+    /// The Envoy cluster that bytes go to.
     pub(crate) cluster: String,
+    /// What has to be reached for it, sorted and distinct.
+    pub(crate) targets: Vec<Target>,
     /// Statistics prefix.
     pub(crate) stat_prefix: String,
     /// What the gateway looks at: requests only of exported services, where it ends the peer's TLS. Everything else
@@ -45,8 +48,10 @@ pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> 
         return routes.kept;
     };
     let services = with_sidecars(reading, partition);
-    for service in &services {
-        let names = reading
+    // A service may be nothing but routes to others.
+    let exportable: BTreeSet<ServiceKey> = services.union(&*reading.heads(partition)).cloned().collect();
+    for service in &exportable {
+        let names: Vec<String> = reading
             .consumers(service)
             .iter()
             .map(|peering| {
@@ -59,16 +64,46 @@ pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> 
                 )
             })
             .collect();
-        let to = naming::exported_cluster(&cluster, service);
+        if names.is_empty() {
+            continue;
+        }
+        let Some(chain) = reading.chain(service) else {
+            continue;
+        };
+        let mut targets: Vec<Target> = chain
+            .resolvers()
+            .map(|resolver| &resolver.target)
+            .filter(|target| target.service.origin.is_local() && target.service.partition == *partition)
+            .cloned()
+            .collect();
+        targets.dedup();
+        // Bytes go to one target; a chain of theirs is no more than a way to it.
+        let Some(first) = targets.first() else {
+            continue;
+        };
+        let to = naming::exported_cluster(&cluster, first);
         let stats = naming::exported_stats(&cluster, service);
-        let protocol = reading.protocol(service);
-        routes.add(Face::Exported, service, names, to, stats, protocol);
+        routes.add(
+            Face::Exported,
+            service,
+            names,
+            To { cluster: to, targets },
+            stats,
+            chain.protocol,
+        );
     }
     for service in &services {
         let sni = naming::service_sni(&cluster, service);
         let names = vec![sni.clone()];
         let stats = naming::GATEWAY_STATS.to_owned();
-        routes.add(Face::Local, service, names, sni, stats, Protocol::Tcp);
+        routes.add(
+            Face::Local,
+            service,
+            names,
+            To::one(sni, service),
+            stats,
+            Protocol::Tcp,
+        );
     }
     for peering in reading.peerings(partition) {
         let Some(peer) = reading.peer(peering) else {
@@ -87,7 +122,8 @@ pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> 
                 let sni = import.sni.clone();
                 let names = vec![sni.clone()];
                 let stats = naming::GATEWAY_STATS.to_owned();
-                routes.add(Face::Imported, &service, names, sni, stats, Protocol::Tcp);
+                let to = To::one(sni, &service);
+                routes.add(Face::Imported, &service, names, to, stats, Protocol::Tcp);
             }
         }
     }
@@ -103,6 +139,21 @@ fn with_sidecars(reading: &mut Reading<'_>, partition: &Partition) -> BTreeSet<S
     services
 }
 
+/// Where the connections of a route go.
+struct To {
+    cluster: String,
+    targets: Vec<Target>,
+}
+
+impl To {
+    fn one(cluster: String, service: &ServiceKey) -> Self {
+        To {
+            cluster,
+            targets: vec![Target::of(service.clone())],
+        }
+    }
+}
+
 #[derive(Default)]
 struct Routes {
     kept: Vec<Route>,
@@ -116,7 +167,7 @@ impl Routes {
         face: Face,
         service: &ServiceKey,
         names: Vec<String>,
-        cluster: String,
+        to: To,
         stat_prefix: String,
         protocol: Protocol,
     ) {
@@ -131,7 +182,8 @@ impl Routes {
                 face,
                 service: service.clone(),
                 server_names: free.into_iter().collect(),
-                cluster,
+                cluster: to.cluster,
+                targets: to.targets,
                 stat_prefix,
                 protocol,
             });

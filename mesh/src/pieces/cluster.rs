@@ -2,15 +2,16 @@
 
 use super::endpoints;
 use crate::finding::{ClusterIdentity, Face, Import, PeerIdentity, Place};
-use crate::fragment::{Cluster, Discovery, Endpoint, UpstreamTls};
+use crate::fragment::{Cluster, Discovery, Endpoint, Health, UpstreamTls};
+use crate::fragment_key::Reach;
 use crate::naming;
 use crate::read::Reading;
+use peerway_model::chain::{DEFAULT_CONNECT_TIMEOUT_MS, Settings, Target, settings, settings_alone};
 use peerway_model::config::Protocol;
 use peerway_model::instance::GatewayMode;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey, SpiffeId};
+use std::sync::Arc;
 
-/// Connect timeout unless an upstream says otherwise (Consul's default), in milliseconds.
-pub(crate) const DEFAULT_CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// Longest connect timeout that an upstream may ask for, in milliseconds.
 pub(crate) const MAX_CONNECT_TIMEOUT_MS: u64 = 600_000;
 /// Most endpoints of one service that outlier detection may eject (Envoy's default), in percent.
@@ -24,7 +25,7 @@ pub(super) fn local_app(address: &ServiceAddress, protocol: Protocol) -> Cluster
         Some(address) => Discovery::Static(address),
         None => Discovery::Dns(vec![Endpoint {
             address: address.clone(),
-            healthy: true,
+            health: Health::Up,
             weight: 1,
         }]),
     };
@@ -36,6 +37,7 @@ pub(super) fn local_app(address: &ServiceAddress, protocol: Protocol) -> Cluster
         tls: None,
         max_ejection_percent: None,
         keepalive: false,
+        balance: None,
     }
 }
 
@@ -46,7 +48,7 @@ pub(super) fn direct(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<
     Some(Cluster {
         name: naming::passthrough(&cluster, service),
         protocol: reading.protocol(service),
-        tls: Some(to_sidecar(&cluster, service)),
+        tls: Some(to_sidecar(&cluster, &Target::of(service.clone()))),
         ..passthrough()
     })
 }
@@ -61,44 +63,114 @@ pub(super) fn passthrough() -> Cluster {
         tls: None,
         max_ejection_percent: None,
         keepalive: false,
+        balance: None,
     }
 }
 
-/// An upstream of a sidecar.
+/// A target of an upstream of a sidecar.
 pub(super) fn upstream(
     reading: &mut Reading<'_>,
-    service: &ServiceKey,
-    mode: GatewayMode,
-    connect_timeout_ms: u64,
+    reach: &Reach,
+    connect_timeout_ms: Option<u64>,
 ) -> Option<Cluster> {
-    match service.origin.peer() {
-        None => local_upstream(reading, service, connect_timeout_ms),
+    let target = &reach.target;
+    let name = reached(reading, reach)?;
+    let (protocol, tls, percent) = match target.service.origin.peer() {
+        None => {
+            let tls = to_sidecar(&*reading.cluster()?, target);
+            // With something to stand in, all of them may be out.
+            let percent = match reach.stands_in {
+                None => MAX_EJECTION_PERCENT,
+                Some(_) => MAX_PEER_EJECTION_PERCENT,
+            };
+            (reading.protocol(&target.service), tls, percent)
+        }
         Some(peer) => {
             let peering = PeeringKey {
-                partition: service.partition.clone(),
+                partition: target.service.partition.clone(),
                 name: peer.clone(),
             };
-            peered_upstream(reading, service, &peering, mode, connect_timeout_ms)
+            let (import, identities) = dialled(reading, &target.service)?;
+            let tls = UpstreamTls {
+                sni: import.sni.clone(),
+                identities,
+                validation: naming::peer_roots(&peering),
+            };
+            (import.protocol, tls, MAX_PEER_EJECTION_PERCENT)
+        }
+    };
+    let settings = settings_alone(reading, target);
+    Some(Cluster {
+        name,
+        connect_timeout_ms: connect_timeout(connect_timeout_ms, &settings),
+        protocol,
+        discovery: discovery(reading, endpoints::place(target, reach.mode)),
+        tls: Some(tls),
+        max_ejection_percent: Some(percent),
+        keepalive: target.service.origin.peer().is_some() && reach.mode == GatewayMode::Remote,
+        balance: settings.load_balancer.and_then(|balancer| balancer.balance),
+    })
+}
+
+/// A target and what stands in for it, as one.
+pub(super) fn group(
+    reading: &mut Reading<'_>,
+    target: &Target,
+    connect_timeout_ms: Option<u64>,
+) -> Option<Cluster> {
+    let name = naming::target_sni(&*reading.cluster()?, target);
+    let settings = settings(reading, target).ok()?;
+    let members = (0..=settings.failover.len())
+        .map(|nth| naming::failover_member(nth, &name))
+        .collect();
+    Some(Cluster {
+        name,
+        connect_timeout_ms: connect_timeout(connect_timeout_ms, &settings),
+        protocol: reading.protocol(&target.service),
+        discovery: Discovery::Members(members),
+        tls: None,
+        max_ejection_percent: None,
+        keepalive: false,
+        balance: None,
+    })
+}
+
+fn connect_timeout(given: Option<u64>, settings: &Settings) -> u64 {
+    given
+        .or(settings.connect_timeout_ms)
+        .map_or(DEFAULT_CONNECT_TIMEOUT_MS, |ms| ms.min(MAX_CONNECT_TIMEOUT_MS))
+}
+
+/// The name of the Envoy cluster of a target; `None` while it cannot be known.
+pub(super) fn reached(reading: &mut Reading<'_>, reach: &Reach) -> Option<String> {
+    match &reach.stands_in {
+        Some((nth, of)) => {
+            let base = naming::target_sni(&*reading.cluster()?, of);
+            Some(naming::failover_member(*nth, &base))
+        }
+        None => named(reading, &reach.target),
+    }
+}
+
+/// The name of the Envoy cluster that calls of a target go to, which may join others; for one of a peer it stands for
+/// nothing as long as the peer is unknown.
+pub(super) fn named(reading: &mut Reading<'_>, target: &Target) -> Option<String> {
+    match target.service.origin.peer() {
+        None => Some(naming::target_sni(&*reading.cluster()?, target)),
+        Some(peer) => {
+            let peering = PeeringKey {
+                partition: target.service.partition.clone(),
+                name: peer.clone(),
+            };
+            let peer = reading.peer(&peering);
+            naming::imported_cluster(&target.service, peer.as_ref().map(|peer| &peer.trust_domain))
         }
     }
 }
 
-fn local_upstream(reading: &mut Reading<'_>, service: &ServiceKey, timeout: u64) -> Option<Cluster> {
-    let cluster = reading.cluster()?;
-    let tls = to_sidecar(&cluster, service);
-    Some(Cluster {
-        name: tls.sni.clone(),
-        connect_timeout_ms: timeout,
-        protocol: reading.protocol(service),
-        discovery: discovery(reading, Place::Sidecars(service.clone())),
-        tls: Some(tls),
-        max_ejection_percent: Some(MAX_EJECTION_PERCENT),
-        keepalive: false,
-    })
-}
-
 /// mTLS to the sidecars of a local service.
-fn to_sidecar(cluster: &ClusterIdentity, service: &ServiceKey) -> UpstreamTls {
+fn to_sidecar(cluster: &ClusterIdentity, target: &Target) -> UpstreamTls {
+    let service = &target.service;
     let identity = SpiffeId::Service {
         trust_domain: cluster.trust_domain.clone(),
         partition: service.partition.clone(),
@@ -107,40 +179,23 @@ fn to_sidecar(cluster: &ClusterIdentity, service: &ServiceKey) -> UpstreamTls {
         service: service.name.clone(),
     };
     UpstreamTls {
-        sni: naming::service_sni(cluster, service),
+        sni: naming::target_sni(cluster, target),
         identities: vec![identity.to_string()],
         validation: naming::LOCAL_ROOTS.to_owned(),
     }
 }
 
-/// Only with everything that it takes to know whom one talks to: a cluster without identities would accept every
-/// workload of the peer.
-fn peered_upstream(
-    reading: &mut Reading<'_>,
-    service: &ServiceKey,
-    peering: &PeeringKey,
-    mode: GatewayMode,
-    timeout: u64,
-) -> Option<Cluster> {
-    let peer = reading.peer(peering)?;
+/// How a peer's service is dialled. Only with everything that it takes to know whom one talks to: an Envoy cluster
+/// without identities would accept every workload of the peer.
+pub(super) fn dialled(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<(Arc<Import>, Vec<String>)> {
+    let peering = PeeringKey {
+        partition: service.partition.clone(),
+        name: service.origin.peer()?.clone(),
+    };
+    let peer = reading.peer(&peering)?;
     let import = reading.import(service)?;
     let identities = identities_within(&peer, &import);
-    if identities.is_empty() {
-        return None;
-    }
-    Some(Cluster {
-        name: naming::imported_cluster(service, Some(&peer.trust_domain))?,
-        connect_timeout_ms: timeout,
-        protocol: import.protocol,
-        discovery: discovery(reading, endpoints::place(service, mode)),
-        tls: Some(UpstreamTls {
-            sni: import.sni.clone(),
-            identities,
-            validation: naming::peer_roots(peering),
-        }),
-        max_ejection_percent: Some(MAX_PEER_EJECTION_PERCENT),
-        keepalive: mode == GatewayMode::Remote,
-    })
+    (!identities.is_empty()).then_some((import, identities))
 }
 
 /// By name when somebody at `place` has a host name, since endpoints are IP addresses.
@@ -166,33 +221,38 @@ pub(super) fn identities_within(peer: &PeerIdentity, import: &Import) -> Vec<Str
     kept
 }
 
-/// A service on a gateway. Bytes pass through, TLS is between the two sidecars; but where the gateway looks at the
+/// A target on a gateway. Bytes pass through, TLS is between the two sidecars; but where the gateway looks at the
 /// requests for an exported service, it ended the peer's TLS and speaks to the sidecar for itself.
-pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, service: &ServiceKey) -> Option<Cluster> {
-    let sidecars = Place::Sidecars(service.clone());
-    let (name, place) = match face {
-        Face::Exported => (naming::exported_cluster(&*reading.cluster()?, service), sidecars),
-        Face::Local => (naming::service_sni(&*reading.cluster()?, service), sidecars),
-        Face::Imported => {
-            let import = reading.import(service)?;
-            (import.sni.clone(), Place::Exporters(service.clone()))
-        }
+pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) -> Option<Cluster> {
+    let service = &target.service;
+    let name = match face {
+        Face::Exported => naming::exported_cluster(&*reading.cluster()?, target),
+        Face::Local => naming::service_sni(&*reading.cluster()?, service),
+        Face::Imported => reading.import(service)?.sni.clone(),
     };
     let mut protocol = Protocol::Tcp;
+    let mut settings = Settings::default();
     if face == Face::Exported {
         protocol = reading.protocol(service);
+        settings = settings_alone(reading, target);
     }
     let tls = match protocol.is_http() {
-        true => Some(to_sidecar(&*reading.cluster()?, service)),
+        true => Some(to_sidecar(&*reading.cluster()?, target)),
         false => None,
     };
+    let balance = settings
+        .load_balancer
+        .as_ref()
+        .and_then(|balancer| balancer.balance);
     Some(Cluster {
         name,
-        connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+        connect_timeout_ms: connect_timeout(None, &settings),
         protocol,
-        discovery: discovery(reading, place),
+        discovery: discovery(reading, endpoints::place(target, GatewayMode::Remote)),
         tls,
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
         keepalive: face == Face::Imported,
+        // Bytes have nothing to be hashed by.
+        balance: balance.filter(|balance| protocol.is_http() || !balance.is_hash()),
     })
 }

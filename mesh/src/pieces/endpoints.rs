@@ -1,61 +1,42 @@
 //! Where the connections of an Envoy cluster may go.
 
-use super::cluster::identities_within;
+use super::cluster::{dialled, reached};
 use crate::address;
 use crate::finding::{Face, Place, found, members};
 use crate::fragment::Endpoints;
+use crate::fragment_key::Reach;
 use crate::naming;
 use crate::read::Reading;
+use peerway_model::ServiceKey;
+use peerway_model::chain::Target;
 use peerway_model::instance::GatewayMode;
-use peerway_model::{PeeringKey, ServiceKey};
 
-/// The endpoints of a sidecar's upstream; `None` while its Envoy cluster cannot exist or resolves host names.
-pub(super) fn upstream(
-    reading: &mut Reading<'_>,
-    service: &ServiceKey,
-    mode: GatewayMode,
-) -> Option<Endpoints> {
-    let Some(peer) = service.origin.peer() else {
-        let cluster = naming::service_sni(&*reading.cluster()?, service);
-        return at(reading, cluster, Place::Sidecars(service.clone()));
-    };
-    let peering = PeeringKey {
-        partition: service.partition.clone(),
-        name: peer.clone(),
-    };
-    let peer = reading.peer(&peering)?;
-    let import = reading.import(service)?;
-    if identities_within(&peer, &import).is_empty() {
-        return None;
+/// The endpoints of a target on a sidecar; `None` while its Envoy cluster cannot exist or resolves host names.
+pub(super) fn upstream(reading: &mut Reading<'_>, reach: &Reach) -> Option<Endpoints> {
+    if reach.target.service.origin.peer().is_some() {
+        dialled(reading, &reach.target.service)?;
     }
-    let cluster = naming::imported_cluster(service, Some(&peer.trust_domain))?;
-    at(reading, cluster, place(service, mode))
+    let cluster = reached(reading, reach)?;
+    at(reading, cluster, place(&reach.target, reach.mode))
 }
 
-/// The endpoints of a service on a gateway.
-pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, service: &ServiceKey) -> Option<Endpoints> {
-    let (cluster, place) = match face {
-        Face::Exported => (
-            naming::exported_cluster(&*reading.cluster()?, service),
-            Place::Sidecars(service.clone()),
-        ),
-        Face::Local => (
-            naming::service_sni(&*reading.cluster()?, service),
-            Place::Sidecars(service.clone()),
-        ),
-        Face::Imported => (
-            reading.import(service)?.sni.clone(),
-            Place::Exporters(service.clone()),
-        ),
+/// The endpoints of a target on a gateway.
+pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) -> Option<Endpoints> {
+    let cluster = match face {
+        Face::Exported => naming::exported_cluster(&*reading.cluster()?, target),
+        Face::Local => naming::service_sni(&*reading.cluster()?, &target.service),
+        Face::Imported => reading.import(&target.service)?.sni.clone(),
     };
-    at(reading, cluster, place)
+    at(reading, cluster, place(target, GatewayMode::Remote))
 }
 
-/// Where a sidecar dials a peer's service.
-pub(super) fn place(service: &ServiceKey, mode: GatewayMode) -> Place {
-    match mode {
-        GatewayMode::Remote => Place::Exporters(service.clone()),
-        GatewayMode::Local => Place::Gateways(service.partition.clone()),
+/// Where a target is dialled.
+pub(super) fn place(target: &Target, mode: GatewayMode) -> Place {
+    let service: &ServiceKey = &target.service;
+    match (service.origin.peer(), mode) {
+        (None, _) => Place::Sidecars(target.clone()),
+        (Some(_), GatewayMode::Remote) => Place::Exporters(service.clone()),
+        (Some(_), GatewayMode::Local) => Place::Gateways(service.partition.clone()),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Listeners.
 
 use super::telemetry::telemetry;
-use super::{routes, servers};
+use super::{cluster, routes, servers};
 use crate::finding::{ClusterIdentity, Policy, Route};
 use crate::fragment::{CallerHeader, Chain, Direction, DownstreamTls, Http, Listener, Routes, Tcp, Traffic};
 use crate::naming;
 use crate::read::Reading;
+use Led::{Broken, Ends, Requests};
+use peerway_model::chain::Target;
 use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
@@ -67,33 +69,22 @@ pub(super) fn upstream(
     partition: &Partition,
 ) -> Option<Listener> {
     let identity = reading.cluster()?;
-    let cluster = match service.origin.peer() {
-        None => naming::service_sni(&identity, service),
-        Some(peer) => {
-            let peering = PeeringKey {
-                partition: service.partition.clone(),
-                name: peer.clone(),
-            };
-            let peer = reading.peer(&peering);
-            naming::imported_cluster(service, peer.as_ref().map(|peer| &peer.trust_domain))?
-        }
-    };
+    let traffic = led(reading, &identity, service)?;
     Some(Listener {
         name: naming::listener(&naming::upstream_id(service), address),
         address: address.clone(),
         direction: Direction::Outbound,
         redirected: false,
-        chains: vec![outwards(reading, &identity, service, cluster, Vec::new())],
+        chains: vec![outwards(&identity, service, traffic, Vec::new())],
         telemetry: telemetry(reading, partition),
     })
 }
 
 /// Calls of an application for a service, which it dialled at one of `destinations` or, where that is empty, anywhere.
 fn outwards(
-    reading: &mut Reading<'_>,
     identity: &ClusterIdentity,
     service: &ServiceKey,
-    cluster: String,
+    traffic: Traffic,
     destinations: Vec<IpAddr>,
 ) -> Chain {
     Chain {
@@ -101,21 +92,71 @@ fn outwards(
         destinations,
         tls: None,
         stat_prefix: naming::upstream_stats(identity, service),
-        traffic: match reading.protocol_of_upstream(service) {
-            Protocol::Tcp => passed(cluster),
-            protocol => Traffic::Http(Http {
-                protocol,
-                caller_header: CallerHeader::Remove,
-                authorization: None,
-                routes: Routes::Inline(routes::upstream(service, protocol, cluster)),
-            }),
+        traffic,
+    }
+}
+
+/// Where the calls of a service go, by its chain.
+fn led(reading: &mut Reading<'_>, identity: &ClusterIdentity, service: &ServiceKey) -> Option<Traffic> {
+    let protocol = reading.protocol_of_upstream(service);
+    Some(match chain_of(reading, service) {
+        // Nothing is known to be meant, so every call is refused.
+        Broken => passed(naming::service_sni(identity, service)),
+        Requests => Traffic::Http(Http {
+            protocol,
+            caller_header: CallerHeader::Remove,
+            authorization: None,
+            routes: Routes::Named(naming::routes(service)),
+        }),
+        Ends(target) => {
+            let cluster = cluster::named(reading, &target)?;
+            to_one(service, protocol, cluster)
+        }
+    })
+}
+
+/// All calls of a service to one Envoy cluster.
+fn to_one(service: &ServiceKey, protocol: Protocol, cluster: String) -> Traffic {
+    match protocol {
+        Protocol::Tcp => passed(cluster),
+        protocol => Traffic::Http(Http {
+            protocol,
+            caller_header: CallerHeader::Remove,
+            authorization: None,
+            routes: Routes::Inline(routes::upstream(service, protocol, cluster)),
+        }),
+    }
+}
+
+/// What the calls of an upstream amount to.
+enum Led {
+    /// To nothing: the entries contradict each other. No Envoy cluster of the upstream is there then.
+    Broken,
+    /// To routes of its own.
+    Requests,
+    /// All of them to one target.
+    Ends(Target),
+}
+
+fn chain_of(reading: &mut Reading<'_>, service: &ServiceKey) -> Led {
+    // The chain of a peer's service is the exporter's.
+    if service.origin.peer().is_some() {
+        return Ends(Target::of(service.clone()));
+    }
+    match reading.chain(service) {
+        None => Broken,
+        Some(chain) if chain.is_default() => Ends(Target::of(service.clone())),
+        Some(chain) if chain.protocol.is_http() => Requests,
+        Some(chain) => match chain.resolver(&chain.start) {
+            Some(resolver) => Ends(resolver.target.clone()),
+            None => Broken,
         },
     }
 }
 
-/// Where a sidecar takes calls that were redirected to it: those for a service's virtual address, or for an instance
-/// that lets itself be dialled, go to the service, all others on to where they were going, unless the mesh is told to
-/// keep to itself.
+/// Where a sidecar takes calls that were redirected to it: those for a service's virtual address go where its chain
+/// leads, those for an instance that lets itself be dialled to that one, all others on to where they were going, unless
+/// the mesh is told to keep to itself.
 pub(super) fn outbound(
     reading: &mut Reading<'_>,
     address: &ServiceAddress,
@@ -127,11 +168,14 @@ pub(super) fn outbound(
     // instances at one address the first one has it.
     let mut taken = BTreeSet::new();
     for service in reading.addressed(partition).iter() {
-        let Some(cluster) = upstream_cluster(reading, &identity, &service.key) else {
+        if !is_known(reading, &service.key) {
+            continue;
+        }
+        let Some(traffic) = led(reading, &identity, &service.key) else {
             continue;
         };
         let own = vec![IpAddr::V4(service.virtual_address)];
-        chains.push(outwards(reading, &identity, &service.key, cluster, own));
+        chains.push(outwards(&identity, &service.key, traffic, own));
         let instances: Vec<IpAddr> = service
             .instances
             .iter()
@@ -140,7 +184,9 @@ pub(super) fn outbound(
             .collect();
         if !instances.is_empty() {
             let cluster = naming::passthrough(&identity, &service.key);
-            chains.push(outwards(reading, &identity, &service.key, cluster, instances));
+            let protocol = reading.protocol_of_upstream(&service.key);
+            let traffic = to_one(&service.key, protocol, cluster);
+            chains.push(outwards(&identity, &service.key, traffic, instances));
         }
     }
     if !reading.keeps_to_itself(partition) {
@@ -162,23 +208,16 @@ pub(super) fn outbound(
     })
 }
 
-/// The Envoy cluster of a service; `None` while its peer has not said who it is.
-fn upstream_cluster(
-    reading: &mut Reading<'_>,
-    identity: &ClusterIdentity,
-    service: &ServiceKey,
-) -> Option<String> {
-    match service.origin.peer() {
-        None => Some(naming::service_sni(identity, service)),
-        Some(peer) => {
-            let peering = PeeringKey {
-                partition: service.partition.clone(),
-                name: peer.clone(),
-            };
-            let peer = reading.peer(&peering)?;
-            naming::imported_cluster(service, Some(&peer.trust_domain))
-        }
-    }
+/// Whether the peer of a service, if it has one, has said who it is.
+fn is_known(reading: &mut Reading<'_>, service: &ServiceKey) -> bool {
+    let Some(peer) = service.origin.peer() else {
+        return true;
+    };
+    let peering = PeeringKey {
+        partition: service.partition.clone(),
+        name: peer.clone(),
+    };
+    reading.peer(&peering).is_some()
 }
 
 /// Where a gateway takes connections. There is no chain without server names: which SNIs work is spelt out, chain by

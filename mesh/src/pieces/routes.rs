@@ -1,43 +1,185 @@
 //! Where requests go. One place decides how long an answer may take: the one nearest to the caller, on whose behalf
 //! the time is spent.
 
-use crate::fragment::RouteTable;
+use super::cluster::named;
+use crate::fragment::{HttpRoute, Retry, RouteLeg, RouteTable, WHOLE};
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::ServiceKey;
-use peerway_model::config::Protocol;
+use peerway_model::chain::{Chain, Leg, Node, NodeId, Target};
+use peerway_model::config::{HashPolicy, Protocol, RouteDestination, ServiceRoute};
 
 /// How long an answer may take (Envoy's default, said aloud), in milliseconds.
 const ANSWER_TIMEOUT_MS: u64 = 15_000;
+/// What every route tries again: requests of which nobody has seen anything yet.
+const ALWAYS_RETRIED: [&str; 2] = ["connect-failure", "refused-stream"];
+/// Envoy's reason for [`Retry::status_codes`].
+const STATUS_CODES: &str = "retriable-status-codes";
 
 /// Of an upstream's listener.
 pub(super) fn upstream(service: &ServiceKey, protocol: Protocol, cluster: String) -> RouteTable {
-    RouteTable {
-        name: naming::routes(service),
-        host: naming::virtual_host(service),
+    RouteTable::to_one(
+        naming::routes(service),
+        naming::virtual_host(service),
         cluster,
-        // A gRPC call may be a stream that never ends, and says its own deadline otherwise.
-        timeout_ms: (protocol != Protocol::Grpc).then_some(ANSWER_TIMEOUT_MS),
-    }
+        usual_timeout(protocol),
+    )
 }
 
 /// Of a sidecar's application.
 pub(super) fn public() -> RouteTable {
+    RouteTable::to_one(
+        naming::PUBLIC_LISTENER.to_owned(),
+        naming::PUBLIC_LISTENER.to_owned(),
+        naming::LOCAL_APP.to_owned(),
+        None,
+    )
+}
+
+/// Of an upstream whose chain is more than the service. `None` while the chain contradicts itself: its listener then
+/// refuses every request.
+pub(super) fn chain(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<RouteTable> {
+    let chain = reading.chain(service)?;
+    let usual = usual_timeout(chain.protocol);
+    let routes = each(&chain, |leg| {
+        let cluster = named(reading, &leg.target)?;
+        let known = match leg.target.service.origin.peer() {
+            None => true,
+            Some(_) => super::cluster::dialled(reading, &leg.target.service).is_some(),
+        };
+        known.then_some(cluster)
+    });
+    Some(table(service, routes, usual))
+}
+
+/// Of an exported service on a gateway; `None` while the cluster has no roots. Requests go to targets of this
+/// partition only; a chain that says otherwise is refused when it is written.
+pub(super) fn gateway(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<RouteTable> {
+    let identity = reading.cluster()?;
+    let chain = reading.chain(service)?;
+    let routes = each(&chain, |leg| {
+        let target: &Target = &leg.target;
+        let inside = target.service.origin.is_local() && target.service.partition == service.partition;
+        inside.then(|| naming::exported_cluster(&identity, target))
+    });
+    Some(table(service, routes, None))
+}
+
+/// A gRPC call may be a stream that never ends, and says its own deadline otherwise.
+fn usual_timeout(protocol: Protocol) -> Option<u64> {
+    (protocol != Protocol::Grpc).then_some(ANSWER_TIMEOUT_MS)
+}
+
+fn table(service: &ServiceKey, mut routes: Vec<HttpRoute>, usual: Option<u64>) -> RouteTable {
+    for route in &mut routes {
+        route.timeout_ms = route.timeout_ms.or(usual);
+    }
     RouteTable {
-        name: naming::PUBLIC_LISTENER.to_owned(),
-        host: naming::PUBLIC_LISTENER.to_owned(),
-        cluster: naming::LOCAL_APP.to_owned(),
-        timeout_ms: None,
+        name: naming::routes(service),
+        host: naming::virtual_host(service),
+        routes,
     }
 }
 
-/// Of an exported service on a gateway; `None` while the cluster has no roots.
-pub(super) fn gateway(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<RouteTable> {
-    let cluster = reading.cluster()?;
-    Some(RouteTable {
-        name: naming::routes(service),
-        host: naming::virtual_host(service),
-        cluster: naming::exported_cluster(&cluster, service),
-        timeout_ms: None,
+/// The routes of a chain. `cluster` is the Envoy cluster of a leg, or `None` where there is no way to it.
+fn each(chain: &Chain, mut cluster: impl FnMut(&Leg) -> Option<String>) -> Vec<HttpRoute> {
+    match chain.nodes.get(&chain.start) {
+        Some(Node::Router(steps)) => steps
+            .iter()
+            .map(|step| with(&step.route, to(chain, &step.next, &mut cluster)))
+            .collect(),
+        _ => vec![to(chain, &chain.start, &mut cluster)],
+    }
+}
+
+/// Every request to where the chain goes on.
+fn to(chain: &Chain, next: &NodeId, cluster: &mut impl FnMut(&Leg) -> Option<String>) -> HttpRoute {
+    let legs = chain.legs(next);
+    let settings = |leg: &Leg| {
+        chain
+            .resolver(&NodeId::Resolver(leg.target.clone()))
+            .map(|resolver| &resolver.settings)
+    };
+    // A route has one timeout and one way of hashing, whatever it leads to: those of the first leg that has any.
+    let timeout_ms = legs
+        .iter()
+        .find_map(|leg| settings(leg).and_then(|settings| settings.request_timeout_ms));
+    let hash = legs
+        .iter()
+        .filter_map(|leg| settings(leg)?.load_balancer.as_ref())
+        .map(|balancer| &balancer.hash)
+        .find(|hash| !hash.is_empty());
+    let hash: Vec<HashPolicy> = hash.cloned().unwrap_or_default();
+    let legs = legs
+        .iter()
+        .filter_map(|leg| {
+            Some(RouteLeg {
+                cluster: cluster(leg)?,
+                weight: leg.weight,
+                request_headers: leg.request_headers.clone(),
+                response_headers: leg.response_headers.clone(),
+            })
+        })
+        .collect();
+    HttpRoute {
+        timeout_ms,
+        hash,
+        ..HttpRoute::to(whole(legs))
+    }
+}
+
+/// Gives the share of legs to which there is no way to the others, in proportion: the caller's requests are answered
+/// where they can be.
+fn whole(mut legs: Vec<RouteLeg>) -> Vec<RouteLeg> {
+    let sum: u32 = legs.iter().map(|leg| leg.weight).sum();
+    if sum == WHOLE || sum == 0 {
+        return legs;
+    }
+    for leg in &mut legs {
+        leg.weight = (leg.weight * WHOLE / sum).max(1);
+    }
+    let given: u32 = legs.iter().map(|leg| leg.weight).sum();
+    if let Some(largest) = legs.iter_mut().max_by_key(|leg| leg.weight) {
+        largest.weight = (largest.weight + WHOLE).saturating_sub(given);
+    }
+    legs
+}
+
+/// The route as written, to where it leads.
+fn with(written: &ServiceRoute, led: HttpRoute) -> HttpRoute {
+    let mut route = HttpRoute {
+        request: written.request.clone(),
+        ..led
+    };
+    if let Some(destination) = &written.destination {
+        route.prefix_rewrite.clone_from(&destination.prefix_rewrite);
+        route.timeout_ms = destination.request_timeout_ms.or(route.timeout_ms);
+        route.idle_timeout_ms = destination.idle_timeout_ms;
+        route.retry = retry(destination);
+        route.request_headers.clone_from(&destination.request_headers);
+        route.response_headers.clone_from(&destination.response_headers);
+    }
+    route
+}
+
+fn retry(destination: &RouteDestination) -> Option<Retry> {
+    let says_something = destination.num_retries.is_some()
+        || destination.retry_on_connect_failure
+        || !destination.retry_on.is_empty()
+        || !destination.retry_on_status_codes.is_empty();
+    if !says_something {
+        return None;
+    }
+    let mut reasons: Vec<String> = ALWAYS_RETRIED.map(str::to_owned).to_vec();
+    let codes = (!destination.retry_on_status_codes.is_empty()).then_some(STATUS_CODES);
+    for reason in destination.retry_on.iter().map(String::as_str).chain(codes) {
+        if !reasons.iter().any(|known| known == reason) {
+            reasons.push(reason.to_owned());
+        }
+    }
+    Some(Retry {
+        times: destination.num_retries,
+        reasons,
+        status_codes: destination.retry_on_status_codes.clone(),
     })
 }

@@ -1,10 +1,11 @@
 //! The way to servers through a mesh gateway. TLS is between the servers, the gateway passes bytes by their name.
 
-use super::cluster::{DEFAULT_CONNECT_TIMEOUT_MS, MAX_EJECTION_PERCENT};
+use super::cluster::MAX_EJECTION_PERCENT;
 use super::listener;
 use crate::finding::ServerRoute;
-use crate::fragment::{Chain, Cluster, Discovery, Endpoint, Endpoints};
+use crate::fragment::{Chain, Cluster, Discovery, Endpoint, Endpoints, Health};
 use crate::read::Reading;
+use peerway_model::chain::DEFAULT_CONNECT_TIMEOUT_MS;
 use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
 
@@ -23,6 +24,7 @@ pub(super) fn cluster(reading: &mut Reading<'_>, partition: &Partition, name: &s
         tls: None,
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
         keepalive: route.remote,
+        balance: None,
     })
 }
 
@@ -39,7 +41,7 @@ pub(super) fn endpoints(reading: &mut Reading<'_>, partition: &Partition, name: 
 fn members(route: &ServerRoute) -> Vec<Endpoint> {
     let one = |address: &peerway_model::ServiceAddress| Endpoint {
         address: address.clone(),
-        healthy: true,
+        health: Health::Up,
         weight: 1,
     };
     route.addresses.iter().map(one).collect()

@@ -5,12 +5,14 @@ use crate::address;
 use crate::fragment_key::FragmentKey;
 use crate::read::Reading;
 use peerway_model::{Instance, ServiceAddress, SpiffeId};
+use std::collections::BTreeSet;
 
 pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Shape> {
     let cluster = reading.cluster()?;
     let partition = instance.key.node.partition.clone();
     let mut keys = Vec::new();
     let mut ends_tls = false;
+    let mut reached = BTreeSet::new();
     if instance.port != 0 {
         let address = ServiceAddress {
             address: address::ip_text(&instance.address).unwrap_or_else(|| "0.0.0.0".to_owned()),
@@ -22,8 +24,13 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         });
     }
     for route in reading.routes(&partition).iter() {
-        keys.push(FragmentKey::GatewayCluster(route.face, route.service.clone()));
-        keys.push(FragmentKey::GatewayEndpoints(route.face, route.service.clone()));
+        for target in &route.targets {
+            // Exported services may end at the same target.
+            if reached.insert((route.face, target.clone())) {
+                keys.push(FragmentKey::GatewayCluster(route.face, target.clone()));
+                keys.push(FragmentKey::GatewayEndpoints(route.face, target.clone()));
+            }
+        }
         if route.protocol.is_http() {
             keys.push(FragmentKey::InboundRoots(route.service.clone()));
             keys.push(FragmentKey::GatewayRoutes(route.service.clone()));

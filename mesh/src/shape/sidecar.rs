@@ -2,9 +2,10 @@
 
 use super::Shape;
 use crate::address;
-use crate::fragment_key::FragmentKey;
-use crate::pieces::{DEFAULT_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS};
+use crate::fragment_key::{FragmentKey, Reach};
+use crate::pieces::MAX_CONNECT_TIMEOUT_MS;
 use crate::read::Reading;
+use peerway_model::chain::Target;
 use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::{
     ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Origin, PeeringKey, Proxy, ServiceAddress,
@@ -44,7 +45,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         .iter()
         .partition(|upstream| upstream.peer.is_some());
     for upstream in local.into_iter().chain(peered) {
-        keys.add_upstream(upstream, &service, inherited);
+        keys.add_upstream(upstream, &service, inherited, reading);
     }
     if let Some(transparent) = proxy.transparent {
         let address = ServiceAddress {
@@ -53,8 +54,12 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         };
         if keys.bind(&address) {
             let partition = &service.partition;
+            let asked = Asked {
+                mode: inherited,
+                connect_timeout_ms: None,
+            };
             for addressed in reading.addressed(partition).iter() {
-                keys.add_dialled(addressed.key.clone(), inherited, DEFAULT_CONNECT_TIMEOUT_MS);
+                keys.add_dialled(addressed.key.clone(), &asked, reading);
                 if !addressed.instances.is_empty() {
                     keys.add(FragmentKey::DirectCluster(addressed.key.clone()));
                 }
@@ -125,7 +130,8 @@ fn public_address(instance: &Instance, proxy: &Proxy) -> Option<ServiceAddress> 
 /// How peers are reached by an upstream that does not say it: as the proxy says, else the service's defaults, else
 /// those of all proxies, else straight to the peer's gateways.
 fn inherited_mode(proxy: &Proxy, service: &ServiceKey, reading: &mut Reading<'_>) -> GatewayMode {
-    let asks = |upstream: &Upstream| upstream.peer.is_some() && upstream.mesh_gateway.is_none();
+    // Also one that names no peer: its chain may lead to one.
+    let asks = |upstream: &Upstream| upstream.mesh_gateway.is_none();
     if let Some(mode) = proxy.mesh_gateway {
         return mode;
     }
@@ -155,8 +161,10 @@ struct Keys {
     list: Vec<FragmentKey>,
     seen: BTreeSet<FragmentKey>,
     bound: BTreeSet<ServiceAddress>,
-    /// Upstreams whose Envoy cluster is in the list: it has one name, so the first one's mode and timeout count.
-    dialled: BTreeSet<ServiceKey>,
+    /// Targets whose Envoy cluster is in the list: it has one name, so the first one's mode and timeout count.
+    dialled: BTreeSet<Target>,
+    /// Upstreams whose routes are in the list.
+    routed: BTreeSet<ServiceKey>,
 }
 
 impl Keys {
@@ -171,7 +179,13 @@ impl Keys {
         self.bound.insert(address.clone())
     }
 
-    fn add_upstream(&mut self, upstream: &Upstream, caller: &ServiceKey, inherited: GatewayMode) {
+    fn add_upstream(
+        &mut self,
+        upstream: &Upstream,
+        caller: &ServiceKey,
+        inherited: GatewayMode,
+        reading: &mut Reading<'_>,
+    ) {
         let text = Some(upstream.bind_address.as_str()).filter(|text| !text.is_empty());
         let given = ServiceAddress {
             address: text.unwrap_or(LOOPBACK).to_owned(),
@@ -195,40 +209,83 @@ impl Keys {
             service: service.clone(),
             partition: caller.partition.clone(),
         });
-        let mode = upstream.mesh_gateway.unwrap_or(inherited);
-        self.add_dialled(service, mode, connect_timeout_ms(upstream));
+        let asked = Asked {
+            mode: upstream.mesh_gateway.unwrap_or(inherited),
+            connect_timeout_ms: connect_timeout_ms(upstream),
+        };
+        self.add_dialled(service, &asked, reading);
     }
 
-    /// What it takes to reach a service, unless it is there already.
-    fn add_dialled(&mut self, service: ServiceKey, mode: GatewayMode, connect_timeout_ms: u64) {
-        if !self.dialled.insert(service.clone()) {
+    /// What it takes to reach a service and all that its chain leads to, unless it is there already.
+    fn add_dialled(&mut self, service: ServiceKey, asked: &Asked, reading: &mut Reading<'_>) {
+        if service.origin.peer().is_some() {
+            self.add_target(&Target::of(service), &[], asked);
             return;
         }
-        let (roots, mode) = match service.origin.peer() {
+        let Some(chain) = reading.chain(&service) else {
+            return;
+        };
+        for resolver in chain.resolvers() {
+            self.add_target(&resolver.target, &resolver.settings.failover, asked);
+        }
+        if chain.protocol.is_http() && !chain.is_default() && self.routed.insert(service.clone()) {
+            self.add(FragmentKey::UpstreamRoutes(service));
+        }
+    }
+
+    /// What it takes to reach a target, and what stands in for it.
+    fn add_target(&mut self, target: &Target, failover: &[Target], asked: &Asked) {
+        if !self.dialled.insert(target.clone()) {
+            return;
+        }
+        if failover.is_empty() {
+            self.add_reach(target.clone(), None, asked);
+            return;
+        }
+        self.add(FragmentKey::UpstreamGroup {
+            target: target.clone(),
+            connect_timeout_ms: asked.connect_timeout_ms,
+        });
+        for (nth, member) in std::iter::once(target).chain(failover).enumerate() {
+            self.add_reach(member.clone(), Some((nth, target.clone())), asked);
+        }
+    }
+
+    fn add_reach(&mut self, target: Target, stands_in: Option<(usize, Target)>, asked: &Asked) {
+        let (roots, mode) = match target.service.origin.peer() {
             None => (FragmentKey::LocalRoots, GatewayMode::Remote),
             Some(peer) => {
                 let peering = PeeringKey {
-                    partition: service.partition.clone(),
+                    partition: target.service.partition.clone(),
                     name: peer.clone(),
                 };
-                (FragmentKey::PeerRoots(peering), mode)
+                (FragmentKey::PeerRoots(peering), asked.mode)
             }
         };
         self.add(roots);
-        self.add(FragmentKey::UpstreamCluster {
-            service: service.clone(),
+        let reach = Reach {
+            target,
+            stands_in,
             mode,
-            connect_timeout_ms,
+        };
+        self.add(FragmentKey::UpstreamCluster {
+            reach: reach.clone(),
+            connect_timeout_ms: asked.connect_timeout_ms,
         });
-        self.add(FragmentKey::UpstreamEndpoints { service, mode });
+        self.add(FragmentKey::UpstreamEndpoints(reach));
     }
 }
 
-fn connect_timeout_ms(upstream: &Upstream) -> u64 {
+/// What an upstream says about all that its chain leads to.
+struct Asked {
+    mode: GatewayMode,
+    connect_timeout_ms: Option<u64>,
+}
+
+fn connect_timeout_ms(upstream: &Upstream) -> Option<u64> {
     upstream
         .config
         .get("connect_timeout_ms")
         .and_then(|given| given.as_u64())
         .filter(|ms| (1..=MAX_CONNECT_TIMEOUT_MS).contains(ms))
-        .unwrap_or(DEFAULT_CONNECT_TIMEOUT_MS)
 }

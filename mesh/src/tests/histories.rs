@@ -1,10 +1,11 @@
 //! After any history, views that were kept up equal views built from nothing.
 
+use super::entries;
 use super::render;
 use super::world::*;
 use crate::fragment_key::FragmentKey;
 use crate::{Fragment, Mesh, Routes, Traffic, View};
-use peerway_model::config::{AccessLogs, Action, Protocol, Verdict};
+use peerway_model::config::{AccessLogs, Action, Balance, LoadBalancer, Protocol, ServiceResolver, Verdict};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
     CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Instance, InstanceKey, PeerMeta, PeeringState,
@@ -251,8 +252,60 @@ fn config_row() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Entries of chains, some of which a world refuses because of the others.
+fn chain_row() -> impl Strategy<Value = Op> {
+    let leads = || {
+        one_of(&[
+            "api", "db", "web", "v1.api", "v2.web", "api@east", "db@west", "web@east",
+        ])
+    };
+    let kind = one_of(&[
+        ConfigKind::ServiceResolver,
+        ConfigKind::ServiceRouter,
+        ConfigKind::ServiceSplitter,
+    ]);
+    let share = one_of(&[0_u32, 1, 5_000, 9_999, 10_000]);
+    let named = || {
+        let filter = one_of(&["", "Service.Port == 20001", "x in Service.Tags"]);
+        (one_of(&["v1", "v2"]), filter)
+    };
+    prop_oneof![
+        3 => (one_of(&SERVICES), leads(), leads()).prop_map(|(service, one, other)| {
+            put(entries::router(service, &[("/a", one), ("/b", other)]))
+        }),
+        3 => (one_of(&SERVICES), leads(), leads(), share).prop_map(|(service, one, other, share)| {
+            put(entries::splitter(service, &[(share, one), (10_000 - share, other)]))
+        }),
+        1 => (one_of(&SERVICES), leads()).prop_map(|(service, other)| put(entries::redirect(service, other))),
+        3 => (one_of(&SERVICES), leads(), leads()).prop_map(|(service, one, other)| {
+            put(entries::resolved(entries::failover(service, &[one, other])))
+        }),
+        3 => (one_of(&SERVICES), proptest::collection::vec(named(), 0..3), any::<bool>()).prop_map(
+            |(service, filters, default)| {
+                let subsets = entries::subsets(&filters);
+                let default_subset = subsets.keys().next().filter(|_| default).cloned();
+                put(entries::resolved(ServiceResolver {
+                    subsets,
+                    default_subset,
+                    load_balancer: Some(LoadBalancer {
+                        balance: Some(Balance::Maglev),
+                        hash: Vec::new(),
+                    }),
+                    ..entries::plain_resolver(service)
+                }))
+            }
+        ),
+        1 => (any::<bool>(), one_of(&PEERS)).prop_map(|(default, peer)| put(entries::group(default, &[peer]))),
+        2 => (one_of(&SERVICES), kind).prop_map(|(service, kind)| {
+            let partition = peerway_model::Partition::default();
+            Op::Delete(RowKey::Config(ConfigKey::new(kind, &partition, "default", service)))
+        }),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
+        4 => chain_row(),
         6 => local_row(),
         3 => check_row(),
         6 => peer_row(),
@@ -346,7 +399,11 @@ fn well_formed(view: &View) {
                 );
             }
             Fragment::Endpoints(endpoints) => {
-                assert!(places.contains(&(crate::FragmentKind::Cluster, &endpoints.cluster)));
+                assert!(
+                    places.contains(&(crate::FragmentKind::Cluster, &endpoints.cluster)),
+                    "{}",
+                    endpoints.cluster
+                );
                 let mut seen = BTreeSet::new();
                 for member in &endpoints.members {
                     assert!(member.address.address.parse::<std::net::IpAddr>().is_ok());
@@ -389,7 +446,16 @@ fn well_formed(view: &View) {
                 }
             }
             Fragment::Routes(table) => {
-                assert!(places.contains(&(crate::FragmentKind::Cluster, &table.cluster)));
+                for route in &table.routes {
+                    let sum: u32 = route.legs.iter().map(|leg| leg.weight).sum();
+                    assert!(route.legs.is_empty() || sum == crate::WHOLE, "{route:?}");
+                    for leg in &route.legs {
+                        assert!(
+                            places.contains(&(crate::FragmentKind::Cluster, &leg.cluster)),
+                            "{leg:?}"
+                        );
+                    }
+                }
             }
             Fragment::Validation(validation) => {
                 assert!(validation.domains.windows(2).all(|pair| pair[0].0 < pair[1].0));

@@ -1,8 +1,8 @@
 //! Views as text, one line for each thing that matters.
 
 use crate::{
-    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, KnownBy, RequestCaller, Requests,
-    RouteTable, Routes, Traffic, View,
+    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, Health, HttpRoute, KnownBy, RequestCaller,
+    Requests, RouteTable, Routes, Traffic, View, WHOLE,
 };
 use peerway_model::ServiceAddress;
 use peerway_model::config::Protocol;
@@ -30,6 +30,7 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
                 Discovery::Static(at) => format!("static {}", address(at)),
                 Discovery::Eds => "eds".to_owned(),
                 Discovery::OriginalDestination => "original".to_owned(),
+                Discovery::Members(names) => format!("of {}", names.join(" ")),
                 Discovery::Dns(members) => {
                     let members: Vec<String> = members.iter().map(member).collect();
                     format!("dns {}", members.join(" "))
@@ -48,6 +49,9 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
                     .map_or(String::new(), |percent| format!(" eject {percent}%")),
                 if cluster.keepalive { " keepalive" } else { "" },
             )];
+            if let Some(balance) = &cluster.balance {
+                lines.push(format!("  balance {balance:?}"));
+            }
             if let Some(tls) = &cluster.tls {
                 lines.push(format!("  tls {} by {}", tls.sni, tls.validation));
                 lines.extend(tls.identities.iter().map(|id| format!("  to {id}")));
@@ -67,12 +71,21 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
             lines.extend(listener.chains.iter().flat_map(chain));
             lines
         }
-        Fragment::Routes(table) => vec![format!("routes {}", routes(table))],
+        Fragment::Routes(table) if table.routes.len() == 1 => vec![format!("routes {}", routes(table))],
+        Fragment::Routes(table) => {
+            let mut lines = vec![format!("routes {} {}", table.name, table.host)];
+            lines.extend(table.routes.iter().map(|one| format!("  {}", route(one))));
+            lines
+        }
     }
 }
 
 fn member(member: &Endpoint) -> String {
-    let health = if member.healthy { "up" } else { "down" };
+    let health = match member.health {
+        Health::Up => "up",
+        Health::Doubtful => "doubtful",
+        Health::Down => "down",
+    };
     format!("{} {health} {}", address(&member.address), member.weight)
 }
 
@@ -140,8 +153,46 @@ fn request_caller(held: &RequestCaller) -> String {
 }
 
 fn routes(table: &RouteTable) -> String {
-    let timeout = table.timeout_ms.map_or(String::new(), |ms| format!(" {ms}ms"));
-    format!("{} {} -> {}{timeout}", table.name, table.host, table.cluster)
+    let routes: Vec<String> = table.routes.iter().map(route).collect();
+    format!("{} {} {}", table.name, table.host, routes.join(", "))
+}
+
+/// What differs from a route of which nothing is said.
+fn route(route: &HttpRoute) -> String {
+    let legs: Vec<String> = route
+        .legs
+        .iter()
+        .map(|leg| match leg.weight {
+            WHOLE => leg.cluster.clone(),
+            weight => format!("{weight} {}", leg.cluster),
+        })
+        .collect();
+    let mut text = format!("-> {}", legs.join(" + "));
+    if let Some(ms) = route.timeout_ms {
+        text += &format!(" {ms}ms");
+    }
+    let plain = HttpRoute {
+        timeout_ms: route.timeout_ms,
+        ..HttpRoute::to(route.legs.clone())
+    };
+    if *route != plain {
+        if route.request.path != plain.request.path {
+            text = format!("{:?} {text}", route.request.path);
+        }
+        if let Some(rewrite) = &route.prefix_rewrite {
+            text += &format!(" as {rewrite}");
+        }
+        if let Some(retry) = &route.retry {
+            text += &format!(
+                " retry {:?} {:?} {:?}",
+                retry.times, retry.reasons, retry.status_codes
+            );
+        }
+        for policy in &route.hash {
+            text += &format!(" hash {:?}", policy.by);
+        }
+    }
+    text
 }
 
 fn caller(caller: &Caller) -> String {

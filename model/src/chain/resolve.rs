@@ -47,8 +47,18 @@ pub fn protocol<'e>(entries: &mut dyn Entries<'e>, service: &ServiceKey) -> Prot
 /// # Errors
 /// When the resolver names what does not exist.
 pub fn settings<'e>(entries: &mut dyn Entries<'e>, target: &Target) -> Result<Settings, Invalid> {
-    let resolver = resolver(entries, &target.service);
-    let mut settings = match resolver {
+    let mut settings = settings_alone(entries, target);
+    // What a peer does not have, the peer's own chain has to find elsewhere.
+    if target.service.origin.is_local() {
+        let resolver = resolver(entries, &target.service);
+        settings.failover = failover(entries, resolver, target)?;
+    }
+    Ok(settings)
+}
+
+/// The same without what stands in for it, which may contradict itself where nobody is led to.
+pub fn settings_alone<'e>(entries: &mut dyn Entries<'e>, target: &Target) -> Settings {
+    match resolver(entries, &target.service) {
         None => Settings::default(),
         Some(resolver) => Settings {
             subset: target
@@ -60,12 +70,7 @@ pub fn settings<'e>(entries: &mut dyn Entries<'e>, target: &Target) -> Result<Se
             load_balancer: resolver.load_balancer.clone(),
             failover: Vec::new(),
         },
-    };
-    // What a peer does not have, the peer's own chain has to find elsewhere.
-    if target.service.origin.is_local() {
-        settings.failover = failover(entries, resolver, target)?;
     }
-    Ok(settings)
 }
 
 /// The target that is meant by `named`, after redirects and default subsets.

@@ -15,7 +15,7 @@ use peerway_model::{
 };
 use peerway_peering_protocol::resource::SIDECAR_SUFFIX;
 use peerway_peering_protocol::{Exports, OfferedBundle, OfferedInstance};
-use peerway_state::{ChangeSet, InstanceHealth, Snapshot, Topic, gateways, health_of};
+use peerway_state::{ChangeSet, InstanceHealth, Snapshot, Topic, chain_of, gateways, health_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -71,7 +71,12 @@ impl Exporter {
                 topic if reach::concerns(topic) => self.reload(),
                 Topic::Roots
                 | Topic::ConfigKind(ConfigKind::ExportedServices)
-                | Topic::ConfigKind(ConfigKind::ProxyDefaults) => self.reload(),
+                | Topic::ConfigKind(
+                    ConfigKind::ProxyDefaults
+                    | ConfigKind::ServiceResolver
+                    | ConfigKind::ServiceRouter
+                    | ConfigKind::ServiceSplitter,
+                ) => self.reload(),
                 // It may change the protocol that the service is dialled with.
                 Topic::Config(key)
                     if key.kind == ConfigKind::ServiceDefaults && key.partition == self.peering.partition =>
@@ -170,13 +175,14 @@ impl Exporter {
                 name: name.clone(),
             };
             instances.extend(typical_instances(snapshot, &key));
-            if (meshed.is_none() || namespace.is_default()) && snapshot.proxies_of(&key).next().is_some() {
+            let reachable = snapshot.proxies_of(&key).next().is_some() || has_chain(snapshot, &key);
+            if (meshed.is_none() || namespace.is_default()) && reachable {
                 meshed = Some(key);
             }
         }
         self.current.services.insert(name.to_string(), instances.into());
         if let Some(key) = meshed {
-            let meta = peer_meta(roots, &key, &self.peering, protocol(snapshot, &key));
+            let meta = peer_meta(snapshot, roots, &key, &self.peering);
             let synthetic = gateways.iter().enumerate().map(|(index, gateway)| {
                 let status = flatten(gateway.checks.iter().map(|check| &*check.row));
                 OfferedInstance::of_gateway(
@@ -263,6 +269,13 @@ fn configured_names(
             names.entry(name.clone()).or_default().insert(namespace.clone());
         }
     }
+    // A name may be nothing but routes to others. Unlike Consul's it is in the list (wire facts, section 5.1): an
+    // importer drops what is not.
+    for key in heads(snapshot, &peering.partition).filter(|key| meant(&key.name)) {
+        if entry.exports_to(&key.namespace, &key.name, &peering.name) {
+            names.entry(key.name).or_default().insert(key.namespace);
+        }
+    }
     let registered = snapshot.service_names(&Origin::Local, &peering.partition);
     for key in registered.filter(|key| meant(&key.name)) {
         let exported = entry.exports_to(&key.namespace, &key.name, &peering.name);
@@ -274,6 +287,37 @@ fn configured_names(
         }
     }
     names
+}
+
+/// The kinds of entries that make a name more than its instances.
+const CHAIN_KINDS: [ConfigKind; 3] = [
+    ConfigKind::ServiceResolver,
+    ConfigKind::ServiceRouter,
+    ConfigKind::ServiceSplitter,
+];
+
+/// The services of a partition about whose chain an entry says something, some of them more than once.
+fn heads<'s>(snapshot: &'s Snapshot, partition: &'s Partition) -> impl Iterator<Item = ServiceKey> + 's {
+    CHAIN_KINDS
+        .into_iter()
+        .flat_map(|kind| snapshot.configs(kind))
+        .map(|held| held.key())
+        .filter(|key| key.partition == *partition)
+        .filter_map(|key| {
+            Some(ServiceKey {
+                origin: Origin::Local,
+                partition: key.partition,
+                namespace: Namespace::new(&key.namespace).ok()?,
+                name: ServiceName::new(&key.name).ok()?,
+            })
+        })
+}
+
+fn has_chain(snapshot: &Snapshot, key: &ServiceKey) -> bool {
+    CHAIN_KINDS.into_iter().any(|kind| {
+        let entry = ConfigKey::of_service(kind, &key.partition, &key.namespace, &key.name);
+        snapshot.config(&entry).is_some()
+    })
 }
 
 fn exact_names(entry: &ExportedServices) -> impl Iterator<Item = (&Namespace, &ServiceName)> {
@@ -298,20 +342,26 @@ fn typical_instances(snapshot: &Snapshot, key: &ServiceKey) -> Vec<OfferedInstan
 }
 
 /// How an importer dials the service; the peer's name in the SNI is ours for it (wire facts, section 5.5).
-fn peer_meta(roots: &CaRoots, key: &ServiceKey, peering: &PeeringKey, protocol: Protocol) -> PeerMeta {
-    let (trust_domain, datacenter) = (roots.trust_domain.clone(), roots.datacenter.clone());
-    let service = SpiffeId::Service {
-        trust_domain: trust_domain.clone(),
-        partition: key.partition.clone(),
-        namespace: key.namespace.clone(),
-        datacenter: datacenter.clone(),
-        service: key.name.clone(),
-    };
+fn peer_meta(snapshot: &Snapshot, roots: &CaRoots, key: &ServiceKey, peering: &PeeringKey) -> PeerMeta {
+    let protocol = protocol(snapshot, key);
     let gateway = SpiffeId::MeshGateway {
-        trust_domain,
+        trust_domain: roots.trust_domain.clone(),
         partition: key.partition.clone(),
-        datacenter,
+        datacenter: roots.datacenter.clone(),
     };
+    let mut spiffe_ids = vec![identity(roots, key), gateway.to_string()];
+    // Bytes go through the gateway to whoever the chain ends at, who then shows the own certificate.
+    if !protocol.is_http()
+        && let Ok(chain) = chain_of(snapshot, key)
+    {
+        let inside = |service: &&ServiceKey| service.origin.is_local() && service.partition == key.partition;
+        let ends = chain.resolvers().map(|resolver| &resolver.target.service);
+        for id in ends.filter(inside).map(|service| identity(roots, service)) {
+            if !spiffe_ids.contains(&id) {
+                spiffe_ids.push(id);
+            }
+        }
+    }
     PeerMeta {
         sni: vec![sni::exported(
             &key.name,
@@ -320,9 +370,20 @@ fn peer_meta(roots: &CaRoots, key: &ServiceKey, peering: &PeeringKey, protocol: 
             &peering.name,
             &roots.trust_domain,
         )],
-        spiffe_ids: vec![service.to_string(), gateway.to_string()],
+        spiffe_ids,
         protocol: protocol.as_str().to_owned(),
     }
+}
+
+fn identity(roots: &CaRoots, service: &ServiceKey) -> String {
+    let id = SpiffeId::Service {
+        trust_domain: roots.trust_domain.clone(),
+        partition: service.partition.clone(),
+        namespace: service.namespace.clone(),
+        datacenter: roots.datacenter.clone(),
+        service: service.name.clone(),
+    };
+    id.to_string()
 }
 
 /// What the service speaks; the importer has to speak the same (wire facts, section 5.5).

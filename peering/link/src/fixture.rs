@@ -1,7 +1,8 @@
 //! Small clusters as snapshots, for the tests of this room.
 
 use peerway_model::config::{
-    Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol, ProxyDefaults, ServiceDefaults,
+    Consumer, Destination, ExportedService, ExportedServices, Mesh, Pattern, Protocol, ProxyDefaults,
+    ServiceDefaults, ServiceResolver,
 };
 use peerway_model::instance::{Opaque, ServiceAddress, TAG_WAN};
 use peerway_model::peering::RemoteInfo;
@@ -229,7 +230,43 @@ impl World {
                 ..ProxyDefaults::default()
             }),
         };
-        self.put([Row::Config(Arc::new(entry))])
+        self.attempt(&Transaction::new().put(Row::Config(Arc::new(entry))));
+        self
+    }
+
+    /// Lets one service be another, or again itself. What contradicts the rest is refused and changes nothing.
+    pub(crate) fn redirect(&mut self, from: &str, to: Option<&str>) -> &mut Self {
+        let name = |text| ServiceName::new(text).unwrap();
+        let entry = ConfigEntry::ServiceResolver(Box::new(ServiceResolver {
+            partition: Partition::default(),
+            namespace: Namespace::default(),
+            name: name(from),
+            default_subset: None,
+            subsets: BTreeMap::new(),
+            redirect: to.map(|to| Destination {
+                service: Some(name(to)),
+                ..Destination::default()
+            }),
+            failover: BTreeMap::new(),
+            connect_timeout_ms: None,
+            request_timeout_ms: None,
+            load_balancer: None,
+            meta: BTreeMap::new(),
+        }));
+        let transaction = match to {
+            Some(_) => Transaction::new().put(Row::Config(Arc::new(entry))),
+            None => Transaction::new().delete(RowKey::Config(entry.key())),
+        };
+        self.attempt(&transaction);
+        self
+    }
+
+    /// Commits what may be refused.
+    fn attempt(&mut self, transaction: &Transaction) {
+        let revision = self.snapshot.revision() + 1;
+        if let Ok(applied) = apply(&mut self.snapshot, transaction, revision) {
+            self.changes.merge(&applied.changes);
+        }
     }
 
     /// Removes a local instance, if it is there.

@@ -3,20 +3,24 @@
 use crate::packed::{millis, number};
 use crate::{endpoints, source, tls};
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
-    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbPolicy,
+    ClusterDiscoveryType, CommonLbConfig, CustomClusterType, DiscoveryType, DnsLookupFamily,
+    EdsClusterConfig, LbConfig, LbPolicy, LeastRequestLbConfig, RingHashLbConfig,
 };
 use envoy_types::pb::envoy::config::cluster::v3::{
     Cluster as EnvoyCluster, OutlierDetection, UpstreamConnectionOptions,
 };
 use envoy_types::pb::envoy::config::core::v3::{Http2ProtocolOptions, TcpKeepalive};
+use envoy_types::pb::envoy::extensions::clusters::aggregate::v3::ClusterConfig as Aggregate;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
     ExplicitHttpConfig, UpstreamProtocolOptions,
 };
 use envoy_types::pb::envoy::r#type::v3::Percent;
+use envoy_types::pb::google::protobuf::UInt64Value;
 use envoy_types::util::pack_any;
 use peerway_mesh::{Cluster, Discovery};
+use peerway_model::config::Balance;
 
 /// Envoy's key of what an Envoy cluster speaks.
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -68,6 +72,19 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
             message.lb_policy = i32::from(LbPolicy::ClusterProvided);
             DiscoveryType::OriginalDst
         }
+        Discovery::Members(members) => {
+            // Envoy looks at the endpoints of all of them in order, and takes one of the first that has any which are
+            // well. Each keeps its own TLS, so what stands in may be anybody.
+            message.cluster_discovery_type = Some(ClusterDiscoveryType::ClusterType(CustomClusterType {
+                name: "envoy.clusters.aggregate".to_owned(),
+                typed_config: Some(pack_any(Aggregate {
+                    clusters: members.clone(),
+                })),
+            }));
+            message.common_lb_config = Some(no_panic());
+            message.lb_policy = i32::from(LbPolicy::ClusterProvided);
+            return message;
+        }
         Discovery::Dns(members) => {
             // All of them: a cluster of the type LOGICAL_DNS takes one, and is refused with two.
             message.load_assignment = Some(endpoints::assigned(&cluster.name, members));
@@ -78,7 +95,36 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
         }
     };
     message.cluster_discovery_type = Some(ClusterDiscoveryType::Type(i32::from(discovery)));
+    if let Some(rule) = cluster.balance {
+        balance(&mut message, rule);
+    }
     message
+}
+
+fn balance(message: &mut EnvoyCluster, rule: Balance) {
+    let policy = match rule {
+        Balance::Random => LbPolicy::Random,
+        Balance::RoundRobin => LbPolicy::RoundRobin,
+        Balance::Maglev => LbPolicy::Maglev,
+        Balance::LeastRequest { choices } => {
+            message.lb_config = choices.map(|count| {
+                LbConfig::LeastRequestLbConfig(LeastRequestLbConfig {
+                    choice_count: Some(number(count)),
+                    ..LeastRequestLbConfig::default()
+                })
+            });
+            LbPolicy::LeastRequest
+        }
+        Balance::RingHash { minimum, maximum } => {
+            message.lb_config = Some(LbConfig::RingHashLbConfig(RingHashLbConfig {
+                minimum_ring_size: minimum.map(|value| UInt64Value { value }),
+                maximum_ring_size: maximum.map(|value| UInt64Value { value }),
+                ..RingHashLbConfig::default()
+            }));
+            LbPolicy::RingHash
+        }
+    };
+    message.lb_policy = i32::from(policy);
 }
 
 /// Takes endpoints out that fail, and gives them another chance soon: with Envoy's default of 30 s the restart of a

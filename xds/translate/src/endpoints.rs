@@ -3,10 +3,16 @@
 use crate::packed::{address, number};
 use envoy_types::pb::envoy::config::core::v3::HealthStatus;
 use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
+use envoy_types::pb::envoy::config::endpoint::v3::cluster_load_assignment::Policy;
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints};
-use peerway_mesh::{Endpoint, Endpoints};
+use peerway_mesh::{Endpoint, Endpoints, Health};
 use peerway_model::ServiceAddress;
+
+/// How much a place can bear that has lost endpoints, in percent of what it bears with all of them: anything. With
+/// Envoy's default of 140 a service would begin to leave for what stands in for it as soon as more than a third of it is
+/// down; it has to be all.
+const OVERPROVISIONING: u32 = 100_000;
 
 /// The assignment. An empty one is still an answer: Envoy would otherwise wait for it.
 pub(crate) fn endpoints(endpoints: &Endpoints) -> ClusterLoadAssignment {
@@ -41,15 +47,19 @@ fn assignment(cluster: &str, members: Vec<LbEndpoint>) -> ClusterLoadAssignment 
     ClusterLoadAssignment {
         cluster_name: cluster.to_owned(),
         endpoints,
+        policy: Some(Policy {
+            overprovisioning_factor: Some(number(OVERPROVISIONING)),
+            ..Policy::default()
+        }),
         ..ClusterLoadAssignment::default()
     }
 }
 
 fn member(member: &Endpoint) -> LbEndpoint {
-    let health = if member.healthy {
-        HealthStatus::Healthy
-    } else {
-        HealthStatus::Unhealthy
+    let health = match member.health {
+        Health::Up => HealthStatus::Healthy,
+        Health::Doubtful => HealthStatus::Degraded,
+        Health::Down => HealthStatus::Unhealthy,
     };
     LbEndpoint {
         health_status: i32::from(health),

@@ -145,6 +145,43 @@ fn the_protocol_is_the_services_else_that_of_all_else_tcp() {
 }
 
 #[test]
+fn a_name_that_is_nothing_but_a_way_to_others_is_exported_and_listed() {
+    let mut world = World::new("us");
+    world
+        .service("web", "web-1")
+        .proxy("web")
+        .gateway("gw-1")
+        .redirect("front", Some("web"))
+        .export(&["*"], "west");
+    let exports = exported(&world);
+    assert_eq!(
+        told(&exports),
+        [
+            ("front", 0),
+            ("front-sidecar-proxy", 1),
+            ("web", 1),
+            ("web-sidecar-proxy", 1)
+        ]
+    );
+    assert_eq!(exports.list.as_ref(), ["front", "web"]);
+    let ids = |world: &World| {
+        let face = &exported(world).services["front-sidecar-proxy"][0];
+        face.service.peer_meta.clone().unwrap().spiffe_ids
+    };
+    // Bytes reach the other service, which is who it says it is.
+    let both = [
+        "spiffe://us.consul/ns/default/dc/us/svc/front",
+        "spiffe://us.consul/gateway/mesh/dc/us",
+        "spiffe://us.consul/ns/default/dc/us/svc/web",
+    ];
+    assert_eq!(ids(&world), both);
+    world.protocol(None, Protocol::Http);
+    assert_eq!(ids(&world), both[..2]);
+    world.redirect("front", None);
+    assert_eq!(told(&exported(&world)), [("web", 1), ("web-sidecar-proxy", 1)]);
+}
+
+#[test]
 fn what_was_imported_makes_nothing_stale() {
     let mut world = World::new("us");
     world.export(&["*"], "west").service("web", "web-1");
@@ -180,7 +217,7 @@ fn upkeep_equals_building_from_nothing() {
         for step in 0..40 {
             let service = ["a", "b", "b-sidecar-proxy", "consul"][random.usize(..4)];
             let id = ["1", "2"][random.usize(..2)];
-            let choice = random.u8(..10);
+            let choice = random.u8(..11);
             let changes = world.changes(|world| match choice {
                 0 | 1 => drop(world.service(service, &format!("{service}-{id}"))),
                 2 => drop(world.proxy(service)),
@@ -192,6 +229,10 @@ fn upkeep_equals_building_from_nothing() {
                     ["west", "east"][random.usize(..2)],
                 )),
                 7 => drop(world.protocol(Some(service), Protocol::ALL[random.usize(..4)])),
+                9 => drop(world.redirect(
+                    ["c", service][random.usize(..2)],
+                    [None, Some("a")][random.usize(..2)],
+                )),
                 8 => drop(world.protocol(None, Protocol::ALL[random.usize(..4)])),
                 _ => drop(world.move_node(&format!("10.0.0.{}", random.u8(..)))),
             });

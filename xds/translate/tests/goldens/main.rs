@@ -6,13 +6,14 @@
     reason = "a test that cannot go on should fail"
 )]
 
+mod chains;
 mod render;
 
 use peerway_mesh::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
-    DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Http, KnownBy, Listener,
-    RequestAuthorization, RequestCaller, Requests, RouteTable, Routes, Tcp, Telemetry, Traffic, UpstreamTls,
-    Validation,
+    DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Health, Http, KnownBy,
+    Listener, RequestAuthorization, RequestCaller, Requests, RouteTable, Routes, Tcp, Telemetry, Traffic,
+    UpstreamTls, Validation,
 };
 use peerway_model::config::{
     HeaderCheck, HeaderCondition, HeaderName, LogFormat, LogSink, Method, PathCondition, Pattern, Protocol,
@@ -69,6 +70,7 @@ fn cluster(name: &str, discovery: Discovery) -> Cluster {
         tls: None,
         max_ejection_percent: None,
         keepalive: false,
+        balance: None,
     }
 }
 
@@ -157,12 +159,12 @@ fn clusters() {
             Discovery::Dns(vec![
                 Endpoint {
                     address: at("gw1.example.com", 443),
-                    healthy: true,
+                    health: Health::Up,
                     weight: 2,
                 },
                 Endpoint {
                     address: at("gw2.example.com", 444),
-                    healthy: false,
+                    health: Health::Down,
                     weight: 1,
                 },
             ]),
@@ -175,12 +177,12 @@ fn endpoints() {
     let members = vec![
         Endpoint {
             address: at("10.0.0.1", 80),
-            healthy: true,
+            health: Health::Up,
             weight: 1,
         },
         Endpoint {
             address: at("fd00::1", 81),
-            healthy: false,
+            health: Health::Down,
             weight: 128,
         },
     ];
@@ -348,12 +350,12 @@ fn access_logs() {
 }
 
 fn table(name: &str, cluster: &str, timeout_ms: Option<u64>) -> RouteTable {
-    RouteTable {
-        name: name.to_owned(),
-        host: format!("{name}.default"),
-        cluster: cluster.to_owned(),
+    RouteTable::to_one(
+        name.to_owned(),
+        format!("{name}.default"),
+        cluster.to_owned(),
         timeout_ms,
-    }
+    )
 }
 
 fn http(protocol: Protocol, caller_header: CallerHeader, routes: Routes) -> Http {

@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::config::{
 };
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
 use envoy_types::pb::envoy::extensions::access_loggers::stream::v3::StderrAccessLog;
+use envoy_types::pb::envoy::extensions::clusters::aggregate::v3::ClusterConfig as Aggregate;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_http1_bridge::v3::Config as GrpcBridge;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
 use envoy_types::pb::envoy::extensions::filters::http::lua::v3::Lua;
@@ -79,6 +80,7 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<HttpProtocolOptions>(any))
         .or_else(|| of::<RouteConfiguration>(any))
         .or_else(|| of::<SpiffeCertValidatorConfig>(any))
+        .or_else(|| of::<Aggregate>(any))
         .unwrap_or_else(|| panic!("unknown type {}", any.type_url))
 }
 

@@ -1,0 +1,102 @@
+//! Where requests go.
+
+use peerway_model::config::{HashPolicy, HeaderEdits, RequestMatch};
+
+/// All of the legs of a route together.
+pub const WHOLE: u32 = peerway_model::config::WHOLE;
+
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RouteTable {
+    /// The name of the route configuration.
+    pub name: String,
+    /// The name of its only virtual host, which takes every host.
+    pub host: String,
+    /// The first one that takes a request has it.
+    pub routes: Vec<HttpRoute>,
+}
+
+/// Which requests go where, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HttpRoute {
+    /// Which requests.
+    pub request: RequestMatch,
+    /// Where to, each with its share; the weights add up to [`WHOLE`]. Empty while no way is known: requests are then
+    /// answered with 503.
+    pub legs: Vec<RouteLeg>,
+    /// Replaces the matched path or prefix.
+    pub prefix_rewrite: Option<String>,
+    /// How long an answer may take, in milliseconds; `None` leaves it to whoever is nearer to the caller, or allows
+    /// streams.
+    pub timeout_ms: Option<u64>,
+    /// How long nothing may move, in milliseconds; `None` is the listener's.
+    pub idle_timeout_ms: Option<u64>,
+    /// What is tried again; `None` is only what nobody has seen anything of yet.
+    pub retry: Option<Retry>,
+    /// Headers towards the service.
+    pub request_headers: HeaderEdits,
+    /// Headers towards the caller.
+    pub response_headers: HeaderEdits,
+    /// What a request is hashed by, for legs whose instances are chosen by hash.
+    pub hash: Vec<HashPolicy>,
+}
+
+/// A share of the requests of a route.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RouteLeg {
+    /// The Envoy cluster.
+    pub cluster: String,
+    /// Of [`WHOLE`]; never 0.
+    pub weight: u32,
+    /// Headers towards the service.
+    pub request_headers: HeaderEdits,
+    /// Headers towards the caller.
+    pub response_headers: HeaderEdits,
+}
+
+/// What is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Retry {
+    /// How often; `None` is once.
+    pub times: Option<u32>,
+    /// Envoy's names of the reasons, distinct.
+    pub reasons: Vec<String>,
+    /// Answers that are a reason.
+    pub status_codes: Vec<u16>,
+}
+
+impl RouteTable {
+    /// All requests to one Envoy cluster, whose answers may take `timeout_ms`.
+    pub fn to_one(name: String, host: String, cluster: String, timeout_ms: Option<u64>) -> Self {
+        RouteTable {
+            name,
+            host,
+            routes: vec![HttpRoute {
+                timeout_ms,
+                ..HttpRoute::to(vec![RouteLeg {
+                    cluster,
+                    weight: WHOLE,
+                    request_headers: HeaderEdits::default(),
+                    response_headers: HeaderEdits::default(),
+                }])
+            }],
+        }
+    }
+}
+
+impl HttpRoute {
+    /// Every request to `legs`, with nothing else said.
+    pub fn to(legs: Vec<RouteLeg>) -> Self {
+        HttpRoute {
+            request: RequestMatch::default(),
+            legs,
+            prefix_rewrite: None,
+            timeout_ms: None,
+            idle_timeout_ms: None,
+            retry: None,
+            request_headers: HeaderEdits::default(),
+            response_headers: HeaderEdits::default(),
+            hash: Vec::new(),
+        }
+    }
+}

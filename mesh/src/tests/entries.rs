@@ -1,0 +1,144 @@
+//! Entries that chains are made of, in few words.
+
+use super::world::{peer_name, service_name};
+use peerway_model::ConfigEntry;
+use peerway_model::config::{
+    Destination, Failover, HeaderEdits, Member, Meta, PathTest, RequestMatch, RouteDestination,
+    SamenessGroup, ServiceResolver, ServiceRoute, ServiceRouter, ServiceSplitter, Split, Subset,
+};
+use peerway_model::filter::Filter;
+use peerway_model::name::{GroupName, Namespace, Partition, SubsetName};
+use peerway_state::Row;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn config(entry: ConfigEntry) -> Row {
+    Row::Config(Arc::new(entry))
+}
+
+pub(super) fn subset_name(name: &str) -> SubsetName {
+    SubsetName::new(name).unwrap()
+}
+
+/// `api`, `v1.api` for a subset, `api@west` for a peer's.
+pub(super) fn to(text: &str) -> Destination {
+    let (name, peer) = match text.split_once('@') {
+        Some((name, peer)) => (name, Some(peer_name(peer))),
+        None => (text, None),
+    };
+    let (subset, name) = match name.split_once('.') {
+        Some((subset, name)) => (Some(subset_name(subset)), name),
+        None => (None, name),
+    };
+    Destination {
+        service: Some(service_name(name)),
+        subset,
+        peer,
+        ..Destination::default()
+    }
+}
+
+pub(super) fn routed(service: &str, routes: Vec<ServiceRoute>) -> Row {
+    config(ConfigEntry::ServiceRouter(ServiceRouter {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: service_name(service),
+        routes,
+        meta: Meta::new(),
+    }))
+}
+
+/// Routes by the prefix of the path.
+pub(super) fn router(service: &str, routes: &[(&str, &str)]) -> Row {
+    let route = |(prefix, leads): &(&str, &str)| ServiceRoute {
+        request: RequestMatch {
+            path: PathTest::Prefix((*prefix).to_owned()),
+            ..RequestMatch::default()
+        },
+        destination: Some(RouteDestination {
+            to: to(leads),
+            ..RouteDestination::default()
+        }),
+    };
+    routed(service, routes.iter().map(route).collect())
+}
+
+/// Shares in hundredths of a percent.
+pub(super) fn splitter(service: &str, splits: &[(u32, &str)]) -> Row {
+    config(ConfigEntry::ServiceSplitter(ServiceSplitter {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: service_name(service),
+        splits: splits
+            .iter()
+            .map(|(weight, leads)| Split {
+                weight: *weight,
+                to: to(leads),
+                request_headers: HeaderEdits::default(),
+                response_headers: HeaderEdits::default(),
+            })
+            .collect(),
+        meta: Meta::new(),
+    }))
+}
+
+pub(super) fn plain_resolver(service: &str) -> ServiceResolver {
+    ServiceResolver {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: service_name(service),
+        default_subset: None,
+        subsets: BTreeMap::new(),
+        redirect: None,
+        failover: BTreeMap::new(),
+        connect_timeout_ms: None,
+        request_timeout_ms: None,
+        load_balancer: None,
+        meta: Meta::new(),
+    }
+}
+
+pub(super) fn resolved(resolver: ServiceResolver) -> Row {
+    config(ConfigEntry::ServiceResolver(Box::new(resolver)))
+}
+
+pub(super) fn subsets(filters: &[(&str, &str)]) -> BTreeMap<SubsetName, Subset> {
+    let subset = |(name, filter): &(&str, &str)| {
+        let subset = Subset {
+            filter: (!filter.is_empty()).then(|| Filter::parse(filter).unwrap()),
+            only_passing: false,
+        };
+        (subset_name(name), subset)
+    };
+    filters.iter().map(subset).collect()
+}
+
+/// What stands in for every subset of a service.
+pub(super) fn failover(service: &str, targets: &[&str]) -> ServiceResolver {
+    ServiceResolver {
+        failover: BTreeMap::from([(
+            "*".to_owned(),
+            Failover::Targets(targets.iter().map(|leads| to(leads)).collect()),
+        )]),
+        ..plain_resolver(service)
+    }
+}
+
+pub(super) fn redirect(service: &str, leads: &str) -> Row {
+    resolved(ServiceResolver {
+        redirect: Some(to(leads)),
+        ..plain_resolver(service)
+    })
+}
+
+/// The group of this partition and these peers.
+pub(super) fn group(default: bool, peers: &[&str]) -> Row {
+    config(ConfigEntry::SamenessGroup(SamenessGroup {
+        partition: Partition::default(),
+        name: GroupName::new("all").unwrap(),
+        default_for_failover: default,
+        include_local: true,
+        members: peers.iter().map(|peer| Member::Peer(peer_name(peer))).collect(),
+        meta: Meta::new(),
+    }))
+}
