@@ -127,19 +127,36 @@ fn nobody_passes_for_another(envoy: &str) {
     let spy = http.leaf("west", "spy");
     assert_eq!(spy.send(http.sidecar(), &internal, &liar).unwrap().status, 403);
 
-    // Trap 4: a peer's certificate at the sidecar itself, dialled there or brought by our gateway under the SNI that
-    // only we use, is refused before it can say anything.
-    for at in [http.sidecar(), http.gateway()] {
-        let before = http.scene.api.sum("ssl.fail_verify_error").unwrap();
-        assert!(web.send(at, &internal, &plain).is_none(), "{at}");
-        wait_for("api's sidecar to refuse the certificate", SETTLE, || {
-            match http.scene.api.sum("ssl.fail_verify_error")? {
-                now if now > before => Ok(()),
-                now => bail!("{now} failures"),
-            }
-        })
+    // Trap 4: a peer's certificate at the sidecar itself is refused before it can say anything.
+    let refused = || http.scene.api.sum("ssl.fail_verify_error");
+    let before = refused().unwrap();
+    assert!(web.send(http.sidecar(), &internal, &plain).is_none());
+    wait_for(
+        "api's sidecar to refuse the certificate",
+        SETTLE,
+        || match refused()? {
+            now if now > before => Ok(()),
+            now => bail!("{now} failures"),
+        },
+    )
+    .unwrap();
+    // Our gateway does not even bring it there under the SNI that only we use, whoever asks.
+    let before = refused().unwrap();
+    for somebody in [&web, &spy] {
+        let unknown = || http.scene.west_gateway.sum("no_filter_chain_match");
+        let turned_away = unknown().unwrap();
+        assert!(somebody.send(http.gateway(), &internal, &plain).is_none());
+        wait_for(
+            "west's gateway to turn the connection away",
+            SETTLE,
+            || match unknown()? {
+                now if now > turned_away => Ok(()),
+                now => bail!("{now} turned away"),
+            },
+        )
         .unwrap();
     }
+    assert_eq!(refused().unwrap(), before);
 
     // The same ways are open to whom they are meant for, so the refusals above were decisions.
     http.west_intention(
@@ -155,7 +172,7 @@ fn nobody_passes_for_another(envoy: &str) {
         }
     })
     .unwrap();
-    let answer = spy.send(http.gateway(), &internal, &plain).unwrap();
+    let answer = spy.send(http.sidecar(), &internal, &plain).unwrap();
     assert_eq!(answer.status, 200);
     says(
         told(&answer).last().unwrap(),

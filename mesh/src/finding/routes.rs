@@ -14,8 +14,6 @@ use std::collections::BTreeSet;
 pub(crate) enum Face {
     /// A peer dials an exported service.
     Exported,
-    /// This cluster's own SNI of a service.
-    Local,
     /// A sidecar of ours dials an imported service.
     Imported,
 }
@@ -40,8 +38,9 @@ pub(crate) struct Route {
     pub(crate) protocol: Protocol,
 }
 
-/// Exported services, then local ones, then imported ones: where two want a server name the first has it, so what a
-/// peer publishes can never take a name of ours.
+/// Exported services, then imported ones: where two want a server name the first has it, so what a peer publishes can
+/// never take a name of ours. The SNI by which this cluster itself knows a service is not among them: its sidecars dial
+/// each other, so only somebody from outside would use it here, past what is exported (xDS facts, section 3.7, trap 4).
 pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> Vec<Route> {
     let mut routes = Routes::default();
     let Some(cluster) = reading.cluster() else {
@@ -90,19 +89,6 @@ pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> 
             To { cluster: to, targets },
             stats,
             chain.protocol,
-        );
-    }
-    for service in &services {
-        let sni = naming::service_sni(&cluster, service);
-        let names = vec![sni.clone()];
-        let stats = naming::GATEWAY_STATS.to_owned();
-        routes.add(
-            Face::Local,
-            service,
-            names,
-            To::one(sni, service),
-            stats,
-            Protocol::Tcp,
         );
     }
     for peering in reading.peerings(partition) {

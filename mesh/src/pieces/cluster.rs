@@ -227,7 +227,6 @@ pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) ->
     let service = &target.service;
     let name = match face {
         Face::Exported => naming::exported_cluster(&*reading.cluster()?, target),
-        Face::Local => naming::service_sni(&*reading.cluster()?, service),
         Face::Imported => reading.import(service)?.sni.clone(),
     };
     let mut protocol = Protocol::Tcp;

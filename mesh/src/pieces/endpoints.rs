@@ -24,7 +24,6 @@ pub(super) fn upstream(reading: &mut Reading<'_>, reach: &Reach) -> Option<Endpo
 pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) -> Option<Endpoints> {
     let cluster = match face {
         Face::Exported => naming::exported_cluster(&*reading.cluster()?, target),
-        Face::Local => naming::service_sni(&*reading.cluster()?, &target.service),
         Face::Imported => reading.import(&target.service)?.sni.clone(),
     };
     at(reading, cluster, place(target, GatewayMode::Remote))

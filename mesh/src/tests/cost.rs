@@ -86,10 +86,10 @@ fn proxies_share_what_they_all_need() {
     let (_, mesh) = mesh_of(100);
     let stats = mesh.stats();
     // Per service: roots, application, public listener; the application is the same for all. On the gateway, per
-    // service, twice a cluster and endpoints. Once for all: local roots, application, upstream listener, its cluster
+    // service, a cluster and endpoints. Once for all: local roots, application, upstream listener, its cluster
     // and endpoints, and the gateway's listener.
     assert_eq!(stats.proxies, 101);
-    assert_eq!(stats.fragments, 100 * 2 + 100 * 4 + 6);
+    assert_eq!(stats.fragments, 100 * 2 + 100 * 2 + 6);
 }
 
 #[test]

@@ -156,18 +156,10 @@ fn server_names(view: &View) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_gateway_passes_local_services_by_their_sni() {
+fn what_is_not_exported_cannot_be_reached_through_a_gateway() {
     assert_view(
         view_of(&start()).as_ref(),
-        r"
-        identity spiffe://local.consul/gateway/mesh/dc/dc1
-        cluster web.default.dc1.internal.local.consul eds 5000ms eject 10%
-        endpoints web.default.dc1.internal.local.consul
-          10.0.0.1:20000 up 1
-          10.0.0.2:20000 down 1
-        listener default:10.0.0.9:8443 Unspecified
-          web.default.dc1.internal.local.consul -> web.default.dc1.internal.local.consul as mesh_gateway_local.default
-        ",
+        "identity spiffe://local.consul/gateway/mesh/dc/dc1",
     );
 }
 
@@ -183,16 +175,11 @@ fn an_exported_service_has_an_sni_for_each_live_peer_that_sees_it() {
         r"
         identity spiffe://local.consul/gateway/mesh/dc/dc1
         cluster exported~web.default.dc1.internal.local.consul eds 5000ms eject 10%
-        cluster web.default.dc1.internal.local.consul eds 5000ms eject 10%
         endpoints exported~web.default.dc1.internal.local.consul
-          10.0.0.1:20000 up 1
-          10.0.0.2:20000 down 1
-        endpoints web.default.dc1.internal.local.consul
           10.0.0.1:20000 up 1
           10.0.0.2:20000 down 1
         listener default:10.0.0.9:8443 Unspecified
           web.default.default.east.external.local.consul,web.default.default.west.external.local.consul -> exported~web.default.dc1.internal.local.consul as mesh_gateway_local_peered.web.default.default.dc1
-          web.default.dc1.internal.local.consul -> web.default.dc1.internal.local.consul as mesh_gateway_local.default
         ",
     );
     let exported = |world: &World| {
@@ -234,14 +221,9 @@ fn imported_services_are_passed_on_to_the_peers_gateways() {
         identity spiffe://local.consul/gateway/mesh/dc/dc1
         cluster db.default.default.us.external.east.consul eds 5000ms eject 10% keepalive
         cluster log.default.default.us.external.east.consul dns gw.east.example:8443 up 1 5000ms eject 10% keepalive
-        cluster web.default.dc1.internal.local.consul eds 5000ms eject 10%
         endpoints db.default.default.us.external.east.consul
           198.51.100.1:8443 up 1
-        endpoints web.default.dc1.internal.local.consul
-          10.0.0.1:20000 up 1
-          10.0.0.2:20000 down 1
         listener default:10.0.0.9:8443 Unspecified
-          web.default.dc1.internal.local.consul -> web.default.dc1.internal.local.consul as mesh_gateway_local.default
           db.default.default.us.external.east.consul -> db.default.default.us.external.east.consul as mesh_gateway_local.default
           log.default.default.us.external.east.consul -> log.default.default.us.external.east.consul as mesh_gateway_local.default
         ",
@@ -287,6 +269,7 @@ fn a_server_name_chooses_one_chain_whatever_its_case() {
         ..meta("db", "us", "east.consul")
     };
     world.put([
+        exports(&[("*", &["east"])]),
         row(sidecar("n1", "Web", 20001, vec![])),
         node(Some("east"), "g1", "192.0.2.1"),
         row(import("east", "g1", "db", ("198.51.100.1", 8443), meta.clone())),

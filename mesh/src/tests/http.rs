@@ -66,17 +66,13 @@ fn a_gateway_ends_the_tls_of_exactly_the_peers_that_a_service_is_exported_to() {
         identity spiffe://local.consul/gateway/mesh/dc/dc1
         validation inbound~api.default.default east.consul="E\n" local.consul="A\n"
         validation roots~local local.consul="A\n"
-        cluster api.default.dc1.internal.local.consul eds 5000ms eject 10%
         cluster exported~api.default.dc1.internal.local.consul http2 eds 5000ms eject 10%
           tls api.default.dc1.internal.local.consul by roots~local
           to spiffe://local.consul/ns/default/dc/dc1/svc/api
-        endpoints api.default.dc1.internal.local.consul
-          10.0.0.1:20000 up 1
         endpoints exported~api.default.dc1.internal.local.consul
           10.0.0.1:20000 up 1
         listener default:0.0.0.0:8443 Unspecified
           api.default.default.east.external.local.consul -> http2 Replace named api as mesh_gateway_local_peered.api.default.default.dc1 by inbound~api.default.default
-          api.default.dc1.internal.local.consul -> api.default.dc1.internal.local.consul as mesh_gateway_local.default
         routes api api.default -> exported~api.default.dc1.internal.local.consul
         "#,
     );

@@ -2,6 +2,7 @@
 
 use super::world::*;
 use crate::{AccessLog, Fragment, Mesh, Telemetry, View};
+use peerway_model::PeeringState;
 use peerway_model::config::{AccessLogs, LogFormat, LogSink};
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ fn every_listener_writes_what_the_defaults_of_all_proxies_say() {
         row(gateway("n1", 8443)),
         row(app("n1", "web", 8080)),
         row(sidecar("n1", "web", 20000, vec![upstream("web", None, 5432)])),
+        // Without an export the gateway has no listener.
+        peering("east", PeeringState::Active),
+        exports(&[("web", &["east"])]),
     ]);
     let mut mesh = Mesh::new(world.shared());
     let proxies = ["web-sidecar-proxy", "gateway"].map(|id| instance_key("n1", id));
