@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// that refer to it can be shared; each proxy gets its own content.
 pub const LEAF_SECRET: &str = "leaf";
 
+/// The name of the Envoy cluster that traces go to, in views with listeners that report any.
+pub const TRACE_COLLECTOR: &str = "trace_collector";
+
 /// Everything that one proxy must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
@@ -203,6 +206,17 @@ pub struct Listener {
 pub struct Telemetry {
     /// What it writes; `None` for nothing.
     pub access_log: Option<AccessLog>,
+    /// What it reports of single requests; `None` for nothing.
+    pub tracing: Option<Tracing>,
+}
+
+/// What a listener reports of single requests, to the Envoy cluster [`TRACE_COLLECTOR`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tracing {
+    /// Who reports: the service that the proxy stands for.
+    pub service: String,
+    /// The share of the traces that begin here, in hundredths of a percent; at most 10,000.
+    pub sampling: u32,
 }
 
 /// What a listener writes.

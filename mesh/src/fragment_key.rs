@@ -89,6 +89,8 @@ pub(crate) enum FragmentKey {
         service: ServiceKey,
         /// The partition of the sidecar, whose settings count.
         partition: Partition,
+        /// Who reports single requests; `None` while nobody does, so that callers share the listener.
+        reporter: Option<String>,
     },
     /// Where a sidecar takes redirected calls of its application.
     OutboundListener {
@@ -96,16 +98,22 @@ pub(crate) enum FragmentKey {
         address: ServiceAddress,
         /// The partition whose services and peers it knows.
         partition: Partition,
+        /// Who reports single requests; `None` while nobody does.
+        reporter: Option<String>,
     },
     /// The instances of a local service that are dialled one by one.
     DirectCluster(ServiceKey),
     /// Where calls go on that are for nobody in the mesh.
     Passthrough,
+    /// Whoever collects the traces of a partition.
+    TraceCollector(Partition),
     /// Where a gateway takes connections.
     GatewayListener {
         /// IP address and port.
         address: ServiceAddress,
         /// The partition whose services it passes on.
         partition: Partition,
+        /// Who reports single requests; `None` while nobody does.
+        reporter: Option<String>,
     },
 }

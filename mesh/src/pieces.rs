@@ -9,6 +9,7 @@ mod telemetry;
 mod validation;
 
 pub(crate) use cluster::MAX_CONNECT_TIMEOUT_MS;
+pub(crate) use telemetry::reporter;
 
 use crate::fragment::Fragment;
 use crate::fragment_key::FragmentKey;
@@ -55,14 +56,23 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
             address,
             service,
             partition,
-        } => listener::upstream(reading, address, service, partition).map(Fragment::Listener),
-        FragmentKey::OutboundListener { address, partition } => {
-            listener::outbound(reading, address, partition).map(Fragment::Listener)
+            reporter,
+        } => listener::upstream(reading, address, service, partition, reporter.as_deref())
+            .map(Fragment::Listener),
+        FragmentKey::OutboundListener {
+            address,
+            partition,
+            reporter,
+        } => listener::outbound(reading, address, partition, reporter.as_deref()).map(Fragment::Listener),
+        FragmentKey::TraceCollector(partition) => {
+            telemetry::collector(reading, partition).map(Fragment::Cluster)
         }
         FragmentKey::DirectCluster(service) => cluster::direct(reading, service).map(Fragment::Cluster),
         FragmentKey::Passthrough => Some(Fragment::Cluster(cluster::passthrough())),
-        FragmentKey::GatewayListener { address, partition } => {
-            listener::gateway(reading, address, partition).map(Fragment::Listener)
-        }
+        FragmentKey::GatewayListener {
+            address,
+            partition,
+            reporter,
+        } => listener::gateway(reading, address, partition, reporter.as_deref()).map(Fragment::Listener),
     }
 }

@@ -14,6 +14,7 @@ mod service_resolver;
 mod service_router;
 mod service_splitter;
 mod settings;
+mod tracing;
 
 pub use access_logs::{AccessLogs, LogFormat, LogSink, MAX_LOG_FORMAT_BYTES, MAX_LOG_PATH_BYTES};
 pub use destination::Destination;
@@ -43,6 +44,7 @@ pub use service_router::{
 };
 pub use service_splitter::{MAX_SPLITS, ServiceSplitter, Split, WHOLE};
 pub use settings::{Mesh, Protocol, ProxyDefaults, ServiceDefaults};
+pub use tracing::{ALL_TRACES, Tracing};
 
 #[cfg(test)]
 mod tests;

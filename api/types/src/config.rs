@@ -3,6 +3,7 @@
 mod access_logs;
 mod permission;
 mod read;
+mod tracing;
 mod write;
 
 pub use read::config_entry_from_json;

@@ -1,6 +1,6 @@
 //! Listeners.
 
-use super::telemetry::telemetry;
+use super::telemetry::{reporter, telemetry};
 use super::{cluster, routes, servers};
 use crate::finding::{ClusterIdentity, Policy, Route};
 use crate::fragment::{CallerHeader, Chain, Direction, DownstreamTls, Http, Listener, Routes, Tcp, Traffic};
@@ -44,6 +44,7 @@ pub(super) fn public(
             (naming::LOCAL_ROOTS.to_owned(), Traffic::Http(http))
         }
     };
+    let reporter = reporter(reading, service);
     Some(Listener {
         name: naming::listener(naming::PUBLIC_LISTENER, address),
         address: address.clone(),
@@ -56,7 +57,7 @@ pub(super) fn public(
             stat_prefix: naming::PUBLIC_LISTENER.to_owned(),
             traffic,
         }],
-        telemetry: telemetry(reading, &service.partition),
+        telemetry: telemetry(reading, &service.partition, reporter.as_deref()),
     })
 }
 
@@ -67,6 +68,7 @@ pub(super) fn upstream(
     address: &ServiceAddress,
     service: &ServiceKey,
     partition: &Partition,
+    reporter: Option<&str>,
 ) -> Option<Listener> {
     let identity = reading.cluster()?;
     let traffic = led(reading, &identity, service)?;
@@ -76,7 +78,7 @@ pub(super) fn upstream(
         direction: Direction::Outbound,
         redirected: false,
         chains: vec![outwards(&identity, service, traffic, Vec::new())],
-        telemetry: telemetry(reading, partition),
+        telemetry: telemetry(reading, partition, reporter),
     })
 }
 
@@ -161,6 +163,7 @@ pub(super) fn outbound(
     reading: &mut Reading<'_>,
     address: &ServiceAddress,
     partition: &Partition,
+    reporter: Option<&str>,
 ) -> Option<Listener> {
     let identity = reading.cluster()?;
     let mut chains = Vec::new();
@@ -204,7 +207,7 @@ pub(super) fn outbound(
         direction: Direction::Outbound,
         redirected: true,
         chains,
-        telemetry: telemetry(reading, partition),
+        telemetry: telemetry(reading, partition, reporter),
     })
 }
 
@@ -228,6 +231,7 @@ pub(super) fn gateway(
     reading: &mut Reading<'_>,
     address: &ServiceAddress,
     partition: &Partition,
+    reporter: Option<&str>,
 ) -> Option<Listener> {
     let mut chains: Vec<Chain> = reading.routes(partition).iter().map(gateway_chain).collect();
     chains.extend(reading.servers(partition).iter().map(servers::chain));
@@ -237,7 +241,7 @@ pub(super) fn gateway(
         direction: Direction::Unspecified,
         redirected: false,
         chains,
-        telemetry: telemetry(reading, partition),
+        telemetry: telemetry(reading, partition, reporter),
     })
 }
 

@@ -1,14 +1,36 @@
-//! What listeners tell about their connections and requests.
+//! What listeners tell about their connections and requests, and to whom.
 
-use crate::fragment::{AccessLog, Telemetry};
+use crate::fragment::{AccessLog, Cluster, Discovery, Endpoint, Health, TRACE_COLLECTOR, Telemetry, Tracing};
 use crate::read::Reading;
+use peerway_model::chain::DEFAULT_CONNECT_TIMEOUT_MS;
+use peerway_model::config::{Protocol, ProxyDefaults};
 use peerway_model::name::Partition;
-use peerway_model::{ConfigEntry, ConfigKey, ConfigKind};
+use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, ServiceKey};
+
+fn defaults<'a>(reading: &mut Reading<'a>, partition: &Partition) -> Option<&'a ProxyDefaults> {
+    let global = ConfigKey::singleton(ConfigKind::ProxyDefaults, partition);
+    match reading.config(global) {
+        Some(ConfigEntry::ProxyDefaults(defaults)) => Some(defaults),
+        _ => None,
+    }
+}
+
+/// The name under which the proxies of a service report single requests; `None` while they do not.
+pub(crate) fn reporter(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<String> {
+    defaults(reading, &service.partition)?.tracing.as_ref()?;
+    Some(match service.namespace.is_default() {
+        true => service.name.to_string(),
+        false => format!("{}.{}", service.name, service.namespace),
+    })
+}
 
 /// As the defaults of all proxies of the partition say.
-pub(super) fn telemetry(reading: &mut Reading<'_>, partition: &Partition) -> Telemetry {
-    let global = ConfigKey::singleton(ConfigKind::ProxyDefaults, partition);
-    let Some(ConfigEntry::ProxyDefaults(defaults)) = reading.config(global) else {
+pub(super) fn telemetry(
+    reading: &mut Reading<'_>,
+    partition: &Partition,
+    reporter: Option<&str>,
+) -> Telemetry {
+    let Some(defaults) = defaults(reading, partition) else {
         return Telemetry::default();
     };
     let logs = &defaults.access_logs;
@@ -18,5 +40,34 @@ pub(super) fn telemetry(reading: &mut Reading<'_>, partition: &Partition) -> Tel
             sink: logs.sink.clone(),
             format: logs.format.clone(),
         }),
+        tracing: reporter
+            .zip(defaults.tracing.as_ref())
+            .map(|(service, tracing)| Tracing {
+                service: service.to_owned(),
+                sampling: tracing.sampling,
+            }),
     }
+}
+
+/// Whoever collects the traces of a partition; `None` while nobody does.
+pub(super) fn collector(reading: &mut Reading<'_>, partition: &Partition) -> Option<Cluster> {
+    let address = &defaults(reading, partition)?.tracing.as_ref()?.collector;
+    let discovery = match crate::address::ip(address) {
+        Some(address) => Discovery::Static(address),
+        None => Discovery::Dns(vec![Endpoint {
+            address: address.clone(),
+            health: Health::Up,
+            weight: 1,
+        }]),
+    };
+    Some(Cluster {
+        name: TRACE_COLLECTOR.to_owned(),
+        connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+        protocol: Protocol::Grpc,
+        discovery,
+        balance: None,
+        tls: None,
+        max_ejection_percent: None,
+        keepalive: false,
+    })
 }

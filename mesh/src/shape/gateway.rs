@@ -3,6 +3,7 @@
 use super::Shape;
 use crate::address;
 use crate::fragment_key::FragmentKey;
+use crate::pieces::reporter;
 use crate::read::Reading;
 use peerway_model::{Instance, ServiceAddress, SpiffeId};
 use std::collections::BTreeSet;
@@ -13,6 +14,10 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     let mut keys = Vec::new();
     let mut ends_tls = false;
     let mut reached = BTreeSet::new();
+    let reporter = reporter(reading, &instance.service_key());
+    if reporter.is_some() {
+        keys.push(FragmentKey::TraceCollector(partition.clone()));
+    }
     if instance.port != 0 {
         let address = ServiceAddress {
             address: address::ip_text(&instance.address).unwrap_or_else(|| "0.0.0.0".to_owned()),
@@ -21,6 +26,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         keys.push(FragmentKey::GatewayListener {
             address,
             partition: partition.clone(),
+            reporter,
         });
     }
     for route in reading.routes(&partition).iter() {

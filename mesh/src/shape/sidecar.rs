@@ -3,7 +3,7 @@
 use super::Shape;
 use crate::address;
 use crate::fragment_key::{FragmentKey, Reach};
-use crate::pieces::MAX_CONNECT_TIMEOUT_MS;
+use crate::pieces::{MAX_CONNECT_TIMEOUT_MS, reporter};
 use crate::read::Reading;
 use peerway_model::chain::Target;
 use peerway_model::instance::{GatewayMode, Opaque};
@@ -21,7 +21,13 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     let service = instance.destination_key()?;
     let cluster = reading.cluster()?;
     let protocol = reading.protocol(&service);
-    let mut keys = Keys::default();
+    let mut keys = Keys {
+        reporter: reporter(reading, &service),
+        ..Keys::default()
+    };
+    if keys.reporter.is_some() {
+        keys.add(FragmentKey::TraceCollector(service.partition.clone()));
+    }
     if let Some(address) = local_app(instance, proxy, reading) {
         keys.add(FragmentKey::LocalApp { address, protocol });
     }
@@ -70,6 +76,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             keys.add(FragmentKey::OutboundListener {
                 address,
                 partition: partition.clone(),
+                reporter: keys.reporter.clone(),
             });
         }
     }
@@ -158,6 +165,8 @@ fn inherited_mode(proxy: &Proxy, service: &ServiceKey, reading: &mut Reading<'_>
 
 #[derive(Default)]
 struct Keys {
+    /// Who reports single requests.
+    reporter: Option<String>,
     list: Vec<FragmentKey>,
     seen: BTreeSet<FragmentKey>,
     bound: BTreeSet<ServiceAddress>,
@@ -208,6 +217,7 @@ impl Keys {
             address,
             service: service.clone(),
             partition: caller.partition.clone(),
+            reporter: self.reporter.clone(),
         });
         let asked = Asked {
             mode: upstream.mesh_gateway.unwrap_or(inherited),

@@ -238,6 +238,7 @@ fn config_row() -> impl Strategy<Value = Op> {
             .prop_map(move |(name, sources)| put(verdicts(name, &unique(sources)))),
         1 => names().prop_map(move |name| entry(ConfigKind::ServiceIntentions, name)),
         1 => one_of(&MODES).prop_map(|mode| put(proxy_defaults(mode))),
+        1 => one_of(&[None, Some(1), Some(10_000)]).prop_map(|sampling| put(traces(sampling))),
         1 => any::<(bool, bool)>().prop_map(|(enabled, disable_listener_logs)| {
             put(logs(AccessLogs { enabled, disable_listener_logs, ..AccessLogs::default() }))
         }),

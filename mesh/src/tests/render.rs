@@ -68,6 +68,9 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
             if let Some(log) = &listener.telemetry.access_log {
                 lines.push(format!("  logs {log:?}"));
             }
+            if let Some(tracing) = &listener.telemetry.tracing {
+                lines.push(format!("  reports {tracing:?}"));
+            }
             lines.extend(listener.chains.iter().flat_map(chain));
             lines
         }

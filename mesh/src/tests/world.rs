@@ -4,7 +4,7 @@ use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
     AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh as MeshEntry, Meta, PathCondition,
     Pattern, Permission, Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions,
-    Source, Verdict,
+    Source, Tracing, Verdict,
 };
 use peerway_model::grant::AllowedService;
 use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
@@ -448,6 +448,20 @@ pub(super) fn speaks(protocol: Protocol, meta: PeerMeta) -> PeerMeta {
 pub(super) fn proxy_defaults(mode: Option<GatewayMode>) -> Row {
     config(ConfigEntry::ProxyDefaults(ProxyDefaults {
         mesh_gateway: mode,
+        ..ProxyDefaults::default()
+    }))
+}
+
+/// Whom all proxies report single requests to.
+pub(super) fn traces(sampling: Option<u32>) -> Row {
+    config(ConfigEntry::ProxyDefaults(ProxyDefaults {
+        tracing: sampling.map(|sampling| Tracing {
+            collector: ServiceAddress {
+                address: "collector.example.com".to_owned(),
+                port: 4317,
+            },
+            sampling,
+        }),
         ..ProxyDefaults::default()
     }))
 }

@@ -1,6 +1,6 @@
 //! `mesh`, `proxy-defaults` and `service-defaults`.
 
-use super::{AccessLogs, Meta};
+use super::{AccessLogs, Meta, Tracing};
 use crate::Invalid;
 use crate::instance::{GatewayMode, Opaque};
 use crate::name::{Namespace, Partition, ServiceName};
@@ -99,6 +99,8 @@ pub struct ProxyDefaults {
     pub config: BTreeMap<String, Opaque>,
     /// What they write about connections and requests.
     pub access_logs: AccessLogs,
+    /// Where they report what became of single requests; `None` for nowhere.
+    pub tracing: Option<Tracing>,
     /// The operator's pairs.
     pub meta: Meta,
 }
@@ -116,6 +118,9 @@ impl ProxyDefaults {
         self.access_logs
             .validate()
             .map_err(|error| error.within("AccessLogs"))?;
+        if let Some(tracing) = &self.tracing {
+            tracing.validate().map_err(|error| error.within("Tracing"))?;
+        }
         match self.config.get(PROTOCOL) {
             Some(Opaque::Text(text)) if text.is_empty() => Ok(()),
             Some(_) if self.protocol().is_none() => {

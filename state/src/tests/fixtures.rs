@@ -250,6 +250,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 5] {
             mesh_gateway: Some(GatewayMode::Local),
             config: BTreeMap::new(),
             access_logs: AccessLogs::default(),
+            tracing: None,
             meta: meta.clone(),
         }),
         ConfigEntry::ServiceDefaults(ServiceDefaults {

@@ -2,7 +2,7 @@
 //! can be less strict than another about what a request may look like before policy sees it.
 
 use crate::packed::{millis, number};
-use crate::{access_log, authorization, route, source};
+use crate::{access_log, authorization, route, source, tracing};
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
 use envoy_types::pb::envoy::config::core::v3::{
@@ -71,6 +71,7 @@ pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> 
         stat_prefix: stat_prefix.to_owned(),
         http_filters: filters(http),
         access_log: access_log::of_chain(telemetry.access_log.as_ref()),
+        tracing: telemetry.tracing.as_ref().map(tracing::traced),
         common_http_protocol_options: Some(HttpProtocolOptions {
             idle_timeout: Some(millis(CONNECTION_IDLE_TIMEOUT_MS)),
             max_headers_count: Some(number(MAX_HEADERS)),

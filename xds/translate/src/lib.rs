@@ -8,7 +8,7 @@
 //! - `dialect`: which Envoys are spoken to.
 //! - `cluster`, `endpoints`, `listener`, `secret`: one fragment kind each.
 //! - `route`, `http`: where requests go, and the one builder of what passes them.
-//! - `access_log`, `tls`, `authorization`, `source`, `packed`: the parts that several of them share.
+//! - `access_log`, `tracing`, `tls`, `authorization`, `source`, `packed`: the parts that several of them share.
 
 mod access_log;
 mod authorization;
@@ -23,6 +23,7 @@ mod route;
 mod secret;
 mod source;
 mod tls;
+mod tracing;
 
 pub use dialect::{Dialect, OLDEST, TooOld};
 pub use resource::{Resource, ResourceKind, TRANSLATION};

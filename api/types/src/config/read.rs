@@ -3,8 +3,11 @@
 mod resolver;
 mod routing;
 
+pub(crate) use routing::hundredths;
+
 use super::access_logs::access_logs_from;
 use super::permission::verdict_from;
+use super::tracing::tracing_from;
 use crate::fields::{Fields, says_something};
 use crate::opaque::{ConfigOf, config_from};
 use crate::proxy::mesh_gateway_from;
@@ -239,6 +242,7 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
     let mesh_gateway = mesh_gateway_from(&mut fields)?;
     let config = config_from(fields.members("Config")?, ConfigOf::AllProxies)?;
     let access_logs = access_logs_from(&mut fields)?;
+    let tracing = tracing_from(&mut fields)?;
     direct_mode_only(&mut fields)?;
     fields.not_offered(&[
         "TransparentProxy",
@@ -255,6 +259,7 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
         mesh_gateway,
         config,
         access_logs,
+        tracing,
         meta,
     })
 }

@@ -8,6 +8,7 @@ pub(crate) use routing::{route, split, weight};
 
 use super::access_logs::put_access_logs;
 use super::permission::verdict_to;
+use super::tracing::put_tracing;
 use crate::opaque::opaque_map_to_json;
 use crate::proxy::MeshGatewayJson;
 use peerway_model::config::{ConfigEntry, Consumer, Meta, Pattern, ServiceIntentions, Source};
@@ -73,6 +74,7 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
                 Value::Object(opaque_map_to_json(&entry.config)),
             );
             put_access_logs(&mut out, &entry.access_logs);
+            put_tracing(&mut out, entry.tracing.as_ref());
             out.insert(
                 "MeshGateway".to_owned(),
                 json!(MeshGatewayJson::from(entry.mesh_gateway)),

@@ -91,6 +91,9 @@ fn what_is_written_is_read_back_as_the_same_entry() {
         json!({"Kind": "proxy-defaults", "Name": "global", "MeshGateway": {"Mode": "local"},
             "Config": {"connect_timeout_ms": 1500, "x": [1.5, null, {"y": true}], "protocol": "http2"}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enabled": true}}),
+        json!({"Kind": "proxy-defaults", "Name": "global", "Tracing": {"Collector": "[fd00::1]:4317"}}),
+        json!({"Kind": "proxy-defaults", "Name": "global",
+            "Tracing": {"Collector": "otel.example.com:4317", "SamplingPercent": 0.25}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enabled": true,
             "DisableListenerLogs": true, "Type": "file", "Path": "/var/log/e.log", "TextFormat": "%PROTOCOL%"}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enabled": false, "Type": "stderr",
@@ -237,6 +240,22 @@ fn refusals_name_the_field_and_the_problem() {
         (
             json!({"Kind": "proxy-defaults", "Name": "global", "Config": {"envoy_public_listener_json": "{}"}}),
             "Config.envoy_public_listener_json: is not offered yet",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "Tracing": {"SamplingPercent": 1}}),
+            "Tracing.Collector",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "Tracing": {"Collector": "fd00::1:4317"}}),
+            "Tracing.Collector: is \"fd00::1:4317\", write host:port",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "Tracing": {"Collector": "a/b:1"}}),
+            "Tracing.Collector: has \"a/b\"",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "Tracing": {"Collector": "a:1", "SamplingPercent": 100.5}}),
+            "Tracing.SamplingPercent: expected a number from 0 to 100",
         ),
         (
             json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enable": true}}),

@@ -3,10 +3,12 @@
 mod access_logs;
 mod chain;
 mod resolver;
+mod tracing;
 
 use self::access_logs::AccessLogsRecord;
 use self::chain::{GroupRecord, RouterRecord, SplitterRecord};
 use self::resolver::ResolverRecord;
+use self::tracing::TracingRecord;
 use super::opaque::{ConfigMap, give_back, keep};
 use super::permission::{self, PermissionRecord};
 use super::text::{Text, text};
@@ -286,6 +288,8 @@ pub(super) struct ProxyDefaultsRecord {
     config: ConfigMap,
     #[serde(default, skip_serializing_if = "AccessLogsRecord::is_default")]
     access_logs: AccessLogsRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tracing: Option<TracingRecord>,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -297,6 +301,7 @@ impl From<&ProxyDefaults> for ProxyDefaultsRecord {
             mesh_gateway,
             config,
             access_logs,
+            tracing,
             meta,
         } = entry;
         ProxyDefaultsRecord {
@@ -304,6 +309,7 @@ impl From<&ProxyDefaults> for ProxyDefaultsRecord {
             mesh_gateway: text(mesh_gateway),
             config: keep(config),
             access_logs: access_logs.into(),
+            tracing: tracing.as_ref().map(TracingRecord::from),
             meta: meta.clone(),
         }
     }
@@ -316,6 +322,7 @@ impl From<ProxyDefaultsRecord> for ProxyDefaults {
             mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
             config: give_back(record.config),
             access_logs: record.access_logs.into(),
+            tracing: record.tracing.map(Into::into),
             meta: record.meta,
         }
     }

@@ -4,8 +4,8 @@ use super::grants::{audit, bundle, grants, peering, secrets};
 use peerway_model::config::{
     AccessLogs, Action, ConfigEntry, Consumer, ExportedService, ExportedServices, HeaderCheck,
     HeaderCondition, HeaderName, LogFormat, LogSink, Mesh, Method, PathCondition, Pattern, Permission,
-    Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions, Source, ValuePart,
-    Verdict,
+    Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions, Source, Tracing,
+    ValuePart, Verdict,
 };
 use peerway_model::instance::{GatewayMode, Opaque, Transparent};
 use peerway_model::regular::Regular;
@@ -322,6 +322,14 @@ fn verdict() -> BoxedStrategy<Verdict> {
     .boxed()
 }
 
+fn tracing() -> BoxedStrategy<Option<Tracing>> {
+    let one = ("[a-z]{1,4}", any::<u16>(), any::<u32>()).prop_map(|(address, port, sampling)| Tracing {
+        collector: ServiceAddress { address, port },
+        sampling,
+    });
+    option::of(one).boxed()
+}
+
 fn settings() -> impl Strategy<Value = ConfigEntry> {
     let mode = || option::of(gateway_mode());
     prop_oneof![
@@ -335,17 +343,24 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
                 })
             }
         ),
-        (partition(), mode(), opaque_map(), access_logs(), pairs()).prop_map(
-            |(partition, mesh_gateway, config, access_logs, meta)| {
+        (
+            partition(),
+            mode(),
+            opaque_map(),
+            access_logs(),
+            tracing(),
+            pairs()
+        )
+            .prop_map(|(partition, mesh_gateway, config, access_logs, tracing, meta)| {
                 ConfigEntry::ProxyDefaults(ProxyDefaults {
                     partition,
                     mesh_gateway,
                     config,
                     access_logs,
+                    tracing,
                     meta,
                 })
-            }
-        ),
+            }),
         (
             partition(),
             namespace(),

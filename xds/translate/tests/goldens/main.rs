@@ -12,8 +12,8 @@ mod render;
 use peerway_mesh::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
     DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Health, Http, KnownBy,
-    Listener, RequestAuthorization, RequestCaller, Requests, RouteTable, Routes, Tcp, Telemetry, Traffic,
-    UpstreamTls, Validation,
+    Listener, RequestAuthorization, RequestCaller, Requests, RouteTable, Routes, Tcp, Telemetry, Tracing,
+    Traffic, UpstreamTls, Validation,
 };
 use peerway_model::config::{
     HeaderCheck, HeaderCondition, HeaderName, LogFormat, LogSink, Method, PathCondition, Pattern, Protocol,
@@ -312,9 +312,37 @@ fn writing(fragment: Fragment, unmatched: bool, sink: LogSink, format: LogFormat
         format,
     });
     Fragment::Listener(Listener {
-        telemetry: Telemetry { access_log },
+        telemetry: Telemetry {
+            access_log,
+            tracing: None,
+        },
         ..listener
     })
+}
+
+#[test]
+fn traces() {
+    let outbound = http(
+        Protocol::Http,
+        CallerHeader::Remove,
+        Routes::Named("r".to_owned()),
+    );
+    let Fragment::Listener(listener) = requests(Direction::Outbound, &[], None, outbound) else {
+        panic!("a listener")
+    };
+    golden(
+        "listener_traces",
+        Fragment::Listener(Listener {
+            telemetry: Telemetry {
+                tracing: Some(Tracing {
+                    service: "web".to_owned(),
+                    sampling: 25,
+                }),
+                ..Telemetry::default()
+            },
+            ..listener
+        }),
+    );
 }
 
 #[test]

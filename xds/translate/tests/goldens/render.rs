@@ -2,6 +2,7 @@
 
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::config::trace::v3::OpenTelemetryConfig;
 use envoy_types::pb::envoy::config::{
     cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
 };
@@ -61,6 +62,7 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<ClusterLoadAssignment>(any))
         .or_else(|| of::<Listener>(any))
         .or_else(|| of::<Secret>(any))
+        .or_else(|| of::<OpenTelemetryConfig>(any))
         .or_else(|| of::<FileAccessLog>(any))
         .or_else(|| of::<StderrAccessLog>(any))
         .or_else(|| of::<TlsInspector>(any))

@@ -275,8 +275,8 @@ fn split(mut fields: Fields<'_>) -> Result<Split, Invalid> {
     })
 }
 
-/// A weight in hundredths, read off its digits so that nothing is rounded.
-fn hundredths(value: &Value) -> Option<u32> {
+/// A share in hundredths, read off its digits so that nothing is rounded.
+pub(crate) fn hundredths(value: &Value) -> Option<u32> {
     let text = match value {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.clone(),
