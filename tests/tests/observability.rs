@@ -12,11 +12,12 @@ use peerway_cli::client::Client;
 use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::stage::{free_port, wait_for};
 use peerway_cli::demo::story;
-use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV, TestStage};
+use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV, TestStage, foreign_python};
 use serde_json::Value;
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_peerway-e2e");
@@ -192,4 +193,119 @@ fn statistics_are_shown_by_the_newest_envoy() {
 #[test]
 fn statistics_are_shown_by_the_oldest_envoy() {
     statistics_are_shown(OLDEST_ENVOY_ENV);
+}
+
+/// A collector of traces that is no part of Peerway or Envoy.
+struct Collector {
+    child: Child,
+    port: u16,
+    spans: PathBuf,
+}
+
+impl Collector {
+    fn start(test: &TestStage) -> Self {
+        let (port, spans) = (free_port().unwrap(), test.stage.dir().join("spans.json"));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign/collector.py");
+        let child = Command::new(foreign_python().unwrap())
+            .arg("-B")
+            .arg(script)
+            .arg(port.to_string())
+            .arg(&spans)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Collector { child, port, spans }
+    }
+
+    /// What was collected so far.
+    fn spans(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.spans).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn a_call_across_peers_is_one_trace(envoy: &str) {
+    let test = TestStage::new(BINARY, envoy).unwrap();
+    let scene = story::set(&test.stage).unwrap();
+    story::introduce(&scene).unwrap();
+    story::allow(&scene).unwrap();
+    let http = "Kind = \"service-defaults\"\nName = \"api\"\nProtocol = \"http\"";
+    write(&scene.west, &test, "api-defaults.hcl", http);
+    let collector = Collector::start(&test);
+    let traced = format!(
+        "Kind = \"proxy-defaults\"\nName = \"global\"\nTracing {{ Collector = \"127.0.0.1:{}\" }}",
+        collector.port
+    );
+    for cluster in [&scene.east, &scene.west] {
+        write(cluster, &test, "traced.hcl", &traced);
+    }
+    // The first calls may still go over what was there before.
+    let found = wait_for("the spans of one call", SETTLE, || {
+        scene.web().call()?;
+        let spans = collector.spans();
+        let of = |service: &str, trace: &Value| {
+            let found = spans
+                .iter()
+                .find(|span| span["service"] == service && span["trace"] == *trace);
+            found
+                .cloned()
+                .with_context(|| format!("nothing of {service} in {spans:?}"))
+        };
+        let mut begun = spans
+            .iter()
+            .filter(|span| span["service"] == "web")
+            .filter_map(|web| {
+                let trace = &web["trace"];
+                Some([
+                    web.clone(),
+                    of("mesh-gateway", trace).ok()?,
+                    of("api", trace).ok()?,
+                ])
+            });
+        begun.next_back().with_context(|| format!("{spans:?}"))
+    })
+    .unwrap();
+    let [web, gateway, api] = found;
+    assert_eq!(web["parent"], "", "the trace begins where the call does");
+    assert_eq!(
+        (&gateway["parent"], &api["parent"]),
+        (&web["span"], &gateway["span"])
+    );
+    let upstream = web["attributes"]["upstream_cluster.name"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(upstream.contains("api"), "{web}");
+
+    // A collector that goes away costs no call, and neither does switching it off.
+    drop(collector);
+    scene.web().call().unwrap();
+    for cluster in [&scene.east, &scene.west] {
+        write(
+            cluster,
+            &test,
+            "untraced.hcl",
+            "Kind = \"proxy-defaults\"\nName = \"global\"",
+        );
+    }
+    scene.web().call().unwrap();
+    test.finish().unwrap();
+}
+
+#[test]
+fn a_call_across_peers_is_one_trace_with_the_newest_envoy() {
+    a_call_across_peers_is_one_trace(ENVOY_ENV);
+}
+
+#[test]
+fn a_call_across_peers_is_one_trace_with_the_oldest_envoy() {
+    a_call_across_peers_is_one_trace(OLDEST_ENVOY_ENV);
 }
