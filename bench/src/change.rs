@@ -2,13 +2,14 @@
 //! flips, the state applies it and the mesh brings every view up to date. The budget is a flat time within 1.3x from
 //! 1,000 to 100,000 services.
 
+use crate::timing::{median, now};
 use crate::world::{self, DIALLED, PROXIES};
 use peerway_mesh::Mesh;
 use peerway_model::health::CheckStatus;
 use peerway_state::{ChangeSet, Row, Snapshot, Transaction, apply};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Catalog sizes, in services.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
@@ -99,16 +100,4 @@ fn measure(subject: &mut Subject, round: usize) {
     subject
         .rounds
         .push(begun.elapsed() / u32::try_from(CHANGES).unwrap_or(1));
-}
-
-fn median(rounds: &mut [Duration]) -> f64 {
-    rounds.sort_unstable();
-    rounds
-        .get(rounds.len() / 2)
-        .map_or(0.0, |middle| middle.as_secs_f64() * 1e6)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
-fn now() -> Instant {
-    Instant::now()
 }

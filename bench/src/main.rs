@@ -3,6 +3,8 @@
 //! `cargo xtask bench NAME [--json FILE]`
 
 mod change;
+mod rekey;
+mod timing;
 mod world;
 
 use anyhow::{Context, Result, bail};
@@ -23,11 +25,12 @@ fn run(args: &[String]) -> Result<()> {
     let (name, file) = match args {
         [name] => (name, None),
         [name, flag, file] if flag == "--json" || flag == "-json" => (name, Some(file)),
-        _ => bail!("usage: NAME [--json FILE]; names: change"),
+        _ => bail!("usage: NAME [--json FILE]; names: change, rekey"),
     };
     let rows = match name.as_str() {
         "change" => change::run(),
-        other => bail!("unknown benchmark {other:?}, there is: change"),
+        "rekey" => rekey::run()?,
+        other => bail!("unknown benchmark {other:?}, there are: change, rekey"),
     };
     let text = serde_json::to_string_pretty(&rows)?;
     println!("{text}");

@@ -13,11 +13,11 @@ use std::time::Duration;
 /// Longest common name (RFC 5280, appendix A.1, ub-common-name), in characters.
 const MAX_COMMON_NAME: usize = 64;
 
-/// Returns a new leaf of `identity` with a new ECDSA P-256 key. It ends `ttl` after `now`, or with the root.
+/// Returns a new leaf of `identity`, which the caller has authenticated, with a new ECDSA P-256 key. It ends `ttl` after `now`, or with the root.
 ///
 /// # Errors
 /// As [`Authority::sign`]; `Unavailable` when the root has expired or no serial can be made.
-pub(crate) fn issue(
+pub fn issue(
     authority: &dyn Authority,
     identity: &SpiffeId,
     ttl: Duration,

@@ -29,6 +29,7 @@ pub use bridge::MAX_BRIDGES;
 pub use brought::{MAX_BROUGHT_BYTES, MIN_REMAINING};
 pub use establish::StartError;
 pub use issuer::{Certs, IDLE_KEPT, MAX_IDENTITIES, MAX_LEAVES_PER_TICK, MAX_TIME_PER_TICK, RETRY, TICK};
+pub use leaf::issue as issue_leaf;
 pub use root::{ROOT_LIFETIME, generate_root};
 pub use rotation::SETTLE;
 pub use rotator::{LOOK, Rotator, Witnesses};
