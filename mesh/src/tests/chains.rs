@@ -306,9 +306,6 @@ fn a_gateway_routes_the_requests_of_peers_by_the_exporters_chain() {
         listener default:0.0.0.0:8443 Unspecified
           front.default.default.east.external.local.consul -> http Replace named front as mesh_gateway_local_peered.front.default.default.dc1 by inbound~front.default.default
           other.default.default.west.external.local.consul -> http Replace named other as mesh_gateway_local_peered.other.default.default.dc1 by inbound~other.default.default
-          api.default.dc1.internal.local.consul -> api.default.dc1.internal.local.consul as mesh_gateway_local.default
-          other.default.dc1.internal.local.consul -> other.default.dc1.internal.local.consul as mesh_gateway_local.default
-          web.default.dc1.internal.local.consul -> web.default.dc1.internal.local.consul as mesh_gateway_local.default
           api.default.default.us.external.east.consul -> api.default.default.us.external.east.consul as mesh_gateway_local.default
           api.default.default.us.external.west.consul -> api.default.default.us.external.west.consul as mesh_gateway_local.default
         routes front front.default -> 2500 exported~v1.api.default.dc1.internal.local.consul + 7500 exported~other.default.dc1.internal.local.consul

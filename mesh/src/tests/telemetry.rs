@@ -65,6 +65,9 @@ fn every_listener_reports_for_the_service_that_its_proxy_stands_for() {
         row(gateway("n1", 8443)),
         row(app("n1", "web", 8080)),
         row(sidecar("n1", "web", 20000, vec![upstream("web", None, 5432)])),
+        // Without an export the gateway has no listener.
+        peering("east", PeeringState::Active),
+        exports(&[("web", &["east"])]),
         traces(Some(25)),
     ]);
     let mut mesh = Mesh::new(world.shared());
