@@ -9,6 +9,7 @@ pub mod chain;
 pub mod config;
 pub mod failure;
 pub mod filter;
+pub mod freshness;
 pub mod grant;
 pub mod health;
 pub mod instance;

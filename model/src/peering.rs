@@ -1,5 +1,6 @@
 //! Peerings: the record, its secrets and what the peer gave us to verify its workloads.
 
+use crate::freshness::PeerFreshness;
 use crate::key::PeeringKey;
 use crate::name::Partition;
 use crate::secret::Secret;
@@ -200,4 +201,6 @@ pub struct StreamStatus {
     pub last_applied: Option<u64>,
     /// Why the last stream ended, or why an item was refused.
     pub last_error: Option<String>,
+    /// How fresh it is; `None` when there never was a stream.
+    pub freshness: Option<PeerFreshness>,
 }

@@ -4,6 +4,7 @@ use peerway_api_server::{
     EstablishRequest, Introductions, Leaves, Revocation, Rotations, TokenIssue, TokenRequest,
 };
 use peerway_certs::{Certs, Rotator};
+use peerway_model::freshness::Standing;
 use peerway_model::{
     Datacenter, Failure, FailureKind, Leaf, Missing, NewRoot, PeeringKey, Requester, RotationStatus,
     ServiceKey, SpiffeId, StreamStatus,
@@ -174,6 +175,7 @@ impl Introductions for Peerings {
         let snapshot = self.reader.snapshot();
         let peering = snapshot.peering(key)?;
         let status = self.link.status(key);
+        let freshness = status.report();
         let millis = |moment: Option<peerway_runtime::UnixMillis>| moment.map(|at| at.as_millis());
         Some(StreamStatus {
             state: status.state(peering),
@@ -184,7 +186,12 @@ impl Introductions for Peerings {
             last_error: status.last_error,
             imported: status.imported_services,
             exported: status.exported_services,
+            freshness,
         })
+    }
+
+    fn standing(&self, key: &PeeringKey, service: Option<&str>) -> Option<Standing> {
+        self.link.standing(key, service)
     }
 }
 

@@ -65,9 +65,9 @@ impl Takers {
     /// What a peer has answered for. One that is cut off has had what it answered for before.
     fn peer(&self, snapshot: &Snapshot, peering: &Peering, change: Revision) -> PeerReceipt {
         let status = self.link.status(&peering.key);
-        let revision = status.delivery.acked_revision;
+        let revision = status.freshness.delivery.acked_revision;
         let answered = revision.is_some_and(|revision| revision >= change);
-        let mut refusals = status.delivery.rejected.iter();
+        let mut refusals = status.freshness.delivery.rejected.iter();
         let (state, reason) = match (answered, refusals.next()) {
             (true, None) => (ReceiptState::Applied, String::new()),
             (true, Some((what, rejection))) => (

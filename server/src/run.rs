@@ -256,6 +256,7 @@ fn link_config(settings: &Settings, listener: Option<&TcpListener>) -> LinkConfi
     LinkConfig {
         server_addresses: address.into_iter().collect(),
         token_ttl: settings.token_ttl,
+        imports: settings.imports.clone(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Settings: the table of all of them, files, and flags that override files.
 
+mod imports;
 mod read;
 
 use peerway_api_types::hcl;
 use peerway_model::BroughtRoot;
 use peerway_model::name::{Datacenter, NodeName};
-use peerway_peering_link::MAX_TOKEN_TTL;
+use peerway_peering_link::{ImportPolicy, MAX_TOKEN_TTL};
 use read::Reading;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
@@ -86,6 +87,34 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "peering.enabled",
         default: "`true`",
+    },
+    Setting {
+        key: "peering.imports.exclude",
+        default: "`[]`",
+    },
+    Setting {
+        key: "peering.imports.include",
+        default: "`[]`",
+    },
+    Setting {
+        key: "peering.imports.max_bytes",
+        default: "`268435456`",
+    },
+    Setting {
+        key: "peering.imports.max_instances",
+        default: "`100000`",
+    },
+    Setting {
+        key: "peering.imports.max_services",
+        default: "`10000`",
+    },
+    Setting {
+        key: "peering.imports.max_updates_per_second",
+        default: "`1000`",
+    },
+    Setting {
+        key: "peering.imports.peer",
+        default: "none",
     },
     Setting {
         key: "peering.token_ttl",
@@ -200,6 +229,8 @@ pub struct Settings {
     pub peering: bool,
     /// How long a peering token can be used that is made without a limit of its own; `None` is for ever.
     pub token_ttl: Option<Duration>,
+    /// What is let in from peers.
+    pub imports: ImportPolicy,
     /// Config entries that are written at start unless an entry of the same kind and name exists.
     pub bootstrap: Vec<Value>,
     /// Services that are registered at start.
@@ -274,6 +305,7 @@ impl Settings {
             root: root(&reading)?,
             peering: reading.flag("peering.enabled")?.unwrap_or(true),
             token_ttl: token_ttl(&reading)?,
+            imports: imports::policy(&reading)?,
             bootstrap: reading.list("config_entries.bootstrap"),
             services: [reading.list("service"), reading.list("services")].concat(),
         };

@@ -27,9 +27,9 @@ def opening(east):
 
     stream = acceptor.next_stream()
     stream.wait("Open and four subscriptions", lambda: len(stream.spoken()) >= 5)
-    expected = [m.opening(acceptor.peer_id, acceptor.secret, east.datacenter)]
-    expected += [m.subscription(url, acceptor.peer_id) for url in m.DIALER_TYPES]
-    equal([data for _, data in stream.spoken()[:5]], [encode(one) for one in expected], "the first five messages")
+    expected = [encode(m.opening(acceptor.peer_id, acceptor.secret, east.datacenter))]
+    expected += [m.announced(url, acceptor.peer_id) for url in m.DIALER_TYPES]
+    equal([data for _, data in stream.spoken()[:5]], expected, "the first five messages")
     equal(len(stream.spoken()), 5, "messages before the acceptor has spoken")
     passed("stream: Open, then four subscriptions with PeerID, byte by byte")
 
@@ -50,6 +50,7 @@ def opening(east):
     equal(stream.responses(m.ADDRESSES), [], "server addresses towards an acceptor")
     passed("with nothing exported an empty list and the roots are sent, under their ids, with counted nonces")
 
+    stream.settle(acceptor.bundle())
     east.wait_state("opening", "ACTIVE")
     peering = east.peering("opening")
     equal(peering["PeerID"], acceptor.peer_id, "PeerID")
@@ -146,6 +147,7 @@ def followers(east):
     counts = sorted(len(relay.hellos) for relay in acceptor.relays)
     equal(counts, [3, 4], "connections by address")
     stream.fence()
+    stream.settle(acceptor.bundle())
     east.wait_state("followers", "ACTIVE")
     passed("FailedPrecondition: the next address, and the next, at once")
 
@@ -182,7 +184,9 @@ def ending(east):
 
     ended.introduce()
     establish(east, "ended-there", ended)
-    ended.serve("the stream of the new peering").fence()
+    stream = ended.serve("the stream of the new peering")
+    stream.fence()
+    stream.settle(ended.bundle())
     east.wait_state("ended-there", "ACTIVE")
     passed("a terminated peering can be established anew with a new token")
 
@@ -245,10 +249,10 @@ def restart(east):
     first.offer(m.LIST, m.names("web"))
     acceptor.restart()
     second = acceptor.serve("the stream after a restart")
-    expected = [m.opening(acceptor.peer_id, acceptor.secret, east.datacenter)]
-    expected += [m.subscription(url, acceptor.peer_id) for url in m.DIALER_TYPES]
+    expected = [encode(m.opening(acceptor.peer_id, acceptor.secret, east.datacenter))]
+    expected += [m.announced(url, acceptor.peer_id) for url in m.DIALER_TYPES]
     second.wait("the opening", lambda: len(second.spoken()) >= 5)
-    equal([data for _, data in second.spoken()[:5]], [encode(one) for one in expected], "the second opening")
+    equal([data for _, data in second.spoken()[:5]], expected, "the second opening")
     second.wait("everything again", lambda: second.responses(m.LIST) and second.responses(m.BUNDLE))
     _counted(second)
     equal(len(east.imported("web", "restart")), 1, "imports over a restart")

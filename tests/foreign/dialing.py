@@ -155,13 +155,18 @@ def refusals(west):
     says(text, "without the peering being deleted")
     west.wait_state("refusals", "FAILING")
     passed("a clean end without Terminated is a failure")
+    authority = Acceptor().authority
+    bundle = m.bundle(authority.trust_domain, *authority.roots)
     stream = dialer.serve()
     stream.fence()
+    stream.settle(bundle)
     west.wait_state("refusals", "ACTIVE")
     stream.cancel()
     west.wait_state("refusals", "FAILING")
     passed("a stream that is cut off is a failure")
-    dialer.serve().fence()
+    stream = dialer.serve()
+    stream.fence()
+    stream.settle(bundle)
     west.wait_state("refusals", "ACTIVE")
     passed("after all of them the right Open is served")
 
@@ -172,9 +177,12 @@ def opening(west):
     stream = dialer.open()
     stream.wait("three subscriptions", lambda: len(stream.spoken()) >= 3)
     stream.fence()
-    expected = [encode(m.subscription(url)) for url in m.ACCEPTOR_TYPES]
+    expected = [m.announced(url) for url in m.ACCEPTOR_TYPES]
     equal([data for _, data in stream.spoken()[:3]], expected, "the acceptor's first messages")
     equal(len(stream.spoken()), 4, "messages before a subscription, with the fence's answer")
+    authority = Acceptor().authority
+    bundle = m.bundle(authority.trust_domain, *authority.roots)
+    stream.settle(bundle)
     equal(west.wait_state("opening", "ACTIVE")["Remote"]["Datacenter"], "dc9", "Remote.Datacenter")
     passed("three subscriptions with an empty PeerID, byte by byte, and nothing before we subscribe")
 
@@ -205,7 +213,8 @@ def opening(west):
     says(text, "newer stream")
     second.wait_latest(m.BUNDLE, "roots", lambda one: one.RootPEMs, "roots on the second stream")
     second.fence()
-    equal(west.peering("opening")["State"], "ACTIVE", "the state after the change")
+    second.settle(bundle)
+    west.wait_state("opening", "ACTIVE")
     passed("a second stream of a peering replaces the first, which is told so")
 
     spare = Dialer(west.token("opening"))
@@ -435,7 +444,10 @@ def ending(west):
     dialer.exchange_refused(CODE.PERMISSION_DENIED)
     again = peer(west, "ended-there")
     require(again.peer_id != dialer.peer_id, "a token for a terminated peering is of the peering that is gone")
-    again.serve().fence()
+    stream = again.serve()
+    stream.fence()
+    authority = Acceptor().authority
+    stream.settle(m.bundle(authority.trust_domain, *authority.roots))
     dialer.exchange_refused(CODE.PERMISSION_DENIED)
     west.wait_state("ended-there", "ACTIVE")
     passed("Terminated received: OK, TERMINATED, and a new token makes a new peering of it")

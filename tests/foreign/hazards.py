@@ -157,7 +157,9 @@ class Bystander:
     def check(self):
         """Still connected, with everything that it offered and nothing else, and served as before."""
         self.stream.fence()
-        equal(self.peerway.peering(self.name)["State"], "ACTIVE", "the state of another peer")
+        # It may have been a while.
+        self.stream.send(m.HEARTBEAT)
+        self.peerway.wait_state(self.name, "ACTIVE")
         equal(self.peerway.imported("web", self.name), self.before, "what another peer exports")
         equal(self.peerway.imported("bad", self.name), [], "what another peer does not export")
         self.stream.offer(m.SERVICE, m.exported(m.instance("late")), "late")
@@ -256,6 +258,7 @@ def dialing(east):
     says(eventually("LastError", lambda: east.peering("rogue")["StreamStatus"]["LastError"]), "too large")
     again = rogue.serve("the stream to be dialled again")
     again.fence()
+    again.settle(rogue.bundle())
     east.wait_state("rogue", "ACTIVE")
     passed("10 MiB in one message break the stream with a reason that is shown, and it is dialled again")
 

@@ -39,6 +39,13 @@ def subscription(url, peer_id=""):
     return new("ReplicationMessage", request=new("Request", PeerID=peer_id, ResourceURL=url))
 
 
+def announced(url, peer_id=""):
+    """The bytes of Peerway's first request for a type: it says that it knows digests, in a field that others ignore."""
+    request = new("Request")
+    request.MergeFromString(encode(new("Request", PeerID=peer_id, ResourceURL=url)) + b"\xb8\x93\x04\x01")
+    return encode(new("ReplicationMessage", request=request))
+
+
 def ack(url, nonce):
     """The answer to a response that was applied."""
     return new("ReplicationMessage", request=new("Request", ResponseNonce=nonce, ResourceURL=url))

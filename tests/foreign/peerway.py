@@ -30,6 +30,11 @@ class Peerway:
         require(status == 200, f"{method} {path} answered {status}: {text}")
         return json.loads(text) if text.strip() else None
 
+    def headers(self, path):
+        """The headers of an answer that has to be 200."""
+        with urllib.request.urlopen(f"http://{self.http}{path}", timeout=LIMIT) as answer:
+            return answer.headers
+
     def trust_domain(self):
         """The trust domain of this cluster."""
         return self.ok("GET", "/v1/connect/ca/roots")["TrustDomain"]

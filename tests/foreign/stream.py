@@ -135,6 +135,11 @@ class Stream:
         require(not request.HasField("Error"), f"{resource_id or m.NAMES[url]} was refused: {request.Error.message}")
         equal(data, encode(m.ack(url, nonce)), "an ACK")
 
+    def settle(self, bundle):
+        """Offers the roots and that nothing is exported: what it takes to be in sync."""
+        self.offer(m.BUNDLE, bundle)
+        self.offer(m.LIST, m.names())
+
     def refused(self, message, nonce, url, codes, *words):
         """Sends a response, which has to be answered with a NACK that says `words`."""
         self.send(message)

@@ -105,6 +105,8 @@ fn a_foreign_dialer_is_served_as_the_protocol_says() {
             ("dialing.opening", 5),
             ("dialing.exporting", 18),
             ("dialing.ending", 2),
+            ("extension.announced", 5),
+            ("extension.old", 1),
         ],
     );
     assert!(west.process.is_running(), "{}", west.process.tail(10));

@@ -48,7 +48,7 @@ pub(crate) async fn services(State(app): State<App>, ask: Ask) -> Result<Respons
             }
         }
     }
-    indexed(&ask, &snapshot, &tags_of)
+    app.with_standing(&ask, None, indexed(&ask, &snapshot, &tags_of)?)
 }
 
 pub(crate) async fn service(
@@ -66,7 +66,7 @@ pub(crate) async fn service(
             has_node_meta(&ask, node).then(|| CatalogServiceJson::new(instance, node, indexes_of(instance)))
         })
         .collect();
-    indexed(&ask, &snapshot, &rows)
+    app.with_standing(&ask, Some(key.name.as_str()), indexed(&ask, &snapshot, &rows)?)
 }
 
 /// The service of this name where the client looks.

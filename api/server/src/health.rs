@@ -11,6 +11,10 @@ use peerway_api_types::catalog::{CheckJson, HealthEntryJson, NodeJson, ServiceJs
 use peerway_model::CheckStatus;
 use peerway_state::{InstanceHealth, Topic, health_of};
 
+/// What a peer sends in place of its sidecars is called like the service with this at its end (wire facts, section
+/// 5.3).
+const SIDECAR_SUFFIX: &str = "-sidecar-proxy";
+
 /// The instances of a service.
 pub(crate) async fn service(
     State(app): State<App>,
@@ -20,7 +24,8 @@ pub(crate) async fn service(
     let key = service_key(&ask, &name)?;
     let snapshot = app.watch(&ask, |_| vec![Topic::Service(key.clone())]).await?;
     let found = health_of(&snapshot, snapshot.instances_of(&key));
-    indexed(&ask, &snapshot, &entries(&ask, &found))
+    let answer = indexed(&ask, &snapshot, &entries(&ask, &found))?;
+    app.with_standing(&ask, Some(key.name.as_str()), answer)
 }
 
 /// The sidecars of a service; for a peer's service what it is dialled at.
@@ -32,7 +37,9 @@ pub(crate) async fn connect(
     let key = service_key(&ask, &name)?;
     let snapshot = app.watch(&ask, |_| vec![Topic::ProxiesOf(key.clone())]).await?;
     let found = health_of(&snapshot, snapshot.proxies_of(&key));
-    indexed(&ask, &snapshot, &entries(&ask, &found))
+    let answer = indexed(&ask, &snapshot, &entries(&ask, &found))?;
+    let face = format!("{}{SIDECAR_SUFFIX}", key.name);
+    app.with_standing(&ask, Some(&face), answer)
 }
 
 fn entries(ask: &Ask, found: &[InstanceHealth]) -> Vec<HealthEntryJson> {

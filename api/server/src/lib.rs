@@ -17,6 +17,7 @@ mod blocking;
 mod catalog;
 mod chain;
 mod config;
+mod freshness;
 mod health;
 mod history;
 mod parts;

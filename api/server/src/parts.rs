@@ -2,6 +2,7 @@
 
 use futures::future::BoxFuture;
 use peerway_model::config::Meta;
+use peerway_model::freshness::Standing;
 use peerway_model::{
     Failure, Leaf, Missing, NewRoot, Node, Partition, PeerName, PeeringKey, ProxyReport, Receipt, Requester,
     RotationStatus, ServiceKey, StreamStatus, TokenBounds,
@@ -165,4 +166,8 @@ pub trait Introductions: Send + Sync {
 
     /// What is known of the peering's stream; `None` when this process never had one.
     fn status(&self, key: &PeeringKey) -> Option<StreamStatus>;
+
+    /// Whether what is held of a peer, or of one of its services, is what the peer exports; `None` when this process
+    /// never tried to reach it. Cheap, unlike [`Introductions::status`].
+    fn standing(&self, key: &PeeringKey, service: Option<&str>) -> Option<Standing>;
 }

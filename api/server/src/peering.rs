@@ -55,7 +55,7 @@ pub(crate) async fn read(
     let topics = |_: &Snapshot| vec![Topic::Peering(key.clone()), Topic::Grant(key.clone())];
     let snapshot = app.watch(&ask, topics).await?;
     match snapshot.peering(&key) {
-        Some(peering) => indexed(&ask, &snapshot, &shown(&app, &snapshot, peering)),
+        Some(peering) => indexed(&ask, &snapshot, &shown(&app, &snapshot, peering, true)),
         None => {
             let text = format!("peering {:?} does not exist", key.name.as_str());
             Ok(absent(&snapshot, text))
@@ -74,7 +74,7 @@ pub(crate) async fn list(State(app): State<App>, ask: Ask) -> Result<Response, R
     let peerings: Vec<PeeringJson> = snapshot
         .peerings()
         .filter(|peering| peering.key.partition == partition)
-        .map(|peering| shown(&app, &snapshot, peering))
+        .map(|peering| shown(&app, &snapshot, peering, false))
         .collect();
     indexed(&ask, &snapshot, &peerings)
 }
@@ -108,7 +108,7 @@ pub(crate) async fn delete_as(name: &'static str, app: State<App>, ask: Ask) -> 
     delete(app, Path(name.to_owned()), ask).await
 }
 
-fn shown(app: &Shared, snapshot: &Snapshot, peering: &Versioned<Peering>) -> PeeringJson {
+fn shown(app: &Shared, snapshot: &Snapshot, peering: &Versioned<Peering>, services: bool) -> PeeringJson {
     let introductions = &app.parts.introductions;
     let status = introductions.status(&peering.key);
     let now = app.parts.clock.now().as_millis();
@@ -118,6 +118,7 @@ fn shown(app: &Shared, snapshot: &Snapshot, peering: &Versioned<Peering>) -> Pee
     PeeringJson::new(
         peering,
         status.as_ref(),
+        services,
         peering.create_index,
         peering.modify_index,
     )

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, StatusCode};
 use parking_lot::Mutex;
+use peerway_model::freshness::Standing;
 use peerway_model::instance::PeerMeta;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::server::server_instance;
@@ -190,6 +191,19 @@ impl Introductions for Hatches {
             last_send: None,
             last_applied: None,
             last_error: None,
+            freshness: None,
+        })
+    }
+
+    fn standing(&self, key: &PeeringKey, service: Option<&str>) -> Option<Standing> {
+        (key.name.as_str() == "east").then(|| Standing {
+            state: if service == Some("api-sidecar-proxy") {
+                "DIVERGED"
+            } else {
+                "STALE"
+            },
+            reason: String::new(),
+            age_ms: Some(192_000),
         })
     }
 }

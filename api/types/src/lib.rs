@@ -14,6 +14,7 @@ pub mod chain;
 pub mod config;
 mod duration;
 mod fields;
+pub mod freshness;
 pub mod hcl;
 mod moment;
 pub mod opaque;

@@ -1,6 +1,7 @@
 //! Peerings as JSON, and the bodies that make them (wire facts, section 8.1).
 
 use crate::fields::Fields;
+use crate::freshness::FreshnessJson;
 use crate::moment::rfc3339;
 use crate::token::{TokenInfoJson, TokenTerms, token_terms};
 use peerway_model::config::Meta;
@@ -133,6 +134,8 @@ pub struct PeeringJson {
     tokens: Vec<TokenInfoJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     withheld_services: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freshness: Option<FreshnessJson>,
     create_index: u64,
     modify_index: u64,
     remote: RemoteJson,
@@ -160,10 +163,11 @@ struct RemoteJson {
 
 impl PeeringJson {
     /// `peering` with its revisions and what is known of its stream. A peering that is being deleted or was
-    /// terminated keeps saying so, whatever its stream does.
+    /// terminated keeps saying so, whatever its stream does. With a line for each service if `services` says so.
     pub fn new(
         peering: &Peering,
         status: Option<&StreamStatus>,
+        services: bool,
         create_index: u64,
         modify_index: u64,
     ) -> Self {
@@ -186,6 +190,9 @@ impl PeeringJson {
             stream_status: status.map(StreamStatusJson::from).unwrap_or_default(),
             tokens: Vec::new(),
             withheld_services: Vec::new(),
+            freshness: status
+                .and_then(|status| status.freshness.as_ref())
+                .map(|freshness| FreshnessJson::new(freshness, services)),
             create_index,
             modify_index,
             remote: RemoteJson {

@@ -201,7 +201,7 @@ fn list(args: &List) -> Result<ExitCode> {
             let status = &peering["StreamStatus"];
             vec![
                 text(&peering["Name"]),
-                text(&peering["State"]),
+                state(peering),
                 count(&status["ImportedServices"]),
                 count(&status["ExportedServices"]),
                 pairs(&peering["Meta"]),
@@ -237,7 +237,7 @@ fn read(args: &Read) -> Result<ExitCode> {
     let mut lines = vec![
         ("Name", text(&peering["Name"])),
         ("ID", text(&peering["ID"])),
-        ("State", text(&peering["State"])),
+        ("State", state(&peering)),
     ];
     if !peering["PeerID"].is_null() {
         lines.push(("Peer ID", text(&peering["PeerID"])));
@@ -253,6 +253,7 @@ fn read(args: &Read) -> Result<ExitCode> {
         ("Last Receive", text(&status["LastReceive"])),
         ("Last Send", text(&status["LastSend"])),
         ("Withheld Services", words(&peering["WithheldServices"])),
+        ("Last Applied", text(&status["LastApplied"])),
         ("Create Index", text(&peering["CreateIndex"])),
         ("Modify Index", text(&peering["ModifyIndex"])),
     ]);
@@ -265,7 +266,69 @@ fn read(args: &Read) -> Result<ExitCode> {
             if value.is_empty() { "-" } else { &value }
         );
     }
+    let (head, rows) = troubles(&peering["Freshness"]);
+    if !rows.is_empty() {
+        println!("\n{}", table::render(&head, &rows));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The state, with how old what is held may be and why, if it is not what the peer exports. Before there was a stream,
+/// and after its end, the stored state says all.
+fn state(peering: &Value) -> String {
+    let (shown, freshness) = (text(&peering["State"]), &peering["Freshness"]);
+    let fresh = text(&freshness["State"]);
+    if !matches!(shown.as_str(), "ACTIVE" | "FAILING") || fresh.is_empty() || fresh == "ACTIVE" {
+        return shown;
+    }
+    let age = match freshness["AgeMs"].as_u64() {
+        Some(age) => format!("age {}", duration(age)),
+        None => "age unknown".to_owned(),
+    };
+    match fresh.as_str() {
+        "STALE" => format!("STALE ({age})"),
+        _ => format!("{fresh} ({age}): {}", text(&freshness["Reason"])),
+    }
+}
+
+/// `3m12s`, as Go writes it, to the second.
+fn duration(millis: u64) -> String {
+    let seconds = millis / 1000;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+/// Everything that one side exports and the other does not hold.
+fn troubles(freshness: &Value) -> ([&'static str; 4], Vec<Vec<String>>) {
+    let mut rows = Vec::new();
+    for (list, direction, fine) in [("Imports", "import", "ACTIVE"), ("Exports", "export", "TAKEN")] {
+        for service in freshness[list].as_array().into_iter().flatten() {
+            if service["State"] != fine {
+                let cells = [&service["Name"], &service["State"], &service["Reason"]].map(text);
+                let [name, state, reason] = cells;
+                rows.push(vec![name, direction.to_owned(), state, reason]);
+            }
+        }
+    }
+    for (list, direction) in [("Refused", "import"), ("RefusedByPeer", "export")] {
+        for refused in freshness[list].as_array().into_iter().flatten() {
+            // Services have their line above.
+            let resource = text(&refused["Resource"]);
+            if !resource.starts_with("exported service \"") {
+                rows.push(vec![
+                    resource,
+                    direction.to_owned(),
+                    "REFUSED".to_owned(),
+                    text(&refused["Reason"]),
+                ]);
+            }
+        }
+    }
+    (["Item", "Direction", "State", "Reason"], rows)
 }
 
 fn delete(args: &Delete) -> Result<ExitCode> {
@@ -329,4 +392,70 @@ fn pairs(value: &Value) -> String {
         .map(|(key, value)| format!("{key}={}", text(value)))
         .collect();
     items.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_says_its_age_and_why() {
+        let peering = |state: &str, freshness: Value| json!({ "State": state, "Freshness": freshness });
+        for (shown, says) in [
+            (peering("PENDING", Value::Null), "PENDING"),
+            (
+                peering("TERMINATED", json!({"State": "FAILING", "Reason": "x"})),
+                "TERMINATED",
+            ),
+            (peering("ESTABLISHING", json!({"State": "STALE"})), "ESTABLISHING"),
+            (
+                peering("ACTIVE", json!({"State": "ACTIVE", "AgeMs": 9_000})),
+                "ACTIVE",
+            ),
+            (
+                peering("FAILING", json!({"State": "STALE", "AgeMs": 192_500})),
+                "STALE (age 3m12s)",
+            ),
+            (
+                peering(
+                    "FAILING",
+                    json!({"State": "DIVERGED", "AgeMs": 5_000, "Reason": "web is not there"}),
+                ),
+                "DIVERGED (age 5s): web is not there",
+            ),
+            (
+                peering(
+                    "FAILING",
+                    json!({"State": "FAILING", "AgeMs": null, "Reason": "refused"}),
+                ),
+                "FAILING (age unknown): refused",
+            ),
+            (
+                peering("FAILING", json!({"State": "STALE", "AgeMs": 7_384_000})),
+                "STALE (age 2h3m4s)",
+            ),
+        ] {
+            assert_eq!(state(&shown), says);
+        }
+    }
+
+    #[test]
+    fn only_what_is_wrong_has_a_line() {
+        let freshness = json!({
+            "Imports": [{"Name": "web", "State": "ACTIVE", "Reason": ""}, {"Name": "db", "State": "DIVERGED", "Reason": "why"}],
+            "Exports": [{"Name": "api", "State": "WITHHELD", "Reason": "too long"}, {"Name": "x", "State": "TAKEN", "Reason": ""}],
+            "Refused": [{"Resource": "exported service \"db\"", "Reason": "why"}],
+            "RefusedByPeer": [{"Resource": "trust bundle \"roots\"", "Reason": "no root"}],
+        });
+        let rows = troubles(&freshness).1;
+        assert_eq!(
+            rows,
+            [
+                ["db", "import", "DIVERGED", "why"],
+                ["api", "export", "WITHHELD", "too long"],
+                ["trust bundle \"roots\"", "export", "REFUSED", "no root"],
+            ]
+        );
+        assert!(troubles(&Value::Null).1.is_empty());
+    }
 }

@@ -67,7 +67,8 @@ pub(crate) async fn stream(
             link.tasks()
                 .spawn_background("peering accepted stream", async move {
                     let now = serving.clock().monotonic();
-                    let pump = Pump::acceptor(key, open.peer_id, serving.server_addresses(), now);
+                    let setup = serving.setup(&key);
+                    let pump = Pump::acceptor(key, open.peer_id, &setup, now);
                     serve(&serving, pump, registered, incoming, outbound, by).await;
                 });
         }

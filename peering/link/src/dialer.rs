@@ -70,7 +70,7 @@ async fn attempt(
 ) -> End {
     let (outbound, outgoing) = mpsc::channel(stream::OUTBOUND_MESSAGES);
     let now = link.clock().monotonic();
-    let mut pump = Pump::dialer(key.clone(), plan.open(), link.server_addresses(), now);
+    let mut pump = Pump::dialer(key.clone(), plan.open(), &link.setup(key), now);
     while let Some(message) = pump.take() {
         // Five small messages in a channel that is empty and has room for more.
         let _ = outbound.try_send(Ok(wire::encode(&message)));

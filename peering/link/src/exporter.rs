@@ -13,6 +13,7 @@ use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, ConfigKind, Instance, Namespace, Origin, PeerMeta, PeeringKey,
     ServiceKey, ServiceKind, ServiceName, SpiffeId, TokenGrant, sni,
 };
+use peerway_peering_protocol::digest::check_offer;
 use peerway_peering_protocol::resource::SIDECAR_SUFFIX;
 use peerway_peering_protocol::{Exports, OfferedBundle, OfferedInstance};
 use peerway_state::{ChangeSet, InstanceHealth, Snapshot, Topic, chain_of, gateways, health_of};
@@ -135,6 +136,8 @@ impl Exporter {
                 for name in names {
                     self.current.services.remove(name.as_str());
                     self.current.services.remove(&face_of(name));
+                    self.current.withheld.remove(name.as_str());
+                    self.current.withheld.remove(&face_of(name));
                 }
             }
             None => {
@@ -149,8 +152,9 @@ impl Exporter {
         for (name, namespaces) in exported_names(snapshot, &self.peering, only.as_ref()) {
             self.put(snapshot, roots, &gateways, &name, &namespaces);
         }
-        let names = self.current.services.keys();
-        let list: Vec<&String> = names.filter(|name| !name.ends_with(SIDECAR_SUFFIX)).collect();
+        let names = self.current.services.keys().chain(self.current.withheld.keys());
+        let mut list: Vec<&String> = names.filter(|name| !name.ends_with(SIDECAR_SUFFIX)).collect();
+        list.sort();
         if !list.iter().copied().eq(self.current.list.iter()) {
             self.current.list = list.into_iter().cloned().collect();
         }
@@ -180,7 +184,7 @@ impl Exporter {
                 meshed = Some(key);
             }
         }
-        self.current.services.insert(name.to_string(), instances.into());
+        self.offer(name.to_string(), instances.into());
         if let Some(key) = meshed {
             let meta = peer_meta(snapshot, roots, &key, &self.peering);
             let synthetic = gateways.iter().enumerate().map(|(index, gateway)| {
@@ -194,7 +198,20 @@ impl Exporter {
                     meta.clone(),
                 )
             });
-            self.current.services.insert(face_of(name), synthetic.collect());
+            let synthetic: Arc<[OfferedInstance]> = synthetic.collect();
+            self.offer(face_of(name), synthetic);
+        }
+    }
+
+    /// Offers a service unless no importer could take it: some importers would not survive it.
+    fn offer(&mut self, id: String, instances: Arc<[OfferedInstance]>) {
+        match check_offer(&id, &instances) {
+            Ok(()) => {
+                self.current.services.insert(id, instances);
+            }
+            Err(why) => {
+                self.current.withheld.insert(id, why);
+            }
         }
     }
 }

@@ -11,8 +11,7 @@ use peerway_model::{
 use peerway_peering_protocol::admit::{MAX_SERVICES, trust_domain_of_server_name};
 use peerway_peering_protocol::freshness::{MAX_REASON_BYTES, cut};
 use peerway_peering_protocol::open::REVOKED;
-use peerway_peering_protocol::resource::kept_by_list;
-use peerway_peering_protocol::{Code, Import, ImportScope, ImportedInstance, Refusal, Resource};
+use peerway_peering_protocol::{Code, Import, ImportScope, ImportedInstance, Listed, Refusal, Resource};
 use peerway_state::{Expect, Refused, Row, RowKey, Snapshot, Transaction, Versioned};
 use peerway_store::{CommitError, Reader, Writer};
 use std::collections::BTreeSet;
@@ -229,7 +228,9 @@ impl Plan<'_> {
     }
 
     fn list(&mut self, names: &[ServiceName]) {
-        let gone = self.stored(|own| !kept_by_list(names, own.as_str()));
+        let texts: Vec<&str> = names.iter().map(ServiceName::as_str).collect();
+        let listed = Listed::new(&texts);
+        let gone = self.stored(|own| !listed.keeps(own.as_str()));
         self.remove(gone, &BTreeSet::new());
     }
 

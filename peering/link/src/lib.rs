@@ -9,6 +9,7 @@ mod dial;
 mod dialer;
 pub mod exporter;
 pub mod grpc;
+mod holdings;
 mod importer;
 mod introduction;
 mod link;
@@ -18,9 +19,11 @@ mod pump;
 mod reach;
 mod records;
 mod redial;
+mod report;
 mod status;
 mod stream;
 mod table;
+mod turns;
 mod wire;
 
 #[cfg(test)]
@@ -36,9 +39,12 @@ pub use introduction::order::MAX_TOKEN_TTL;
 pub use introduction::{
     EXCHANGE_BUDGET, GATEWAY_EXCHANGE_BUDGET, IntroductionError, Issued, Selection, TokenOrder,
 };
-pub use link::{Link, LinkConfig};
+pub use link::{ImportPolicy, Link, LinkConfig};
+pub use peerway_peering_protocol::admit::MAX_SERVICES;
+pub use peerway_peering_protocol::{ImportLimits, NameFilter, NamePattern};
 pub use pump::{MAX_UNANSWERED, MAX_WAITING_MESSAGES};
 pub use status::StreamStatus;
+pub use turns::IMPORTS_AT_ONCE;
 
 /// The decisions of this room without I/O, for another driver than [`Link`]: the simulation in `tests/sim` puts a
 /// simulated network and clock around them. Whoever commits a transaction from here starts over on a conflict, at most
@@ -51,7 +57,7 @@ pub mod parts {
     pub use crate::introduction::issue::{revocation, token};
     pub use crate::introduction::rows::{check, deletion, established};
     pub use crate::occasion::Occasion;
-    pub use crate::pump::{Pump, Task, Wish};
+    pub use crate::pump::{Pump, Setup, Task, Wish};
     pub use crate::records::{MAX_CONFLICTS, removal, terminated};
     pub use crate::redial::{HEALTHY_AFTER, Plan, Redial, concerns};
     pub use crate::table::{Handle, Table, Wanted, wanted};

@@ -6,13 +6,15 @@
 //! dead. After a restart everything follows from the stored records and secrets.
 
 use crate::introduction::claim::Claims;
-use crate::pump::Wish;
+use crate::pump::{Setup, Wish};
 use crate::status::StreamStatus;
 use crate::table::{Handle, Table, Wanted, wanted};
+use crate::turns::Turns;
 use crate::{dialer, metrics, records};
 use parking_lot::Mutex;
+use peerway_model::freshness::Standing;
 use peerway_model::{Peering, PeeringKey, PeeringState};
-use peerway_peering_protocol::{End, Freshness};
+use peerway_peering_protocol::{End, Freshness, ImportLimits, Terms};
 use peerway_runtime::{SharedClock, Tasks};
 use peerway_state::{Snapshot, Topic};
 use peerway_store::{FeedEvent, Reader, Writer};
@@ -32,6 +34,24 @@ pub struct LinkConfig {
     pub server_addresses: Vec<String>,
     /// How long a token can be used that is ordered without a limit; `None` is for ever, as Consul's.
     pub token_ttl: Option<Duration>,
+    /// How much is imported from whom.
+    pub imports: ImportPolicy,
+}
+
+/// How much is imported from each peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportPolicy {
+    /// From those that are not named below.
+    pub all: ImportLimits,
+    /// From single peers.
+    pub peers: BTreeMap<PeeringKey, ImportLimits>,
+}
+
+impl ImportPolicy {
+    /// What counts for this peer.
+    pub fn of(&self, key: &PeeringKey) -> &ImportLimits {
+        self.peers.get(key).unwrap_or(&self.all)
+    }
 }
 
 /// All peerings of this cluster. Clones share it.
@@ -48,6 +68,7 @@ struct Shared {
     tasks: Tasks,
     table: Mutex<Table<Owner>>,
     establishing: Claims,
+    turns: Turns,
     /// Something ended: the supervisor has to look again.
     wake: Notify,
 }
@@ -98,6 +119,7 @@ impl Link {
                 tasks,
                 table: Mutex::default(),
                 establishing: Claims::default(),
+                turns: Turns::default(),
                 wake: Notify::new(),
             }),
         }
@@ -233,10 +255,34 @@ impl Link {
         let mut counts: BTreeMap<&'static str, i64> = BTreeMap::new();
         for peering in snapshot.peerings() {
             let status = self.status(&peering.key);
-            metrics::peer(&peering.key, status.connected, status.applied_age);
+            metrics::peer(&peering.key, &status);
             *counts.entry(status.state(peering).as_str()).or_default() += 1;
         }
         metrics::states(&counts);
+    }
+
+    /// Whether what is held of a peer, or of one of its services, is what it exports; `None` when there never was a
+    /// stream.
+    pub fn standing(&self, key: &PeeringKey, service: Option<&str>) -> Option<Standing> {
+        let monotonic = self.clock().monotonic();
+        self.shared.table.lock().standing(key, service, monotonic)
+    }
+
+    /// What a stream of this peering is made with.
+    pub(crate) fn setup(&self, key: &PeeringKey) -> Setup {
+        Setup {
+            addresses: self.shared.config.server_addresses.clone(),
+            terms: Terms {
+                limits: self.shared.config.imports.of(key).clone(),
+                plain: false,
+            },
+            before: self.shared.table.lock().before(key),
+            ..Setup::default()
+        }
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.shared.turns
     }
 
     pub(crate) fn server_addresses(&self) -> &[String] {

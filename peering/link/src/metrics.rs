@@ -1,8 +1,9 @@
 //! What the peering room counts. The labels `partition` and `peer` are as many as there are peerings, which only
 //! operators create; they go away with the peering.
 
+use crate::status::StreamStatus;
 use peerway_model::{PeeringKey, PeeringState};
-use peerway_peering_protocol::ResourceType;
+use peerway_peering_protocol::{ResourceType, State};
 use peerway_runtime::telemetry::{counter, counter_vec, gauge_vec};
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec};
 use std::collections::BTreeMap;
@@ -23,10 +24,31 @@ static REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &["type"],
     )
 });
-static TOO_BIG: LazyLock<IntCounter> = LazyLock::new(|| {
+static RESYNCS: LazyLock<IntCounter> = LazyLock::new(|| {
     counter(
-        "peerway_peering_oversized_resources_total",
-        "Resources that were not exported because one message cannot hold them.",
+        "peerway_peering_resyncs_total",
+        "Times that everything was asked of a peer anew because what is held had diverged.",
+    )
+});
+static FRESHNESS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge_vec(
+        "peerway_peering_freshness_info",
+        "1 for the state of what is held of a peer.",
+        &["partition", "peer", "state"],
+    )
+});
+static PROVEN_AGE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge_vec(
+        "peerway_peering_age_seconds",
+        "Time since what is held of a peer was last proven to be what it exports; absent before the first proof.",
+        &["partition", "peer"],
+    )
+});
+static ITEMS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge_vec(
+        "peerway_peering_unapplied_items",
+        "What is exported and not held by the other side, by reason; each is counted up to 100.",
+        &["partition", "peer", "reason"],
     )
 });
 static PEERINGS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -55,16 +77,17 @@ pub(crate) fn sent() {
     MESSAGES.with_label_values(&["out"]).inc();
 }
 
-pub(crate) fn too_big() {
-    TOO_BIG.inc();
+pub(crate) fn resync() {
+    RESYNCS.inc();
 }
 
 pub(crate) fn received() {
     MESSAGES.with_label_values(&["in"]).inc();
 }
 
-pub(crate) fn refused(kind: ResourceType) {
-    REFUSED.with_label_values(&[kind.as_str()]).inc();
+pub(crate) fn refused(kind: Option<ResourceType>) {
+    let kind = kind.map_or("unknown", ResourceType::as_str);
+    REFUSED.with_label_values(&[kind]).inc();
 }
 
 pub(crate) fn states(counts: &BTreeMap<&'static str, i64>) {
@@ -74,12 +97,41 @@ pub(crate) fn states(counts: &BTreeMap<&'static str, i64>) {
     }
 }
 
-pub(crate) fn peer(key: &PeeringKey, connected: bool, age: Option<Duration>) {
-    let labels = [key.partition.as_str(), key.name.as_str()];
-    CONNECTED.with_label_values(&labels).set(i64::from(connected));
-    if let Some(age) = age {
-        AGE.with_label_values(&labels)
-            .set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+/// Which side misses what, and why.
+const REASONS: [&str; 4] = ["refused", "diverged", "refused_by_peer", "withheld"];
+
+pub(crate) fn peer(key: &PeeringKey, status: &StreamStatus) {
+    let [partition, peer] = [key.partition.as_str(), key.name.as_str()];
+    let labels = [partition, peer];
+    CONNECTED
+        .with_label_values(&labels)
+        .set(i64::from(status.connected));
+    let seconds = |age: Duration| i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+    if let Some(age) = status.applied_age {
+        AGE.with_label_values(&labels).set(seconds(age));
+    }
+    let Some(judgement) = &status.judgement else {
+        return;
+    };
+    for state in State::ALL {
+        FRESHNESS
+            .with_label_values(&[partition, peer, state.as_str()])
+            .set(i64::from(judgement.state == state));
+    }
+    if let Some(age) = judgement.age {
+        PROVEN_AGE.with_label_values(&labels).set(seconds(age));
+    }
+    let freshness = &status.freshness;
+    let counts = [
+        freshness.refused.len(),
+        freshness.diverged.len(),
+        freshness.delivery.rejected.len(),
+        freshness.withheld.len(),
+    ];
+    for (reason, count) in REASONS.iter().zip(counts) {
+        ITEMS
+            .with_label_values(&[partition, peer, reason])
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
 
@@ -88,4 +140,12 @@ pub(crate) fn forget(key: &PeeringKey) {
     // Absent already is fine.
     let _ = CONNECTED.remove_label_values(&labels);
     let _ = AGE.remove_label_values(&labels);
+    let _ = PROVEN_AGE.remove_label_values(&labels);
+    let [partition, peer] = labels;
+    for state in State::ALL {
+        let _ = FRESHNESS.remove_label_values(&[partition, peer, state.as_str()]);
+    }
+    for reason in REASONS {
+        let _ = ITEMS.remove_label_values(&[partition, peer, reason]);
+    }
 }

@@ -8,11 +8,14 @@
 //! coalesce instead of pile up.
 
 use crate::exporter::Exporter;
-use crate::records;
+use crate::grpc::MAX_MESSAGE_BYTES;
+use crate::holdings::Holdings;
+use crate::{records, wire};
 use peerway_model::PeeringKey;
 use peerway_peering_protocol::open::REVOKED;
 use peerway_peering_protocol::{
-    Code, Effect, End, Freshness, Message, Open, Refusal, Resource, ResourceType, Session, Ticket,
+    Code, Content, Effect, End, Freshness, Message, Open, Pace, Refusal, Resource, ResourceType, Session,
+    Terms, Ticket,
 };
 use peerway_state::{ChangeSet, Revision, Snapshot, Topic};
 use std::collections::VecDeque;
@@ -37,6 +40,30 @@ pub enum Wish {
     Close(Refusal),
 }
 
+/// What a stream is made with besides its messages.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where this cluster can be dialled.
+    pub addresses: Vec<String>,
+    /// What is let in, and what is said.
+    pub terms: Terms,
+    /// Largest message that is sent, in bytes.
+    pub max_message_bytes: usize,
+    /// What was known of the stream before.
+    pub before: Freshness,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            addresses: Vec::new(),
+            terms: Terms::default(),
+            max_message_bytes: MAX_MESSAGE_BYTES,
+            before: Freshness::default(),
+        }
+    }
+}
+
 /// What the driver must do before anything else happens on the stream.
 #[derive(Debug)]
 pub enum Task {
@@ -46,6 +73,20 @@ pub enum Task {
         ticket: Ticket,
         /// As offered.
         resource: Resource,
+    },
+    /// Call [`Pump::verify`].
+    Verify,
+    /// Take note that something was refused before it came to an import.
+    Refused {
+        /// What it was; `None` for a type that nobody knows.
+        kind: Option<ResourceType>,
+        /// Why.
+        reason: String,
+    },
+    /// Take note that what is held has diverged and is asked for anew.
+    Resync {
+        /// What has diverged.
+        reason: String,
     },
     /// Commit [`crate::parts::terminated`].
     MarkTerminated,
@@ -59,6 +100,13 @@ pub struct Pump {
     peer_id: String,
     session: Session,
     exporter: Exporter,
+    holdings: Holdings,
+    /// Whether the session knows what was stored when it began.
+    inherited: bool,
+    pace: Pace,
+    /// Nothing is read for a while because the peer is too fast.
+    paused: bool,
+    max_message_bytes: usize,
     effects: VecDeque<Effect>,
     waiting: VecDeque<Message>,
     half_close: bool,
@@ -69,22 +117,35 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// The dialer's side of a stream that begins with `open`, with its first messages waiting. `addresses` is where
-    /// this cluster can be dialled.
-    pub fn dialer(key: PeeringKey, open: Open, addresses: &[String], now: Duration) -> Self {
+    /// The dialer's side of a stream that begins with `open`, with its first messages waiting.
+    pub fn dialer(key: PeeringKey, open: Open, setup: &Setup, now: Duration) -> Self {
         let peer_id = open.peer_id.clone();
-        Pump::new(key, peer_id, Session::dialer(open, now), addresses)
+        let session = Session::dialer(open, setup.terms.clone(), now);
+        Pump::new(key, peer_id, session, setup, now)
     }
 
     /// The acceptor's side of a stream whose `Open` named `peer_id` and was admitted.
-    pub fn acceptor(key: PeeringKey, peer_id: String, addresses: &[String], now: Duration) -> Self {
-        Pump::new(key, peer_id, Session::acceptor(now), addresses)
+    pub fn acceptor(key: PeeringKey, peer_id: String, setup: &Setup, now: Duration) -> Self {
+        let session = Session::acceptor(setup.terms.clone(), now);
+        Pump::new(key, peer_id, session, setup, now)
     }
 
-    fn new(key: PeeringKey, peer_id: String, session: (Session, Vec<Effect>), addresses: &[String]) -> Self {
-        let (session, effects) = session;
+    fn new(
+        key: PeeringKey,
+        peer_id: String,
+        session: (Session, Vec<Effect>),
+        setup: &Setup,
+        now: Duration,
+    ) -> Self {
+        let (mut session, effects) = session;
+        session.succeed(&setup.before);
         let mut pump = Pump {
-            exporter: Exporter::new(key.clone(), addresses),
+            exporter: Exporter::new(key.clone(), &setup.addresses),
+            holdings: Holdings::new(key.clone()),
+            inherited: false,
+            pace: Pace::new(setup.terms.limits.updates_per_second, now),
+            paused: false,
+            max_message_bytes: setup.max_message_bytes,
             key,
             peer_id,
             session,
@@ -118,7 +179,17 @@ impl Pump {
         self.settle();
         if let Some(effect) = self.effects.pop_front() {
             return match effect {
-                Effect::Import { ticket, resource } => Some(Task::Import { ticket, resource }),
+                Effect::Import { ticket, resource } => {
+                    match &resource {
+                        Resource::ExportedService { name, .. } => self.holdings.imported(name),
+                        Resource::ExportedServiceList(names) => self.holdings.imported_list(names),
+                        Resource::TrustBundle(_) | Resource::ServerAddresses(_) => {}
+                    }
+                    Some(Task::Import { ticket, resource })
+                }
+                Effect::Verify => Some(Task::Verify),
+                Effect::Refused { kind, reason } => Some(Task::Refused { kind, reason }),
+                Effect::Resync { reason } => Some(Task::Resync { reason }),
                 Effect::MarkTerminated => Some(Task::MarkTerminated),
                 Effect::Ended(end) => Some(Task::End(end)),
                 // Both were settled above.
@@ -168,18 +239,68 @@ impl Pump {
             }
             Ok(()) => {}
         }
-        self.effects.extend(self.session.on_applied(ticket, result, now));
+        let effects = self.session.on_applied(ticket, result, now);
+        self.add(effects);
         None
+    }
+
+    /// Compares what is stored with what was imported, in answer to [`Task::Verify`].
+    pub fn verify(&mut self, snapshot: &Snapshot, now: Duration) {
+        // When it is being ended, what was imported goes, and that is as it should be.
+        let live = snapshot
+            .peering(&self.key)
+            .is_some_and(|peering| peering.is_live());
+        if !live || self.superseded(snapshot).is_some() {
+            return;
+        }
+        let effects = self.session.on_verified(self.holdings.update(snapshot), now);
+        self.add(effects);
+    }
+
+    /// Takes effects of the session. What is too long to be sent must be known before anything else is said.
+    fn add(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            if let Effect::Send(Message::Response(response)) = &effect
+                && let Content::Resource(resource @ Resource::ExportedService { .. }) = &response.content
+                && resource.at_most_bytes() > self.max_message_bytes
+            {
+                let bytes = wire::to_bytes(&Message::Response(response.clone())).len();
+                if bytes > self.max_message_bytes {
+                    let why = format!(
+                        "it takes {bytes} bytes and cannot be split, at most {} can be sent in one message; register fewer instances under one name",
+                        self.max_message_bytes
+                    );
+                    self.session.withhold(&response.nonce, &response.id, why);
+                    continue;
+                }
+            }
+            self.effects.push_back(effect);
+        }
+    }
+
+    /// When the next message may be read, if not now: a peer that sends faster than it may has to wait.
+    pub fn reads_at(&mut self, now: Duration) -> Option<Duration> {
+        let ready = self.pace.ready_at(now);
+        self.paused |= ready.is_some();
+        ready
     }
 
     /// Takes a received message.
     pub fn received(&mut self, message: Message, now: Duration) {
-        self.effects.extend(self.session.on_message(message, now));
+        if std::mem::take(&mut self.paused) {
+            self.session.listens_again(now);
+        }
+        if let Message::Response(response) = &message {
+            self.pace.spend(response.bytes, now);
+        }
+        let effects = self.session.on_message(message, now);
+        self.add(effects);
     }
 
     /// Takes the clean end of what the peer sends.
     pub fn ended(&mut self) {
-        self.effects.extend(self.session.on_end());
+        let effects = self.session.on_end();
+        self.add(effects);
     }
 
     /// Takes a failure of the transport, or the status that the other side ended with. While terminating that is as
@@ -193,7 +314,14 @@ impl Pump {
 
     /// Does what is due at `now`.
     pub fn tick(&mut self, now: Duration) {
-        self.effects.extend(self.session.on_tick(now));
+        if self.paused {
+            self.session.listens_again(now);
+        }
+        if !self.exporter.is_stale() {
+            self.session.exports_are_current();
+        }
+        let effects = self.session.on_tick(now);
+        self.add(effects);
     }
 
     /// When [`Pump::tick`] has something to do; `None` after the end.
@@ -206,7 +334,8 @@ impl Pump {
         match wish {
             Wish::Run => None,
             Wish::Terminate => {
-                self.effects.extend(self.session.terminate(now));
+                let effects = self.session.terminate(now);
+                self.add(effects);
                 None
             }
             Wish::Close(refusal) => Some(End::Failed(refusal.clone())),
@@ -215,8 +344,17 @@ impl Pump {
 
     /// Takes note of commits up to `revision`, which `snapshot` has, and perhaps more. Returns the end when the stream
     /// is not of the peering any more.
-    pub fn committed(&mut self, changes: &ChangeSet, revision: Revision, snapshot: &Snapshot) -> Option<End> {
+    pub fn committed(
+        &mut self,
+        changes: &ChangeSet,
+        revision: Revision,
+        snapshot: &Snapshot,
+        now: Duration,
+    ) -> Option<End> {
         self.exporter.note(changes);
+        if self.holdings.note(changes) {
+            self.session.report_soon(now);
+        }
         self.noted = self.noted.max(revision);
         if !self.exporter.is_stale() {
             self.session.exports_hold(self.noted);
@@ -234,6 +372,10 @@ impl Pump {
     /// the peering may have changed since the stream was admitted or planned.
     pub fn reload(&mut self, snapshot: &Snapshot) -> Option<End> {
         self.exporter.reload();
+        self.holdings.reload();
+        if !std::mem::replace(&mut self.inherited, true) {
+            self.session.inherit(self.holdings.update(snapshot));
+        }
         self.noted = self.noted.max(snapshot.revision());
         self.superseded(snapshot)
     }
@@ -261,8 +403,9 @@ impl Pump {
     /// Finds out what the peer should know now, and sends what differs.
     pub fn export(&mut self, snapshot: &Snapshot, now: Duration) {
         if let Some(exports) = self.exporter.update(snapshot) {
-            self.effects
-                .extend(self.session.set_exports(exports, self.noted, now));
+            let effects = self.session.set_exports(exports, self.noted, now);
+            self.session.exports_are_current();
+            self.add(effects);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is known about the stream of a peering, for operators.
 
 use peerway_model::{Peering, PeeringState};
-use peerway_peering_protocol::{Delivery, End, Freshness, SentBundle};
+use peerway_peering_protocol::{End, Freshness, Judgement, SentBundle, State};
 use peerway_runtime::UnixMillis;
 use std::time::Duration;
 
@@ -34,18 +34,28 @@ pub struct StreamStatus {
     pub refused: Vec<(String, String)>,
     /// The last refusal by the peer, if any.
     pub last_nack: Option<String>,
-    /// How far the peer has come with what is sent to it; the moments inside are on the monotonic clock.
-    pub delivery: Delivery,
+    /// Whether what is held is what the peer exports; `None` before the first stream or attempt.
+    pub judgement: Option<Judgement>,
+    /// All that is known of the stream, or was of the last one. Moments are on the monotonic clock.
+    pub freshness: Freshness,
+    /// The moment of this status on that clock.
+    pub monotonic: Duration,
     /// The trust bundle that was sent on the last stream, and the peer's answer to it.
     pub sent_bundle: Option<SentBundle>,
 }
 
 impl StreamStatus {
-    /// The state that an operator sees (wire facts, section 6.7): a connected stream makes it active and one that
-    /// broke failing, whatever is stored.
+    /// The state that an operator sees (wire facts, section 6.7), in Consul's words: a stream that broke makes it
+    /// failing, whatever is stored. Unlike Consul's, a connected stream makes it active only while what is held is what
+    /// the peer exports; [`StreamStatus::judgement`] says more.
     pub fn state(&self, peering: &Peering) -> PeeringState {
+        let judged = self.judgement.as_ref().map(|judgement| judgement.state);
         if self.connected {
-            PeeringState::Active
+            match judged {
+                Some(State::Active) => PeeringState::Active,
+                Some(State::Stale) | None if !self.freshness.synced => PeeringState::Establishing,
+                _ => PeeringState::Failing,
+            }
         } else if self.failed && peering.is_live() {
             PeeringState::Failing
         } else {
@@ -84,6 +94,17 @@ impl Tracked {
         }
     }
 
+    /// Whether what is held is what the peer exports.
+    pub(crate) fn judge(&self, monotonic: Duration) -> Option<Judgement> {
+        self.since?;
+        let failure = match (self.connected, &self.last_error) {
+            (true, _) => None,
+            (false, Some(error)) => Some(error.as_str()),
+            (false, None) => Some("there is no stream"),
+        };
+        Some(self.freshness.judge(failure, monotonic))
+    }
+
     /// The status at `now`, which is `monotonic` on the clock of the freshness.
     pub(crate) fn at(&self, now: UnixMillis, monotonic: Duration) -> StreamStatus {
         let freshness = &self.freshness;
@@ -109,7 +130,9 @@ impl Tracked {
                 .last_nack
                 .as_ref()
                 .map(|nack| format!("{}: {}", nack.resource, nack.reason)),
-            delivery: freshness.delivery.clone(),
+            judgement: self.judge(monotonic),
+            freshness: freshness.clone(),
+            monotonic,
             sent_bundle: freshness.bundle.clone(),
         }
     }
@@ -126,8 +149,17 @@ mod tests {
         world.peer("west", None);
         let mut record = Peering::clone(&world.snapshot.peering(&peering("west")).unwrap().row);
         let never = StreamStatus::default();
-        let connected = StreamStatus {
+        let judged = |state, synced| StreamStatus {
             connected: true,
+            judgement: Some(Judgement {
+                state,
+                reason: String::new(),
+                age: None,
+            }),
+            freshness: Freshness {
+                synced,
+                ..Freshness::default()
+            },
             ..StreamStatus::default()
         };
         let broken = StreamStatus {
@@ -153,7 +185,15 @@ mod tests {
         ] {
             record.state = stored;
             assert_eq!(never.state(&record), without);
-            assert_eq!(connected.state(&record), PeeringState::Active);
+            for (state, synced, shown) in [
+                (State::Active, true, PeeringState::Active),
+                (State::Stale, false, PeeringState::Establishing),
+                (State::Stale, true, PeeringState::Failing),
+                (State::Diverged, true, PeeringState::Failing),
+                (State::Diverged, false, PeeringState::Failing),
+            ] {
+                assert_eq!(judged(state, synced).state(&record), shown, "{state:?}");
+            }
             assert_eq!(broken.state(&record), after_a_break);
         }
     }

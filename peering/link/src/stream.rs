@@ -3,15 +3,12 @@
 //! The loop goes on reading while it cannot send, else two sides that both have much to say would wait for each
 //! other.
 
-use crate::grpc::MAX_MESSAGE_BYTES;
 use crate::link::Link;
 use crate::pump::{Pump, Task, Wish};
 use crate::wire::{self, ReplicationMessage};
 use crate::{importer, metrics, records};
-use peerway_model::PeeringKey;
-use peerway_peering_protocol::{Code, End, Message, Refusal};
+use peerway_peering_protocol::{Code, End, Refusal};
 use peerway_store::FeedEvent;
-use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tonic::{Status, Streaming};
 
@@ -52,7 +49,9 @@ pub(crate) async fn drive(
         let Some(due) = pump.next_tick() else {
             return failed(Code::Internal, "the session has ended without saying so");
         };
-        let tick = due.saturating_sub(clock.monotonic());
+        let now = clock.monotonic();
+        let reads_at = pump.reads_at(now);
+        let tick = reads_at.map_or(due, |at| at.min(due)).saturating_sub(now);
         tokio::select! {
             () = stop.signaled() => return failed(Code::Unavailable, "the server is stopping"),
             changed = wish.changed() => {
@@ -67,7 +66,7 @@ pub(crate) async fn drive(
             event = feed.next() => {
                 let end = match event {
                     FeedEvent::Changed(changes) => {
-                        pump.committed(&changes, feed.told(), &link.reader().snapshot())
+                        pump.committed(&changes, feed.told(), &link.reader().snapshot(), clock.monotonic())
                     }
                     FeedEvent::Reload => pump.reload(&link.reader().snapshot()),
                     FeedEvent::Closed => Some(failed(Code::Unavailable, "the store has stopped")),
@@ -78,10 +77,13 @@ pub(crate) async fn drive(
             }
             () = tokio::time::sleep(tick) => pump.tick(clock.monotonic()),
             permit = reserve(outbound.as_ref()), if pump.waiting() > 0 => match (permit, pump.take()) {
-                (Ok(permit), Some(message)) => send(&key, permit, &message),
+                (Ok(permit), Some(message)) => {
+                    permit.send(Ok(wire::encode(&message)));
+                    metrics::sent();
+                }
                 _ => pump.discard_waiting(),
             },
-            message = incoming.message() => match message {
+            message = incoming.message(), if reads_at.is_none() => match message {
                 Ok(Some(message)) => {
                     metrics::received();
                     pump.received(wire::decode(message), clock.monotonic());
@@ -91,24 +93,6 @@ pub(crate) async fn drive(
             },
         }
     }
-}
-
-/// Sends a message unless it is too big: that would break the stream, now and after every reconnect, and one service
-/// with too many instances would take all others with it.
-fn send(key: &PeeringKey, permit: mpsc::Permit<'_, Result<ReplicationMessage, Status>>, message: &Message) {
-    let encoded = wire::encode(message);
-    let bytes = encoded.encoded_len();
-    if bytes > MAX_MESSAGE_BYTES {
-        let id = match message {
-            Message::Response(response) => response.id.as_str(),
-            _ => "",
-        };
-        tracing::error!(peer = %key.name, resource = id, bytes, "a resource is too big to be exported");
-        metrics::too_big();
-        return;
-    }
-    permit.send(Ok(encoded));
-    metrics::sent();
 }
 
 async fn reserve(
@@ -127,16 +111,27 @@ async fn perform(link: &Link, pump: &mut Pump) -> Option<End> {
         let key = pump.key();
         match task {
             Task::Import { ticket, resource } => {
+                let turn = link.turns().next().await;
                 let result = importer::import(reader, writer, key, pump.peer_id(), &resource).await;
+                drop(turn);
                 if let Err(refusal) = &result
                     && refusal.code != Code::Unavailable
                 {
-                    metrics::refused(resource.kind());
+                    metrics::refused(Some(resource.kind()));
                     tracing::warn!(peer = %key.name, reason = %refusal, "a resource from a peer was refused");
                 }
                 if let Some(end) = pump.imported(ticket, result, link.clock().monotonic()) {
                     return Some(end);
                 }
+            }
+            Task::Verify => pump.verify(&reader.snapshot(), link.clock().monotonic()),
+            Task::Refused { kind, reason } => {
+                metrics::refused(kind);
+                tracing::warn!(peer = %key.name, %reason, "a resource from a peer was refused");
+            }
+            Task::Resync { reason } => {
+                metrics::resync();
+                tracing::warn!(peer = %key.name, %reason, "what is held of a peer has diverged, it is asked for anew");
             }
             Task::MarkTerminated => {
                 tracing::info!(peer = %key.name, "the peer deleted the peering");

@@ -2,7 +2,9 @@
 
 use crate::pump::Wish;
 use crate::redial;
+use crate::report;
 use crate::status::{StreamStatus, Tracked};
+use peerway_model::freshness::Standing;
 use peerway_model::{Peering, PeeringKey, PeeringRole, PeeringState};
 use peerway_peering_protocol::{Code, End, Freshness, Refusal};
 use peerway_runtime::UnixMillis;
@@ -131,9 +133,30 @@ impl<H: Handle> Table<H> {
             entry.tracked = Tracked {
                 connected: true,
                 since: Some(now),
+                // Until the stream has something to say of itself.
+                freshness: entry.tracked.freshness.legacy(),
                 ..Tracked::default()
             };
         }
+    }
+
+    /// What a new stream of this peering goes on from.
+    pub fn before(&self, key: &PeeringKey) -> Freshness {
+        let entry = self.entries.get(key);
+        entry
+            .map(|entry| entry.tracked.freshness.legacy())
+            .unwrap_or_default()
+    }
+
+    /// Whether what is held of a peer, or of one of its services, is what it exports; `None` when there never was a
+    /// stream. Cheap, unlike [`Table::status`].
+    pub fn standing(&self, key: &PeeringKey, service: Option<&str>, monotonic: Duration) -> Option<Standing> {
+        let tracked = &self.entries.get(key)?.tracked;
+        let judgement = tracked.judge(monotonic)?;
+        Some(match service {
+            Some(service) => report::of_service(&judgement, &tracked.freshness, service, monotonic),
+            None => report::of_peer(&judgement),
+        })
     }
 
     /// Says how fresh a stream is.

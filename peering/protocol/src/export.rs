@@ -11,6 +11,9 @@ use std::sync::Arc;
 pub struct Exports {
     /// Instances by resource id: `web` for an ordinary service, `web-sidecar-proxy` for its mesh face.
     pub services: BTreeMap<String, Arc<[OfferedInstance]>>,
+    /// Services that cannot be sent, with why. They stay in the list: their mesh faces and what an importer holds of
+    /// them already are still good.
+    pub withheld: BTreeMap<String, String>,
     /// Names of the ordinary services, sorted.
     pub list: Arc<[String]>,
     /// This cluster's roots; `None` until there is an authority.
@@ -47,6 +50,7 @@ impl Exports {
                 services.entry(face).or_default();
             }
         }
+        services.retain(|name, _| !self.withheld.contains_key(name));
         let resource = |(name, instances)| Resource::ExportedService { name, instances };
         services.into_iter().map(resource).collect()
     }

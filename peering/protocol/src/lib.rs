@@ -9,8 +9,10 @@
 
 pub mod address;
 pub mod admit;
+pub mod digest;
 pub mod export;
 pub mod freshness;
+pub mod limits;
 pub mod message;
 pub mod offer;
 pub mod open;
@@ -23,12 +25,16 @@ pub mod tokens;
 
 pub use admit::{Import, ImportScope, ImportedInstance};
 pub use export::Exports;
-pub use freshness::{Delivery, Freshness, Nack, Rejection, SentBundle};
-pub use message::{Code, Content, Message, Open, Refusal, Request, Response};
+pub use freshness::{
+    Answer, Delivery, ExportedService, Freshness, ImportedService, Judgement, Mark, Nack, Rejection, Resync,
+    SentBundle, Standing, State,
+};
+pub use limits::{ImportLimits, NameFilter, NamePattern, Pace};
+pub use message::{Code, Content, Message, Open, Pulse, Refusal, Request, Response};
 pub use offer::{OfferedCheck, OfferedInstance, OfferedNode, OfferedProxy, OfferedService};
 pub use open::{Denial, Found, Verdict};
 pub use reconnect::{Failure, reconnect_delay};
-pub use resource::{OfferedBundle, Resource, ResourceType};
-pub use session::{Effect, End, Session, Ticket};
+pub use resource::{Listed, OfferedBundle, Resource, ResourceType};
+pub use session::{Effect, End, Session, Stored, StoredService, Terms, Ticket};
 pub use token::{Token, TokenError};
 pub use tokens::{Tokens, Which};

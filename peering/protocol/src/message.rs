@@ -1,5 +1,6 @@
 //! The messages of a stream in inner types; `peering/link` turns them into protobuf and back (wire facts, section 3).
 
+use crate::digest::Digest;
 use crate::resource::Resource;
 use peerway_model::Secret;
 use peerway_model::peering::RemoteInfo;
@@ -82,7 +83,30 @@ pub struct Request {
     pub url: String,
     /// `(gRPC code, text)`: present on a NACK.
     pub error: Option<(i32, String)>,
+    /// On a subscription of a peer that sends and reads a [`Pulse`]: the version of its digests, else 0. Not in Consul.
+    pub digests: u32,
+    /// Asks for everything once more, as on a new stream. Only sent to a peer that understands it; without it the
+    /// message is a repeated subscription, which changes nothing. Not in Consul.
+    pub resync: bool,
 }
+
+/// What a heartbeat carries between two peers that announced that they understand it (see [`Request::digests`]). Old
+/// peers never get one and would ignore it. Not in Consul.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Pulse {
+    /// The sender's clock, to be echoed; opaque to the other side, never 0.
+    pub clock: u64,
+    /// The newest clock of the other side that had arrived when what the sender exports was last known to be sent: all
+    /// that was exported at that moment came before this message. 0 when there is none.
+    pub echo: u64,
+    /// What the sender has sent over this stream; `None` when it cannot be compared.
+    pub digest: Option<Digest>,
+    /// Services that the sender exports and cannot send, with why; not in the digest. At most [`MAX_WITHHELD_TOLD`].
+    pub withheld: Vec<(String, String)>,
+}
+
+/// Most withheld services that a [`Pulse`] names; with more there is no digest.
+pub const MAX_WITHHELD_TOLD: usize = 100;
 
 /// The payload of a [`Response`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +132,8 @@ pub struct Response {
     pub operation: i32,
     /// What it carries.
     pub content: Content,
+    /// How many bytes the content had on the wire; 0 on the way out.
+    pub bytes: usize,
 }
 
 /// The only operation: there is no delete.
@@ -125,7 +151,7 @@ pub enum Message {
     /// The sender deleted the peering.
     Terminated,
     /// The sender is alive.
-    Heartbeat,
+    Heartbeat(Option<Pulse>),
     /// No payload, or one of a kind that this version does not know: ignored.
     Empty,
 }

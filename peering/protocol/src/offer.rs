@@ -128,6 +128,71 @@ impl OfferedInstance {
         OfferedInstance::with_check(offered_node(node), synthetic, status)
     }
 
+    /// A number of bytes that the encoded instance surely does not exceed: each text with its key, its length and the
+    /// lengths of what it is in, and a margin for the numbers.
+    pub(crate) fn at_most_bytes(&self) -> usize {
+        const TEXT: usize = 24;
+        const NUMBERS: usize = 256;
+        let text = |text: &String| text.len() + TEXT;
+        let texts = |texts: &[String]| texts.iter().map(text).sum::<usize>();
+        let pairs = |pairs: &BTreeMap<String, String>| {
+            pairs
+                .iter()
+                .map(|(key, value)| text(key) + text(value))
+                .sum::<usize>()
+        };
+        let (node, service) = (&self.node, &self.service);
+        let on = [&node.id, &node.name, &node.address, &node.datacenter]
+            .into_iter()
+            .map(text)
+            .sum::<usize>();
+        let own = [
+            &service.kind,
+            &service.id,
+            &service.name,
+            &service.namespace,
+            &service.address,
+        ]
+        .into_iter()
+        .map(text)
+        .sum::<usize>();
+        let tagged = service
+            .tagged_addresses
+            .iter()
+            .map(|(tag, (address, _))| text(tag) + text(address) + TEXT)
+            .sum::<usize>();
+        let proxy = service
+            .proxy
+            .as_ref()
+            .map_or(0, |proxy| text(&proxy.destination) + text(&proxy.destination_id));
+        let meta = service.peer_meta.as_ref().map_or(0, |meta| {
+            texts(&meta.sni) + texts(&meta.spiffe_ids) + text(&meta.protocol)
+        });
+        let checks = self.checks.iter().map(|check| {
+            let of = [
+                &check.id,
+                &check.name,
+                &check.status,
+                &check.node,
+                &check.service_id,
+                &check.service_name,
+                &service.namespace,
+            ];
+            of.into_iter().map(text).sum::<usize>()
+        });
+        NUMBERS
+            + on
+            + pairs(&node.tagged_addresses)
+            + pairs(&node.meta)
+            + own
+            + texts(&service.tags)
+            + pairs(&service.meta)
+            + tagged
+            + proxy
+            + meta
+            + checks.sum::<usize>()
+    }
+
     fn with_check(node: OfferedNode, service: OfferedService, status: Option<CheckStatus>) -> Self {
         let check = status.map(|status| OfferedCheck {
             id: format!("{}:{OVERALL_CHECK}", service.id),

@@ -1,6 +1,7 @@
 //! The kinds of resources that cross a peering.
 
 use crate::offer::OfferedInstance;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The suffix of the synthetic service that carries how to reach `X` through the exporter's mesh gateways.
@@ -102,6 +103,17 @@ impl Resource {
         }
     }
 
+    /// A number of bytes that the encoded resource surely does not exceed; only for services, whose size is not bounded
+    /// by anything else. Cheap compared to encoding it.
+    pub fn at_most_bytes(&self) -> usize {
+        match self {
+            Resource::ExportedService { instances, .. } => {
+                instances.iter().map(OfferedInstance::at_most_bytes).sum()
+            }
+            _ => 0,
+        }
+    }
+
     /// The id that it is sent under (wire facts, section 3.3).
     pub fn id(&self) -> &str {
         match self {
@@ -113,14 +125,24 @@ impl Resource {
     }
 }
 
-/// Whether a service of this name survives an exported service list: it is listed, or it carries the sidecars of a
-/// listed one (wire facts, section 6.4).
-pub fn kept_by_list<T: AsRef<str>>(list: &[T], name: &str) -> bool {
-    list.iter().any(|listed| {
-        let listed = listed.as_ref();
-        name.strip_prefix(listed)
-            .is_some_and(|rest| rest.is_empty() || rest == SIDECAR_SUFFIX)
-    })
+/// The names of an exported service list, for looking up what it keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Listed<'a>(BTreeSet<&'a str>);
+
+impl<'a> Listed<'a> {
+    /// These names.
+    pub fn new<T: AsRef<str>>(names: &'a [T]) -> Self {
+        Listed(names.iter().map(AsRef::as_ref).collect())
+    }
+
+    /// Whether a service of this name survives the list: it is listed, or it carries the sidecars of a listed one (wire
+    /// facts, section 6.4).
+    pub fn keeps(&self, name: &str) -> bool {
+        self.0.contains(name)
+            || name
+                .strip_suffix(SIDECAR_SUFFIX)
+                .is_some_and(|service| self.0.contains(service))
+    }
 }
 
 #[cfg(test)]
@@ -140,7 +162,7 @@ mod tests {
     fn a_list_keeps_names_and_their_sidecars_only() {
         let list = ["web", "db-sidecar-proxy"];
         for kept in ["web", "web-sidecar-proxy", "db-sidecar-proxy"] {
-            assert!(kept_by_list(&list, kept), "{kept}");
+            assert!(Listed::new(&list).keeps(kept), "{kept}");
         }
         for gone in [
             "we",
@@ -150,8 +172,8 @@ mod tests {
             "db",
             "sidecar-proxy",
         ] {
-            assert!(!kept_by_list(&list, gone), "{gone}");
+            assert!(!Listed::new(&list).keeps(gone), "{gone}");
         }
-        assert!(!kept_by_list::<&str>(&[], "web"));
+        assert!(!Listed::default().keeps("web"));
     }
 }

@@ -14,7 +14,12 @@ pub(super) struct Reading {
 }
 
 /// Settings that are lists of free-form objects.
-const LISTS: [&str; 3] = ["config_entries.bootstrap", "service", "services"];
+const LISTS: [&str; 4] = [
+    "config_entries.bootstrap",
+    "peering.imports.peer",
+    "service",
+    "services",
+];
 
 impl Reading {
     pub(super) fn add(&mut self, file: &str, document: &Value) -> Result<(), SettingsError> {
@@ -108,6 +113,11 @@ impl Reading {
             path: key.to_owned(),
             problem: problem.into(),
         }
+    }
+
+    /// The value of a setting, as it was written.
+    pub(super) fn value(&self, key: &str) -> Option<&Value> {
+        self.leaves.get(key).map(|(_, value)| value)
     }
 
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, SettingsError> {

@@ -1,11 +1,14 @@
 //! What happens to the clusters: writes by workloads and operators, and the weather of the network.
 
 use crate::cluster::Cluster;
+use crate::content;
 use crate::event::Event;
 use crate::network::{ACCEPTOR, DIALER, Frame};
 use crate::rows::{self, SERVICES};
 use crate::world::{Outcome, World, broken};
-use peerway_model::{CheckStatus, Invalid};
+use peerway_model::{CheckStatus, Invalid, PeeringRole};
+use peerway_peering_link::parts;
+use peerway_peering_protocol::Resource;
 use peerway_state::{Row, RowKey, Transaction};
 use std::sync::Arc;
 
@@ -53,8 +56,9 @@ impl World {
             71..82 => self.cut(),
             82..87 => self.half_open()?,
             87..90 => self.slow_reader(),
-            90..95 => self.crash(one),
-            95..98 => self.jump(one),
+            90..94 => self.crash(one),
+            94..96 => self.lose(one, other)?,
+            96..98 => self.jump(one),
             _ => {
                 let here = &mut self.clusters[one];
                 here.leader = 1 - here.leader;
@@ -310,6 +314,38 @@ impl World {
             .map_err(|refused| crate::Violation::new("a crash leaves whole rows", refused.to_string()))?;
         self.say(format!("c{cluster} starts again"));
         self.wake(cluster);
+        Ok(())
+    }
+
+    /// A cluster loses what it holds of a service, by an error of its own that nobody notices.
+    fn lose(&mut self, cluster: usize, of: usize) -> Outcome {
+        let here = &self.clusters[cluster];
+        let key = rows::peering(of).map_err(|invalid| broken(&invalid))?;
+        let held = content::held(&here.snapshot, of).map_err(|invalid| broken(&invalid))?;
+        let names: Vec<&String> = held.services.keys().collect();
+        if !here.up || names.is_empty() {
+            return Ok(());
+        }
+        let name = names[self.random.index(names.len())].clone();
+        let peering = here.snapshot.peering(&key);
+        let peer_id = peering.and_then(|peering| match peering.role {
+            PeeringRole::Acceptor => Some(peering.id.clone()),
+            PeeringRole::Dialer => peering.remote_id.clone(),
+        });
+        let nothing = Resource::ExportedService {
+            name: name.clone(),
+            instances: Arc::from([]),
+        };
+        let transaction = parts::import(&here.snapshot, &key, &peer_id.unwrap_or_default(), &nothing);
+        if let Ok(transaction) = transaction {
+            self.say(format!("c{cluster} loses {name} of c{of}"));
+            self.versions
+                .entry((of, cluster))
+                .or_default()
+                .lose(&name, self.now);
+            self.counts.lost += 1;
+            self.commit(cluster, &transaction)?;
+        }
         Ok(())
     }
 

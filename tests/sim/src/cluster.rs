@@ -1,8 +1,11 @@
 //! One cluster: its rows, what a crash leaves of them, and its table of streams.
 
+use crate::random::Random;
 use crate::rows;
 use peerway_model::Invalid;
-use peerway_peering_link::parts::{Claims, Handle, Table, Wish};
+use peerway_peering_link::parts::{Claims, Handle, Setup, Table, Wish};
+use peerway_peering_protocol::limits::{NameFilter, NamePattern};
+use peerway_peering_protocol::{Freshness, ImportLimits, Terms};
 use peerway_runtime::UnixMillis;
 use peerway_state::{Applied, Op, Refused, RowChange, RowKey, Snapshot, StoredRow, Transaction, apply, load};
 use std::cell::{Cell, RefCell};
@@ -79,13 +82,19 @@ pub(crate) struct Cluster {
     /// Which of its two servers leads.
     pub(crate) leader: usize,
     pub(crate) reconciling: bool,
+    /// What it lets in, and what it says.
+    pub(crate) terms: Terms,
+    /// Largest message that it sends, in bytes.
+    pub(crate) max_message_bytes: usize,
+    /// Sabotage: what it believes to have stored.
+    pub(crate) believed: Option<Snapshot>,
     /// Sabotage: deletions forget to remove what was imported.
     pub(crate) keeps_imports: bool,
 }
 
 impl Cluster {
     /// A running cluster with roots and two nodes.
-    pub(crate) fn new(index: usize) -> Result<Self, Invalid> {
+    pub(crate) fn new(index: usize, random: &mut Random) -> Result<Self, Invalid> {
         let mut cluster = Cluster {
             index,
             snapshot: Snapshot::default(),
@@ -97,6 +106,10 @@ impl Cluster {
             wall_offset: 0,
             leader: 0,
             reconciling: false,
+            terms: terms(random)?,
+            // Two instances of an ordinary service fit into the smaller one, three do not.
+            max_message_bytes: if random.chance(10) { 450 } else { 1 << 20 },
+            believed: None,
             keeps_imports: false,
         };
         let transaction = Transaction::new()
@@ -114,6 +127,21 @@ impl Cluster {
         addresses(self.index)
     }
 
+    /// What a stream of it is made with.
+    pub(crate) fn setup(&self, before: Freshness) -> Setup {
+        Setup {
+            addresses: self.addresses(),
+            terms: self.terms.clone(),
+            max_message_bytes: self.max_message_bytes,
+            before,
+        }
+    }
+
+    /// What it believes to have stored; only under sabotage that is not what it has.
+    pub(crate) fn believes(&self) -> &Snapshot {
+        self.believed.as_ref().unwrap_or(&self.snapshot)
+    }
+
     pub(crate) fn commit(&mut self, transaction: &Transaction) -> Result<Applied, Refused> {
         let mut transaction = transaction.clone();
         if self.keeps_imports {
@@ -121,6 +149,10 @@ impl Cluster {
         }
         let revision = self.snapshot.revision() + 1;
         let applied = apply(&mut self.snapshot, &transaction, revision)?;
+        if let Some(believed) = &mut self.believed {
+            // It has the same conditions, as they are about records only, which no sabotage touches.
+            apply(believed, &transaction, revision)?;
+        }
         for change in &applied.rows {
             match change {
                 RowChange::Put(row) => {
@@ -147,6 +179,9 @@ impl Cluster {
     pub(crate) fn restart(&mut self) -> Result<(), Refused> {
         let revision = self.snapshot.revision();
         self.snapshot = load(self.stored.values().cloned(), revision)?;
+        if self.believed.is_some() {
+            self.believed = Some(self.snapshot.clone());
+        }
         self.up = true;
         Ok(())
     }
@@ -155,6 +190,30 @@ impl Cluster {
     pub(crate) fn wall(&self, now: u64) -> UnixMillis {
         UnixMillis((EPOCH + now).wrapping_add(self.wall_offset))
     }
+}
+
+/// Most clusters let everything in and speak as we do; some leave services out, allow few, read slowly, or speak as
+/// Consul does.
+fn terms(random: &mut Random) -> Result<Terms, Invalid> {
+    let mut limits = ImportLimits::default();
+    if random.chance(15) {
+        let pattern = NamePattern::parse(["db", "web*"][random.index(2)]);
+        let exclude = vec![pattern.map_err(|problem| Invalid::new("pattern", problem))?];
+        limits.filter = NameFilter {
+            include: Vec::new(),
+            exclude,
+        };
+    }
+    if random.chance(10) {
+        limits.max_services = 2;
+    }
+    if random.chance(10) {
+        limits.updates_per_second = 4;
+    }
+    Ok(Terms {
+        limits,
+        plain: random.chance(20),
+    })
 }
 
 /// The two addresses of a cluster's servers.

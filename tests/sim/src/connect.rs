@@ -101,8 +101,9 @@ impl World {
         let Some((acceptor, server)) = target else {
             return self.redial(id, &unavailable("there is no address to dial"));
         };
-        let addresses = self.clusters[cluster].addresses();
-        task.pump = Some(Pump::dialer(task.key.clone(), open, &addresses, monotonic(now)));
+        let here = &self.clusters[cluster];
+        let setup = here.setup(here.table.before(&task.key));
+        task.pump = Some(Pump::dialer(task.key.clone(), open, &setup, monotonic(now)));
         if acceptor >= self.clusters.len() || !self.clusters[acceptor].up {
             let delay = self.random.within(1, 50);
             self.after(delay, Event::Unreachable { task: id, attempt });
@@ -245,6 +246,23 @@ impl World {
             return Ok(());
         }
         let receiver = connection.tasks[end];
+        if let Some(ready) = receiver.and_then(|task| self.reads_at(task)) {
+            let Some(connection) = self.connections.get_mut(&number) else {
+                return Ok(());
+            };
+            connection.scheduled[end] = true;
+            self.after(
+                ready - self.now,
+                Event::Deliver {
+                    connection: number,
+                    end,
+                },
+            );
+            return Ok(());
+        }
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return Ok(());
+        };
         if let Some(task) = receiver.and_then(|task| self.tasks.get(&task)) {
             let waits = task.pending.is_some() || task.before.is_some();
             if waits {
@@ -267,6 +285,14 @@ impl World {
             Some(sender) => self.work(sender),
             None => Ok(()),
         }
+    }
+
+    /// When a task reads its next message, if that is not now: its peer may be faster than it may be.
+    fn reads_at(&mut self, id: u64) -> Option<u64> {
+        let now = monotonic(self.now);
+        let task = self.tasks.get_mut(&id).filter(|task| task.running)?;
+        let ready = task.pump.as_mut()?.reads_at(now)?;
+        Some(millis(ready).max(self.now + 1))
     }
 
     /// The first frame of a connection reached the acceptor.
@@ -293,11 +319,12 @@ impl World {
                 let peer_id = open.peer_id.clone();
                 self.say(format!("c{cluster} accepts a stream of c{dialer}"));
                 let task = self.start_task(cluster, &key, dialer, None);
-                let addresses = self.clusters[cluster].addresses();
+                let here = &self.clusters[cluster];
+                let setup = here.setup(here.table.before(&key));
                 let now = monotonic(self.now);
                 if let Some(entry) = self.tasks.get_mut(&task) {
                     entry.connection = Some(number);
-                    entry.pump = Some(Pump::acceptor(key, peer_id, &addresses, now));
+                    entry.pump = Some(Pump::acceptor(key, peer_id, &setup, now));
                 }
                 if let Some(connection) = self.connections.get_mut(&number) {
                     connection.tasks[ACCEPTOR] = Some(task);

@@ -28,6 +28,24 @@ impl Content {
             .collect()
     }
 
+    /// Leaves out services, and nodes that nothing is left on.
+    pub(crate) fn leave_out(&mut self, leave: impl Fn(&str) -> bool) {
+        self.services.retain(|name, _| !leave(name));
+        let used: BTreeSet<&NodeKey> = self
+            .services
+            .values()
+            .flat_map(|held| held.keys().map(|key| &key.node))
+            .collect();
+        self.nodes.retain(|key, _| used.contains(key));
+    }
+
+    /// How many services there are; one and its mesh face count once.
+    pub(crate) fn service_count(&self) -> usize {
+        let service = |name: &String| name.strip_suffix("-sidecar-proxy").unwrap_or(name).to_owned();
+        let names: BTreeSet<String> = self.services.keys().map(service).collect();
+        names.len()
+    }
+
     /// In a few words, for a report.
     pub(crate) fn summary(&self) -> String {
         let mut words = Vec::new();

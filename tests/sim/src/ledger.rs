@@ -13,31 +13,64 @@ const EMPTY: u64 = 0;
 /// Every version of what one cluster exported to another, and how far the importer has come.
 #[derive(Default)]
 pub(crate) struct Versions {
-    exported: BTreeMap<String, Vec<u64>>,
+    /// Hash and the moment since when it was exported.
+    exported: BTreeMap<String, Vec<(u64, u64)>>,
     reached: BTreeMap<String, usize>,
     /// The importer has forgotten everything and not imported the service since.
     forgotten: BTreeSet<String>,
+    /// When the importer last lost a service by an error of its own.
+    lost: BTreeMap<String, u64>,
 }
 
 impl Versions {
     /// Takes note of what is exported now.
-    pub(crate) fn export(&mut self, content: &Content) {
+    pub(crate) fn export(&mut self, content: &Content, moment: u64) {
         let now = content.hashes();
         for name in self.exported.keys().cloned().collect::<Vec<_>>() {
             if !now.contains_key(&name) {
-                self.push(name, EMPTY);
+                self.push(name, EMPTY, moment);
             }
         }
         for (name, hash) in now {
-            self.push(name, hash);
+            self.push(name, hash, moment);
         }
     }
 
-    fn push(&mut self, name: String, hash: u64) {
-        let versions = self.exported.entry(name).or_insert_with(|| vec![EMPTY]);
-        if versions.last() != Some(&hash) {
-            versions.push(hash);
+    fn push(&mut self, name: String, hash: u64, moment: u64) {
+        let versions = self.exported.entry(name).or_insert_with(|| vec![(EMPTY, 0)]);
+        if versions.last().is_none_or(|(last, _)| *last != hash) {
+            versions.push((hash, moment));
         }
+    }
+
+    /// The importer lost what it held of a service, by no fault of its exporter.
+    pub(crate) fn lose(&mut self, name: &str, moment: u64) {
+        self.lost.insert(name.to_owned(), moment);
+        self.forgotten.insert(name.to_owned());
+    }
+
+    /// What the importer holds that was not exported any more at `moment`, or since. What it lost after `noticed` does
+    /// not count yet.
+    pub(crate) fn older_than(
+        &self,
+        content: &Content,
+        moment: u64,
+        noticed: u64,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        let now = content.hashes();
+        self.exported
+            .iter()
+            .filter(|(name, _)| wanted(name) && self.lost.get(*name).is_none_or(|lost| *lost < noticed))
+            .find_map(|(name, versions)| {
+                let hash = now.get(name).copied().unwrap_or(EMPTY);
+                let newest = versions.iter().rposition(|(version, _)| *version == hash);
+                let until = match newest {
+                    None => 0,
+                    Some(at) => versions.get(at + 1).map_or(u64::MAX, |(_, since)| *since),
+                };
+                (until <= moment).then(|| format!("service {name} is what was exported until {until} ms"))
+            })
     }
 
     /// The importer has removed everything, as it must when the peering ends.
@@ -63,13 +96,13 @@ impl Versions {
             match versions
                 .iter()
                 .skip(*reached)
-                .position(|version| *version == hash)
+                .position(|(version, _)| *version == hash)
             {
                 Some(further) => {
                     *reached += further;
                     self.forgotten.remove(name);
                 }
-                None if versions.contains(&hash) => {
+                None if versions.iter().any(|(version, _)| *version == hash) => {
                     return Err(format!("service {name} went back in time"));
                 }
                 None => return Err(format!("service {name} has a content that was never exported")),

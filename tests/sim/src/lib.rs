@@ -38,6 +38,8 @@ pub const MAX_KEPT: usize = 10;
 const PATIENCE: u64 = 600_000;
 /// How often it is looked whether it is. In milliseconds.
 const LOOK: u64 = 10_000;
+/// After how many events it is looked whether what is called fresh is.
+const FRESH_STEPS: u64 = 60;
 /// Most events of one history; beyond, something goes round in circles.
 const MAX_STEPS: u64 = 400_000;
 
@@ -47,12 +49,14 @@ pub enum Sabotage {
     /// Nothing.
     #[default]
     None,
-    /// What the first list of services after a reconnect says to be gone is not removed.
+    /// What lists of services after a reconnect say to be gone is not removed.
     DropRemoval,
     /// The end of a peering leaves what was imported over it.
     KeepImports,
     /// A stream that takes over does not wait until the one before has ended.
     NoWaiting,
+    /// Some imports are lost, and whoever compares what is stored with what came is told that they are there.
+    Trusting,
 }
 
 /// An invariant that did not hold.
@@ -94,6 +98,10 @@ pub struct Counts {
     pub reissued: u64,
     /// Revocations of tokens that opened something.
     pub revoked: u64,
+    /// Times that everything was asked for anew because what was held had diverged.
+    pub resyncs: u64,
+    /// Services that somebody held and lost.
+    pub lost: u64,
     /// Peerings that ended because the peer said so.
     pub terminated: u64,
     /// Pairs of clusters that were linked in the end, and equal.
@@ -109,6 +117,8 @@ impl Counts {
         self.imports += more.imports;
         self.refused += more.refused;
         self.conflicts += more.conflicts;
+        self.resyncs += more.resyncs;
+        self.lost += more.lost;
         self.terminated += more.terminated;
         self.links += more.links;
     }
@@ -245,6 +255,9 @@ fn handle(world: &mut World, event: Event) -> Outcome {
     if world.steps > MAX_STEPS {
         let text = format!("{MAX_STEPS} events are not enough");
         return Err(Violation::new("nothing goes round in circles", text));
+    }
+    if world.steps.is_multiple_of(FRESH_STEPS) {
+        world.check_fresh()?;
     }
     match event {
         Event::Act => world.act(),

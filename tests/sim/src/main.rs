@@ -44,7 +44,10 @@ fn arguments() -> Result<Arguments> {
                     "drop-removal" => Sabotage::DropRemoval,
                     "keep-imports" => Sabotage::KeepImports,
                     "no-waiting" => Sabotage::NoWaiting,
-                    _ => bail!("--sabotage is drop-removal, keep-imports or no-waiting, not {value:?}"),
+                    "trusting" => Sabotage::Trusting,
+                    _ => bail!(
+                        "--sabotage is drop-removal, keep-imports, no-waiting or trusting, not {value:?}"
+                    ),
                 }
             }
             _ => bail!(
@@ -103,6 +106,9 @@ fn main() -> Result<ExitCode> {
             "streams": report.counts.streams,
             "takeovers": report.counts.takeovers,
             "imports": report.counts.imports,
+            "refused": report.counts.refused,
+            "resyncs": report.counts.resyncs,
+            "lost": report.counts.lost,
             "commits": report.counts.commits,
             "found": report.kept.iter().map(violation).collect::<Vec<_>>(),
         });

@@ -6,6 +6,7 @@ use crate::rows;
 use crate::task::monotonic;
 use crate::world::{Outcome, World, broken};
 use peerway_model::{Peering, PeeringRole, PeeringState};
+use peerway_peering_protocol::State;
 
 impl World {
     /// What is not as it must be yet.
@@ -68,19 +69,41 @@ impl World {
             let offered =
                 content::offered(&self.clusters[exporter], importer).map_err(|invalid| broken(&invalid))?;
             let held = content::held(&here.snapshot, exporter).map_err(|invalid| broken(&invalid))?;
-            if status.imported_services != offered.list {
+            let (there, filter) = (&self.clusters[exporter], &here.terms.limits.filter);
+            let key = rows::peering(importer).map_err(|invalid| broken(&invalid))?;
+            let exporting = there
+                .table
+                .status(&key, there.wall(self.now), monotonic(self.now));
+            let mut expected = normal(offered.clone());
+            expected.list.retain(|name| filter.allows(name));
+            if status.imported_services != expected.list {
                 let text = format!(
                     "c{importer} believes that c{exporter} exports {:?}, which exports {:?}",
-                    status.imported_services, offered.list
+                    status.imported_services, expected.list
                 );
                 return Ok(Some(Violation::new("converges", text)));
             }
-            if held
-                != (Content {
-                    list: Vec::new(),
-                    ..normal(offered.clone())
-                })
-            {
+            let judged = status.judgement.as_ref().map(|judgement| judgement.state);
+            let withheld = !exporting.freshness.withheld.is_empty();
+            if withheld || !status.refused.is_empty() {
+                // What could not come cannot be compared, and must not be called fresh.
+                let told = there.terms.plain || here.terms.plain || judged == Some(State::Diverged);
+                if !told || held.service_count() > here.terms.limits.max_services {
+                    let text = format!("c{importer} calls what it holds of c{exporter} {judged:?}");
+                    return Ok(Some(Violation::new("converges", text)));
+                }
+                continue;
+            }
+            if judged != Some(State::Active) {
+                let text = format!(
+                    "c{importer} calls what it holds of c{exporter} {:?}",
+                    status.judgement
+                );
+                return Ok(Some(Violation::new("converges", text)));
+            }
+            expected.list.clear();
+            expected.leave_out(|name| !filter.allows(name));
+            if held != expected {
                 let text = format!(
                     "c{importer} holds of c{exporter}: {}; which exports: {}; refused {:?}",
                     held.summary(),

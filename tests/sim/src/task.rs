@@ -173,6 +173,22 @@ impl World {
                     self.plan_import(id, ticket, resource, 0)?;
                     continue;
                 }
+                Some(Work::Verify) => {
+                    pump.verify(self.clusters[task.cluster].believes(), now);
+                    continue;
+                }
+                Some(Work::Refused { reason, .. }) => {
+                    let (cluster, other) = (task.cluster, task.other);
+                    self.counts.refused += 1;
+                    self.say(format!("c{cluster} refuses from c{other}: {reason}"));
+                    continue;
+                }
+                Some(Work::Resync { reason }) => {
+                    let (cluster, other) = (task.cluster, task.other);
+                    self.counts.resyncs += 1;
+                    self.say(format!("c{cluster} asks c{other} for everything anew: {reason}"));
+                    continue;
+                }
                 Some(Work::MarkTerminated) => {
                     let (cluster, other) = (task.cluster, task.other);
                     let peer_id = pump.peer_id().to_owned();
@@ -345,7 +361,10 @@ impl World {
             Err(refusal) => Err(refusal),
             Ok(transaction) => {
                 check_touches_only(&transaction, &key)?;
-                if self.commit(cluster, &transaction)? {
+                let service = matches!(resource, Resource::ExportedService { .. });
+                if self.sabotage == Sabotage::Trusting && service && self.random.chance(5) {
+                    self.believe(cluster, &transaction)
+                } else if self.commit(cluster, &transaction)? {
                     Ok(())
                 } else if tries + 1 < MAX_CONFLICTS {
                     self.counts.conflicts += 1;
@@ -411,6 +430,7 @@ impl World {
             return Ok(());
         }
         task.hearing = false;
+        let now = monotonic(self.now);
         let changes = std::mem::take(&mut task.heard);
         let cluster = task.cluster;
         if !task.running {
@@ -423,7 +443,7 @@ impl World {
             if lagging {
                 pump.reload(snapshot)
             } else {
-                pump.committed(&changes, snapshot.revision(), snapshot)
+                pump.committed(&changes, snapshot.revision(), snapshot, now)
             }
         });
         match end {
@@ -471,7 +491,20 @@ impl World {
         }
     }
 
-    /// Sabotage: what the first list after a reconnect says of services that are gone is not done.
+    /// Sabotage: the cluster believes to have stored what it has not.
+    fn believe(&mut self, cluster: usize, transaction: &Transaction) -> Result<(), Refusal> {
+        let here = &mut self.clusters[cluster];
+        let revision = here.snapshot.revision();
+        let mut believed = here.believes().clone();
+        let applied = peerway_state::apply(&mut believed, transaction, revision);
+        here.believed = Some(believed);
+        match applied {
+            Ok(_) => Ok(()),
+            Err(refused) => Err(Refusal::new(Code::Unavailable, refused.to_string())),
+        }
+    }
+
+    /// Sabotage: what lists after a reconnect say of services that are gone is not done.
     fn drop_removal(&mut self, id: u64, resource: &Resource) {
         let Some(task) = self.tasks.get_mut(&id) else {
             return;
@@ -480,7 +513,7 @@ impl World {
             .connection
             .and_then(|number| self.connections.get_mut(&number));
         if let (Resource::ExportedServiceList(_), Some(connection)) = (resource, connection)
-            && std::mem::take(&mut connection.again)
+            && connection.again
             && let Some(Pending {
                 transaction: Ok(transaction),
                 ..

@@ -7,7 +7,7 @@ use crate::ledger::{Introductions, Pair, Promises, Versions};
 use crate::network::Connection;
 use crate::random::{Random, hash};
 use crate::rows;
-use crate::task::Task;
+use crate::task::{Task, monotonic};
 use crate::{Counts, MAX_LINES, Sabotage, Violation};
 use peerway_peering_link::parts::Claim;
 use peerway_state::{ChangeSet, Op, Row, RowChange, RowKey, Topic, Transaction};
@@ -15,6 +15,13 @@ use std::collections::BTreeMap;
 
 /// The end of a history on which an invariant does not hold, or on which the harness itself cannot go on.
 pub(crate) type Outcome<T = ()> = Result<T, Violation>;
+
+/// How old what is called fresh may be: what the link says, and what a commit takes until a slow task has heard of it.
+/// In milliseconds.
+const FRESH_ENOUGH: u64 = 45_000 + 10_000;
+
+/// How long it may take until somebody notices that a service is lost. In milliseconds.
+const NOTICED: u64 = 5_000;
 
 /// Everything there is in one history.
 pub(crate) struct World {
@@ -53,7 +60,10 @@ impl World {
         let count = usize::try_from(random.within(2, 6)).unwrap_or(2);
         let mut clusters = Vec::new();
         for index in 0..count {
-            let mut cluster = Cluster::new(index).map_err(|invalid| broken(&invalid))?;
+            let mut cluster = Cluster::new(index, &mut random).map_err(|invalid| broken(&invalid))?;
+            if sabotage == Sabotage::Trusting {
+                cluster.believed = Some(cluster.snapshot.clone());
+            }
             cluster.keeps_imports = sabotage == Sabotage::KeepImports;
             clusters.push(cluster);
         }
@@ -231,7 +241,37 @@ impl World {
             self.versions
                 .entry((cluster, other))
                 .or_default()
-                .export(&offered);
+                .export(&offered, self.now);
+        }
+        Ok(())
+    }
+
+    /// Checks that whoever says that what it holds is fresh has nothing that was replaced longer ago than it takes to
+    /// notice. Of a peer that knows no pulses nothing can be proven, it may lag behind unseen.
+    pub(crate) fn check_fresh(&self) -> Outcome {
+        let moment = self.now.saturating_sub(FRESH_ENOUGH);
+        let noticed = self.now.saturating_sub(NOTICED);
+        for (pair, versions) in &self.versions {
+            let (exporter, importer) = *pair;
+            let (there, here) = (&self.clusters[exporter], &self.clusters[importer]);
+            if !here.up || there.terms.plain || here.terms.plain {
+                continue;
+            }
+            let key = rows::peering(exporter).map_err(|invalid| broken(&invalid))?;
+            let standing = here.table.standing(&key, None, monotonic(self.now));
+            let live = here
+                .snapshot
+                .peering(&key)
+                .is_some_and(|peering| peering.is_live());
+            if !live || standing.is_none_or(|standing| standing.state != "ACTIVE") {
+                continue;
+            }
+            let held = content::held(&here.snapshot, exporter).map_err(|invalid| broken(&invalid))?;
+            let filter = &here.terms.limits.filter;
+            if let Some(old) = versions.older_than(&held, moment, noticed, |name| filter.allows(name)) {
+                let text = format!("c{importer} says that what it holds of c{exporter} is fresh: {old}");
+                return Err(Violation::new("nothing stale is reported fresh", text));
+            }
         }
         Ok(())
     }

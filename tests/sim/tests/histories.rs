@@ -42,6 +42,14 @@ fn the_invariants_hold() {
         let least = HISTORIES / if what == "terminations" { 3 } else { 2 };
         assert!(count >= least, "only {count} {what}");
     }
+    // A loss is either noticed or the exporter happens to change the service first.
+    for (what, count) in [
+        ("losses", counts.lost),
+        ("resynchronisations", counts.resyncs),
+        ("refusals", counts.refused),
+    ] {
+        assert!(count >= HISTORIES / 4, "only {count} {what}");
+    }
     assert!(
         counts.imports >= 50 * HISTORIES,
         "only {} imports",
@@ -65,13 +73,21 @@ fn a_failing_seed_replays() {
 #[test]
 fn a_dropped_removal_is_caught() {
     let found = find(HISTORIES, SEED, Sabotage::DropRemoval).unwrap();
-    assert_eq!(invariant(&found), "converges");
+    // Between clusters that cannot ask for everything anew, each attempt to heal it costs the stream.
+    let caught = ["converges", "linked clusters connect"];
+    assert!(caught.contains(&invariant(&found)), "{:?}", found.violation);
 }
 
 #[test]
 fn a_deletion_that_keeps_imports_is_caught() {
     let found = find(HISTORIES, SEED, Sabotage::KeepImports).unwrap();
     assert_eq!(invariant(&found), "an ended peering leaves no rows");
+}
+
+#[test]
+fn a_loss_that_is_believed_to_be_there_is_caught() {
+    let found = find(HISTORIES, SEED, Sabotage::Trusting).unwrap();
+    assert_eq!(invariant(&found), "nothing stale is reported fresh");
 }
 
 #[test]

@@ -352,3 +352,22 @@ async fn peerings_may_have_the_names_of_requests() {
         assert_eq!(bench.hatches.asked(), [format!("delete default/{name}")]);
     }
 }
+
+#[tokio::test]
+async fn answers_about_a_peer_say_how_fresh_they_are() {
+    let bench = Bench::new();
+    for (path, state, age) in [
+        ("/v1/health/service/api?peer=east", "STALE", Some("192000")),
+        ("/v1/health/connect/api?peer=east", "DIVERGED", Some("192000")),
+        ("/v1/catalog/service/api?peer=east", "STALE", Some("192000")),
+        ("/v1/catalog/services?peer=east", "STALE", Some("192000")),
+        ("/v1/catalog/services?peer=north", "STALE", None),
+    ] {
+        let answer = bench.get(path).await;
+        let header = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
+        assert_eq!(header("x-peerway-peer-state"), Some(state), "{path}");
+        assert_eq!(header("x-peerway-age-ms"), age, "{path}");
+    }
+    let local = bench.get("/v1/catalog/services").await;
+    assert!(!local.headers.contains_key("x-peerway-peer-state"));
+}

@@ -39,6 +39,7 @@ fn status(state: PeeringState) -> StreamStatus {
         last_send: Some(1_700_000_000_250),
         last_applied: None,
         last_error: None,
+        freshness: None,
     }
 }
 
@@ -48,6 +49,7 @@ fn a_peering_shows_its_stream_and_no_manual_address() {
     let shown = to_value(PeeringJson::new(
         &record,
         Some(&status(PeeringState::Active)),
+        true,
         3,
         9,
     ))
@@ -75,12 +77,20 @@ fn a_terminated_peering_is_not_shown_as_active() {
     let shown = to_value(PeeringJson::new(
         &record,
         Some(&status(PeeringState::Active)),
+        true,
         3,
         9,
     ))
     .unwrap();
     assert_eq!(shown["State"], "TERMINATED");
-    let unknown = to_value(PeeringJson::new(&peering(PeeringState::Pending), None, 3, 9)).unwrap();
+    let unknown = to_value(PeeringJson::new(
+        &peering(PeeringState::Pending),
+        None,
+        true,
+        3,
+        9,
+    ))
+    .unwrap();
     assert_eq!(unknown["State"], "PENDING");
     assert_eq!(unknown["StreamStatus"]["ImportedServices"], json!([]));
 }

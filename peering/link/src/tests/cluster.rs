@@ -1,12 +1,12 @@
 //! A cluster for tests: a store, an authority, a peering endpoint over real TLS on loopback, and a link.
 
 use crate::fixture;
-use crate::{Link, LinkConfig, PeerStreamServer};
+use crate::{ImportPolicy, Link, LinkConfig, PeerStreamServer};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
-use peerway_model::{Origin, Partition, Peering, ServiceName, sni};
+use peerway_model::{Origin, Partition, Peering, PeeringState, ServiceName, sni};
 use peerway_runtime::{Drain, SystemClock, Tasks};
 use peerway_state::{Row, RowKey, Snapshot, Transaction};
 use peerway_store::{FeedEvent, MemoryStorage, Store, open};
@@ -28,6 +28,7 @@ type Serving = Arc<Mutex<Option<Link>>>;
 pub(super) struct Cluster {
     pub(super) name: &'static str,
     storage: MemoryStorage,
+    imports: ImportPolicy,
     address: String,
     serving: Serving,
     /// Ends with the cluster; connections hang on it.
@@ -55,6 +56,15 @@ impl Cluster {
 
     /// The same, with its endpoint at this address.
     pub(super) async fn on(listen: &str, name: &'static str) -> Self {
+        Cluster::with(listen, name, ImportPolicy::default()).await
+    }
+
+    /// The same, with limits.
+    pub(super) async fn with_imports(name: &'static str, imports: ImportPolicy) -> Self {
+        Cluster::with("127.0.0.1:0", name, imports).await
+    }
+
+    async fn with(listen: &str, name: &'static str, imports: ImportPolicy) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -79,6 +89,7 @@ impl Cluster {
         let mut cluster = Cluster {
             name,
             storage: MemoryStorage::default(),
+            imports,
             address,
             serving,
             endpoint,
@@ -105,6 +116,7 @@ impl Cluster {
         let tasks = Tasks::new(trigger);
         let config = LinkConfig {
             server_addresses: vec![self.address.clone()],
+            imports: self.imports.clone(),
             ..LinkConfig::default()
         };
         let (reader, writer) = (store.reader.clone(), store.writer.clone());
@@ -174,6 +186,23 @@ impl Cluster {
         };
         let waited = tokio::time::timeout(PATIENCE, waiting).await;
         assert!(waited.is_ok(), "{}: waited in vain for: {what}", self.name);
+    }
+
+    /// Waits until an operator sees this state.
+    pub(super) async fn until_state(&self, state: PeeringState) {
+        let waiting = async {
+            loop {
+                let seen = self.peering().map(|peering| self.link().state(&peering));
+                if seen == Some(state) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            let status = self.peering().map(|peering| self.link().status(&peering.key));
+            panic!("{}: waited in vain for {state:?}: {status:?}", self.name);
+        }
     }
 
     pub(super) async fn until_imported(&self, expected: &[&str]) {

@@ -98,7 +98,7 @@ async fn who_cannot_prove_itself_is_refused() {
     let stranger = "00000000-0000-4000-8000-000000000000".to_owned();
     let whole = || dialer.open();
     for (first, code) in [
-        (Message::Heartbeat, Code::InvalidArgument),
+        (Message::Heartbeat(None), Code::InvalidArgument),
         (
             Message::Open(Open {
                 peer_id: String::new(),
@@ -147,6 +147,8 @@ async fn a_broken_protocol_ends_the_stream_with_its_reason() {
         nonce: "00000001".to_owned(),
         url: ResourceType::TrustBundle.url().to_owned(),
         error: None,
+        digests: 0,
+        resync: false,
     };
     wire.send(Message::Request(early_ack)).await;
     assert_eq!(wire.end().await, Code::InvalidArgument);

@@ -3,9 +3,10 @@
 use super::messages as wire;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{PeerMeta, Secret};
+use peerway_peering_protocol::digest::Digest;
 use peerway_peering_protocol::{
     Content, Message, OfferedBundle, OfferedCheck, OfferedInstance, OfferedNode, OfferedProxy,
-    OfferedService, Open, Request, Resource, ResourceType, Response,
+    OfferedService, Open, Pulse, Request, Resource, ResourceType, Response,
 };
 use std::sync::Arc;
 
@@ -28,20 +29,38 @@ pub(crate) fn message(message: wire::ReplicationMessage) -> Message {
             nonce: request.response_nonce,
             url: request.resource_url,
             error: request.error.map(|status| (status.code, status.message)),
+            digests: request.digests,
+            resync: request.resync,
         }),
         Some(wire::Payload::Response(response)) => {
             let content = content(&response);
+            let bytes = response.resource.map_or(0, |any| any.value.len());
             Message::Response(Response {
                 nonce: response.nonce,
                 url: response.resource_url,
                 id: response.resource_id,
                 operation: response.operation,
                 content,
+                bytes,
             })
         }
         Some(wire::Payload::Terminated(_)) => Message::Terminated,
-        Some(wire::Payload::Heartbeat(_)) => Message::Heartbeat,
+        Some(wire::Payload::Heartbeat(heartbeat)) => Message::Heartbeat(heartbeat.pulse.map(pulse)),
         None => Message::Empty,
+    }
+}
+
+fn pulse(pulse: wire::Pulse) -> Pulse {
+    let withheld = pulse.withheld.into_iter();
+    Pulse {
+        clock: pulse.clock,
+        echo: pulse.echo,
+        digest: pulse.digest.map(|digest| Digest {
+            services: digest.services,
+            list: digest.list,
+            bundle: digest.bundle,
+        }),
+        withheld: withheld.map(|one| (one.id, one.reason)).collect(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Inner types to messages.
 
 use super::messages as wire;
-use peerway_peering_protocol::{Content, Message, OfferedInstance, Resource, Response};
+use peerway_peering_protocol::{Content, Message, OfferedInstance, Pulse, Resource, Response};
 use prost::Message as _;
 
 /// The wire form of a message. Content that could not be read on the way in never goes out and is left out.
@@ -23,13 +23,34 @@ pub(crate) fn message(message: &Message) -> wire::ReplicationMessage {
                 code: *code,
                 message: message.clone(),
             }),
+            digests: request.digests,
+            resync: request.resync,
         })),
         Message::Response(response) => Some(wire::Payload::Response(encode_response(response))),
         Message::Terminated => Some(wire::Payload::Terminated(wire::Nothing {})),
-        Message::Heartbeat => Some(wire::Payload::Heartbeat(wire::Nothing {})),
+        Message::Heartbeat(pulse) => Some(wire::Payload::Heartbeat(wire::Heartbeat {
+            pulse: pulse.as_ref().map(encode_pulse),
+        })),
         Message::Empty => None,
     };
     wire::ReplicationMessage { payload }
+}
+
+fn encode_pulse(pulse: &Pulse) -> wire::Pulse {
+    let withheld = |(id, reason): &(String, String)| wire::Withheld {
+        id: id.clone(),
+        reason: reason.clone(),
+    };
+    wire::Pulse {
+        clock: pulse.clock,
+        echo: pulse.echo,
+        digest: pulse.digest.map(|digest| wire::Digest {
+            services: digest.services,
+            list: digest.list,
+            bundle: digest.bundle,
+        }),
+        withheld: pulse.withheld.iter().map(withheld).collect(),
+    }
 }
 
 fn encode_response(response: &Response) -> wire::Response {

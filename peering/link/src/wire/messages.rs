@@ -49,7 +49,7 @@ pub(crate) enum Payload {
     #[prost(message, tag = "4")]
     Terminated(Nothing),
     #[prost(message, tag = "5")]
-    Heartbeat(Nothing),
+    Heartbeat(Heartbeat),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -85,6 +85,48 @@ pub(crate) struct Request {
     pub(crate) resource_url: String,
     #[prost(message, optional, tag = "5")]
     pub(crate) error: Option<Status>,
+    /// Not in Consul, like the next: see the protocol's `Request`.
+    #[prost(uint32, tag = "8503")]
+    pub(crate) digests: u32,
+    #[prost(bool, tag = "8504")]
+    pub(crate) resync: bool,
+}
+
+/// Empty in Consul, which ignores what else is in it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Heartbeat {
+    #[prost(message, optional, tag = "8503")]
+    pub(crate) pulse: Option<Pulse>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Pulse {
+    #[prost(uint64, tag = "1")]
+    pub(crate) clock: u64,
+    #[prost(uint64, tag = "2")]
+    pub(crate) echo: u64,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) digest: Option<Digest>,
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) withheld: Vec<Withheld>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Digest {
+    #[prost(fixed64, tag = "1")]
+    pub(crate) services: u64,
+    #[prost(fixed64, tag = "2")]
+    pub(crate) list: u64,
+    #[prost(fixed64, tag = "3")]
+    pub(crate) bundle: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Withheld {
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) reason: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

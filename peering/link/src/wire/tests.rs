@@ -38,14 +38,17 @@ fn number(number: u8, value: u64) -> Vec<u8> {
 
 #[test]
 fn the_constant_messages_are_those_of_the_facts() {
-    assert_eq!(bytes(&Message::Heartbeat), [0x2a, 0x00]);
+    assert_eq!(bytes(&Message::Heartbeat(None)), [0x2a, 0x00]);
     assert_eq!(bytes(&Message::Terminated), [0x22, 0x00]);
-    assert!(matches!(back(&[0x2a, 0x00]), Message::Heartbeat));
+    assert!(matches!(back(&[0x2a, 0x00]), Message::Heartbeat(None)));
     assert!(matches!(back(&[0x22, 0x00]), Message::Terminated));
     assert!(matches!(back(&[]), Message::Empty));
     // An unknown payload, and an unknown field inside a known one.
     assert!(matches!(back(&[0x32, 0x01, 0x41]), Message::Empty));
-    assert!(matches!(back(&[0x2a, 0x02, 0x50, 0x01]), Message::Heartbeat));
+    assert!(matches!(
+        back(&[0x2a, 0x02, 0x50, 0x01]),
+        Message::Heartbeat(None)
+    ));
 }
 
 #[test]
@@ -77,6 +80,8 @@ fn a_nack_carries_its_error_in_field_five() {
         nonce: "1".to_owned(),
         url: "u".to_owned(),
         error: Some((3, "no".to_owned())),
+        digests: 0,
+        resync: false,
     });
     let expected = [
         0x12, 0x0e, 0x12, 0x01, b'1', 0x1a, 0x01, b'u', 0x2a, 0x06, 0x08, 0x03, 0x12, 0x02, b'n', b'o',
@@ -182,12 +187,20 @@ fn an_exported_service_has_its_fields_in_place() {
             name: "s".to_owned(),
             instances: Arc::from([sample()]),
         }),
+        bytes: 0,
     };
     assert_eq!(bytes(&Message::Response(inner.clone())), field(3, &response));
     let Message::Response(decoded) = back(&field(3, &response)) else {
         panic!("not a response");
     };
-    assert_eq!(decoded, inner);
+    assert!(decoded.bytes > 100);
+    assert_eq!(
+        decoded,
+        Response {
+            bytes: decoded.bytes,
+            ..inner
+        }
+    );
 }
 
 fn response(resource: Resource) -> Message {
@@ -197,6 +210,7 @@ fn response(resource: Resource) -> Message {
         id: resource.id().to_owned(),
         operation: 1,
         content: Content::Resource(resource),
+        bytes: 0,
     })
 }
 
@@ -224,10 +238,12 @@ fn the_other_resources_have_their_fields_in_place() {
     let addresses = response(Resource::ServerAddresses(Arc::from(["h:1".to_owned()])));
     assert_eq!(value(&addresses), field(1, b"h:1"));
     for message in [bundle, list, empty, addresses] {
-        let (Message::Response(before), Message::Response(after)) = (&message, back(&bytes(&message))) else {
+        let again = back(&bytes(&message));
+        let (Message::Response(before), Message::Response(after)) = (message, again) else {
             panic!("not a response");
         };
-        assert_eq!(*before, after);
+        let bytes = after.bytes;
+        assert_eq!(Response { bytes, ..before }, after);
     }
 }
 
@@ -272,4 +288,81 @@ fn secrets_are_not_printed() {
         remote: RemoteInfo::default(),
     });
     assert!(!format!("{open:?} {:?}", encode(&open)).contains("hush"));
+}
+
+#[test]
+fn what_is_not_in_consul_is_where_consul_ignores_it() {
+    use peerway_peering_protocol::Pulse;
+    use peerway_peering_protocol::digest::Digest;
+    let pulse = Pulse {
+        clock: 1,
+        echo: 2,
+        digest: Some(Digest {
+            services: 3,
+            list: 4,
+            bundle: 5,
+        }),
+        withheld: vec![("web".to_owned(), "x".to_owned())],
+    };
+    let own = [
+        number(1, 1),
+        number(2, 2),
+        field(
+            3,
+            &[
+                [&[0x09_u8][..], &3_u64.to_le_bytes()].concat(),
+                [&[0x11_u8][..], &4_u64.to_le_bytes()].concat(),
+                [&[0x19_u8][..], &5_u64.to_le_bytes()].concat(),
+            ]
+            .concat(),
+        ),
+        field(4, &[field(1, b"web"), field(2, b"x")].concat()),
+    ]
+    .concat();
+    // Field 8503 of an otherwise empty heartbeat.
+    let expected = field(
+        5,
+        &[&[0xba, 0x93, 0x04, u8::try_from(own.len()).unwrap()][..], &own].concat(),
+    );
+    assert_eq!(bytes(&Message::Heartbeat(Some(pulse.clone()))), expected);
+    let Message::Heartbeat(Some(decoded)) = back(&expected) else {
+        panic!("no pulse");
+    };
+    assert_eq!(decoded, pulse);
+
+    let subscription = Message::Request(Request {
+        peer_id: String::new(),
+        nonce: String::new(),
+        url: "u".to_owned(),
+        error: None,
+        digests: 1,
+        resync: true,
+    });
+    // Fields 8503 and 8504 of a request.
+    let expected = [
+        0x12, 0x0b, 0x1a, 0x01, b'u', 0xb8, 0x93, 0x04, 0x01, 0xc0, 0x93, 0x04, 0x01,
+    ];
+    assert_eq!(bytes(&subscription), expected);
+    let Message::Request(request) = back(&expected) else {
+        panic!("not a request");
+    };
+    assert_eq!((request.digests, request.resync), (1, true));
+}
+
+#[test]
+fn the_estimate_of_a_size_is_never_too_small() {
+    let mut offer = sample();
+    for count in [0, 1, 60] {
+        offer.service.tags = (0..count).map(|index| format!("tag-{index}")).collect();
+        offer.node.meta = (0..count)
+            .map(|index| (format!("k{index}"), String::new()))
+            .collect();
+        let resource = Resource::ExportedService {
+            name: "s".to_owned(),
+            instances: std::iter::repeat_n(offer.clone(), 1 + 10 * count).collect(),
+        };
+        let exact = bytes(&response(resource.clone())).len();
+        assert!(resource.at_most_bytes() + 256 >= exact, "{count}: {exact}");
+        assert!(resource.at_most_bytes() < 10 * exact, "{count}: {exact}");
+    }
 }

@@ -71,7 +71,7 @@ fn told(verdict: &Verdict) -> String {
 fn the_first_message_must_be_a_usable_open() {
     let code = |message| expect_open(message).err().map(|refusal| refusal.code);
     assert_eq!(code(None), Some(Code::InvalidArgument));
-    assert_eq!(code(Some(Message::Heartbeat)), Some(Code::InvalidArgument));
+    assert_eq!(code(Some(Message::Heartbeat(None))), Some(Code::InvalidArgument));
     let with = |peer_id: &str| Open {
         peer_id: peer_id.to_owned(),
         ..open("old")

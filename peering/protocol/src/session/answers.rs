@@ -67,6 +67,11 @@ impl Answers {
         Some(Answered { what, revision })
     }
 
+    /// Whether this resource waits for an answer.
+    pub(super) fn waits_for(&self, what: &str) -> bool {
+        self.by_resource.contains_key(what)
+    }
+
     /// How many wait for an answer.
     pub(super) fn waiting(&self) -> usize {
         self.by_resource.len()

@@ -1,11 +1,12 @@
 //! The exporting half: subscriptions and answers come in, what changed goes out.
 
-use super::{Effect, Session, Side, name_of, same};
+use super::{Effect, RESYNC_INTERVAL, Sent, Session, Side, name_of, same};
+use crate::digest::{self, Digest};
 use crate::export::{Exports, withdrawal};
-use crate::freshness::{MAX_REASON_BYTES, Nack, SentBundle, cut};
+use crate::freshness::{Answer, ExportedService, MAX_REASON_BYTES, Mark, Nack, SentBundle, cut};
 use crate::message::{Code, Content, Message, OPERATION_UPSERT, Refusal, Request, Response};
 use crate::resource::{Resource, ResourceType};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a peer has to subscribe to before it can be said to know what is exported to it. Server addresses are for
@@ -26,13 +27,125 @@ impl Session {
             return Vec::new();
         }
         self.freshness.delivery.sent_revision = revision;
+        let known = std::mem::take(&mut self.withheld);
+        self.withheld = exports.withheld.clone();
+        // What was too long stays so until it changes, which is seen when it is about to be sent.
+        for (id, why) in known {
+            if exports.services.contains_key(&id) {
+                self.withheld.entry(id).or_insert(why);
+            }
+        }
+        for id in exports.withheld.keys() {
+            self.sent.remove(&(ResourceType::ExportedService, id.clone()));
+        }
         self.exports = Some(exports);
         let mut effects = Vec::new();
         for kind in ResourceType::ALL {
             self.send_changes(kind, now, &mut effects);
         }
         self.report_answers();
+        self.report_withheld();
+        self.report_soon(now);
         effects
+    }
+
+    /// Says that a service that was just handed out cannot be sent, and why: it counts as never sent, and a peer that
+    /// understands it is told.
+    pub fn withhold(&mut self, nonce: &str, id: &str, why: String) {
+        self.answers.take(nonce);
+        if let Some(sent) = self.sent.get_mut(&(ResourceType::ExportedService, id.to_owned())) {
+            sent.digest = 0;
+        }
+        self.withheld.insert(id.to_owned(), why);
+        self.report_due = Some(Duration::ZERO);
+        if self.freshness.digests {
+            // The peer is told at once.
+            self.next_heartbeat = Duration::ZERO;
+        }
+        self.report_answers();
+        self.report_withheld();
+    }
+
+    fn report_withheld(&mut self) {
+        self.freshness.withheld.clear();
+        for (id, why) in &self.withheld {
+            self.freshness.withhold(id, why);
+        }
+    }
+
+    /// Everything once more, for a peer that found out that it has something else.
+    fn resend(&mut self, now: Duration) -> Vec<Effect> {
+        if self
+            .resent
+            .is_some_and(|last| now.saturating_sub(last) < RESYNC_INTERVAL)
+        {
+            return Vec::new();
+        }
+        self.resent = Some(now);
+        self.sent.values_mut().for_each(|sent| sent.again = true);
+        let mut effects = Vec::new();
+        for kind in ResourceType::ALL {
+            self.send_changes(kind, now, &mut effects);
+        }
+        self.report_answers();
+        effects
+    }
+
+    /// The digest of everything that was sent.
+    pub(super) fn sent_digest(&self) -> Digest {
+        let single = |kind: ResourceType| {
+            let mut sent = self.sent.iter().filter(|((own, _), _)| *own == kind);
+            sent.next().map(|(_, sent)| &sent.resource)
+        };
+        Digest {
+            services: self
+                .sent
+                .iter()
+                .filter(|((kind, id), _)| {
+                    *kind == ResourceType::ExportedService && !self.withheld.contains_key(id)
+                })
+                .fold(0, |sum, (_, sent)| sum.wrapping_add(sent.digest)),
+            list: match single(ResourceType::ExportedServiceList) {
+                Some(Resource::ExportedServiceList(names)) => digest::of_list(names),
+                _ => 0,
+            },
+            bundle: match single(ResourceType::TrustBundle) {
+                Some(Resource::TrustBundle(bundle)) => digest::of_bundle(
+                    &bundle.trust_domain,
+                    &bundle.exported_partition,
+                    &bundle.root_pems,
+                ),
+                _ => 0,
+            },
+        }
+    }
+
+    /// Every exported service for a report.
+    pub(super) fn sent_report(&self) -> BTreeMap<String, ExportedService> {
+        let services = self
+            .sent
+            .iter()
+            .filter(|((kind, _), _)| *kind == ResourceType::ExportedService);
+        let mut report: BTreeMap<String, ExportedService> = services
+            .map(|((kind, id), sent)| {
+                let what = name_of(*kind, id);
+                let answer = match self.freshness.delivery.rejected.get(&what) {
+                    _ if self.answers.waits_for(&what) => Answer::Waiting,
+                    Some(rejection) => Answer::Refused(rejection.reason.clone()),
+                    None => Answer::Taken,
+                };
+                let shown = ExportedService {
+                    sent: Some(sent.mark),
+                    answer,
+                };
+                (id.clone(), shown)
+            })
+            .collect();
+        for (id, why) in &self.withheld {
+            let answer = Answer::Withheld(why.clone());
+            report.insert(id.clone(), ExportedService { sent: None, answer });
+        }
+        report
     }
 
     /// Says that the exports that were set last are still those of this newer revision of the store.
@@ -60,6 +173,9 @@ impl Session {
             ));
         };
         if self.subscribed.contains(&kind) {
+            if request.resync && request.nonce.is_empty() && !self.terms.plain {
+                return self.resend(now);
+            }
             if let Some(sent) = self
                 .freshness
                 .bundle
@@ -80,6 +196,7 @@ impl Session {
                 );
             }
             self.report_answers();
+            self.report_soon(now);
             match request.error {
                 None => self.freshness.last_ack = Some(now),
                 Some((_, reason)) => {
@@ -114,6 +231,9 @@ impl Session {
             return self.violation("the acceptor subscribed for another PeerID than was dialled".to_owned());
         }
         self.subscribed.insert(kind);
+        if !self.terms.plain && request.digests == digest::VERSION {
+            self.freshness.digests = true;
+        }
         self.freshness.last_ack = Some(now);
         let mut effects = Vec::new();
         self.send_changes(kind, now, &mut effects);
@@ -143,16 +263,38 @@ impl Session {
             .collect();
         for resource in wanted {
             let key = (kind, resource.id().to_owned());
-            if self.sent.get(&key).is_some_and(|sent| same(sent, &resource)) {
+            if self
+                .sent
+                .get(&key)
+                .is_some_and(|sent| !sent.again && same(&sent.resource, &resource))
+            {
                 continue;
             }
-            self.sent.insert(key, resource.clone());
+            let digest = match &resource {
+                Resource::ExportedService { name, instances } => {
+                    if self.withheld.remove(name).is_some() && self.freshness.digests {
+                        self.next_heartbeat = Duration::ZERO;
+                    }
+                    digest::of_offer(name, instances)
+                }
+                _ => 0,
+            };
+            let sent = Sent {
+                resource: resource.clone(),
+                digest,
+                mark: Mark {
+                    index: self.last_nonce + 1,
+                    at: now,
+                },
+                again: false,
+            };
+            self.sent.insert(key, sent);
             effects.push(self.respond(resource, now));
         }
         // Removals last. An entry that is no longer exported is forgotten, so exporting it again sends it again.
         for key in gone {
             self.freshness.delivery.rejected.remove(&name_of(key.0, &key.1));
-            if let Some(empty) = self.sent.remove(&key).as_ref().and_then(withdrawal) {
+            if let Some(empty) = self.sent.remove(&key).and_then(|sent| withdrawal(&sent.resource)) {
                 effects.push(self.respond(empty, now));
             }
         }
@@ -164,6 +306,10 @@ impl Session {
         }
         self.freshness.last_sent = Some(now);
         self.last_nonce += 1;
+        self.freshness.sent = Mark {
+            index: self.last_nonce,
+            at: now,
+        };
         let nonce = format!("{:08x}", self.last_nonce);
         let what = name_of(resource.kind(), resource.id());
         self.answers
@@ -181,6 +327,7 @@ impl Session {
             id: resource.id().to_owned(),
             operation: OPERATION_UPSERT,
             content: Content::Resource(resource),
+            bytes: 0,
         });
         self.send(message)
     }

@@ -3,9 +3,11 @@
 //! the other exports.
 
 use super::*;
-use crate::message::{Content, OPERATION_UPSERT, Response};
+use crate::digest;
+use crate::freshness::State;
+use crate::message::{Content, OPERATION_UPSERT, Pulse, Response};
 use crate::offer::{OfferedInstance, OfferedService};
-use crate::resource::{OfferedBundle, SIDECAR_SUFFIX, kept_by_list};
+use crate::resource::{Listed, OfferedBundle, SIDECAR_SUFFIX};
 use peerway_model::Secret;
 use peerway_model::peering::RemoteInfo;
 use proptest::prelude::*;
@@ -24,6 +26,8 @@ enum Step {
     Deliver(bool, u8),
     /// The stream breaks and a new one is opened.
     Cut,
+    /// One side loses what it holds of a service, and nobody tells it.
+    Lose(bool, usize),
 }
 
 fn instances(name: &str, count: u8) -> Arc<[OfferedInstance]> {
@@ -71,6 +75,26 @@ struct Held {
 }
 
 impl Held {
+    fn stored(&self) -> Stored {
+        let service = |(name, instances): (&String, &Arc<[OfferedInstance]>)| {
+            let stored = StoredService {
+                digest: digest::of_offer(name, instances),
+                instances: instances.len(),
+            };
+            (!instances.is_empty()).then(|| (name.clone(), stored))
+        };
+        Stored {
+            services: self.services.iter().filter_map(service).collect(),
+            bundle: self.bundle.as_ref().map(|bundle| {
+                digest::of_bundle(
+                    &bundle.trust_domain,
+                    &bundle.exported_partition,
+                    &bundle.root_pems,
+                )
+            }),
+        }
+    }
+
     fn apply(&mut self, resource: Resource) {
         match resource {
             Resource::ExportedService { name, instances } if instances.is_empty() => {
@@ -80,7 +104,7 @@ impl Held {
                 self.services.insert(name, instances);
             }
             Resource::ExportedServiceList(names) => {
-                self.services.retain(|name, _| kept_by_list(&names, name));
+                self.services.retain(|name, _| Listed::new(&names).keeps(name));
                 self.list = names.to_vec();
             }
             Resource::TrustBundle(bundle) => self.bundle = Some(bundle),
@@ -108,6 +132,8 @@ struct Network {
     inboxes: [VecDeque<Message>; 2],
     exports: [Exports; 2],
     held: [Held; 2],
+    now: Duration,
+    resyncs: usize,
 }
 
 fn connect() -> ([Session; 2], [VecDeque<Message>; 2]) {
@@ -116,8 +142,8 @@ fn connect() -> ([Session; 2], [VecDeque<Message>; 2]) {
         stream_secret: Secret::new("s"),
         remote: RemoteInfo::default(),
     };
-    let (dialer, from_dialer) = Session::dialer(open, Duration::ZERO);
-    let (acceptor, from_acceptor) = Session::acceptor(Duration::ZERO);
+    let (dialer, from_dialer) = Session::dialer(open, Terms::default(), Duration::ZERO);
+    let (acceptor, from_acceptor) = Session::acceptor(Terms::default(), Duration::ZERO);
     let sent = |effects: Vec<Effect>| {
         effects
             .into_iter()
@@ -139,6 +165,8 @@ impl Network {
             inboxes,
             exports: [start(), start()],
             held: [Held::default(), Held::default()],
+            now: Duration::ZERO,
+            resyncs: 0,
         };
         network.announce(0);
         network.announce(1);
@@ -146,7 +174,8 @@ impl Network {
     }
 
     fn announce(&mut self, side: usize) {
-        let effects = self.sessions[side].set_exports(self.exports[side].clone(), 7, Duration::ZERO);
+        let effects = self.sessions[side].set_exports(self.exports[side].clone(), 7, self.now);
+        self.sessions[side].exports_are_current();
         self.act(side, effects);
     }
 
@@ -160,7 +189,7 @@ impl Network {
         let Some(message) = self.inboxes[side].pop_front() else {
             return false;
         };
-        let effects = self.sessions[side].on_message(message, Duration::ZERO);
+        let effects = self.sessions[side].on_message(message, self.now);
         self.act(side, effects);
         true
     }
@@ -171,9 +200,15 @@ impl Network {
                 Effect::Send(message) => self.inboxes[1 - side].push_back(message),
                 Effect::Import { ticket, resource } => {
                     self.held[side].apply(resource);
-                    let answers = self.sessions[side].on_applied(ticket, Ok(()), Duration::ZERO);
+                    let answers = self.sessions[side].on_applied(ticket, Ok(()), self.now);
                     self.act(side, answers);
                 }
+                Effect::Verify => {
+                    let stored = self.held[side].stored();
+                    let more = self.sessions[side].on_verified(&stored, self.now);
+                    self.act(side, more);
+                }
+                Effect::Resync { .. } => self.resyncs += 1,
                 other => panic!("two honest sessions never get to {other:?}"),
             }
         }
@@ -189,6 +224,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<bool>(), world()).prop_map(|(side, world)| Step::Change(side, world)),
         4 => (any::<bool>(), 0_u8..9).prop_map(|(side, count)| Step::Deliver(side, count)),
         1 => Just(Step::Cut),
+        1 => (any::<bool>(), 0..2 * NAMES.len()).prop_map(|(side, which)| Step::Lose(side, which)),
     ]
 }
 
@@ -220,12 +256,16 @@ fn content() -> impl Strategy<Value = Content> {
 fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         4 => (text(), text(), url(), prop::option::of((any::<i32>(), text()))).prop_map(
-            |(peer_id, nonce, url, error)| Message::Request(Request { peer_id, nonce, url, error })
+            |(peer_id, nonce, url, error)| Message::Request(Request { peer_id, nonce, url, error, digests: 1, resync: true })
         ),
         4 => (text(), url(), text(), prop_oneof![3 => Just(OPERATION_UPSERT), 1 => any::<i32>()], content()).prop_map(
-            |(nonce, url, id, operation, content)| Message::Response(Response { nonce, url, id, operation, content })
+            |(nonce, url, id, operation, content)| Message::Response(Response { nonce, url, id, operation, content, bytes: 1 })
         ),
-        1 => Just(Message::Heartbeat),
+        1 => Just(Message::Heartbeat(None)),
+        1 => (any::<u64>(), any::<u64>(), any::<u64>(), text()).prop_map(|(clock, echo, services, name)| {
+            let digest = Some(digest::Digest { services, ..digest::Digest::default() });
+            Message::Heartbeat(Some(Pulse { clock, echo, digest, withheld: vec![(name, String::new())] }))
+        }),
         1 => Just(Message::Empty),
         1 => Just(Message::Terminated),
     ]
@@ -248,10 +288,26 @@ proptest! {
                     }
                 }
                 Step::Cut => network.reconnect(),
+                Step::Lose(side, which) => {
+                    let name = NAMES[which % NAMES.len()];
+                    let face = if which < NAMES.len() { "" } else { SIDECAR_SUFFIX };
+                    network.held[usize::from(side)].services.remove(&format!("{name}{face}"));
+                }
             }
         }
         while network.deliver(0) || network.deliver(1) {}
+        for beat in 1..=6 {
+            network.now = HEARTBEAT_INTERVAL * beat;
+            for side in 0..2 {
+                network.sessions[side].exports_are_current();
+                let effects = network.sessions[side].on_tick(network.now);
+                network.act(side, effects);
+            }
+            while network.deliver(0) || network.deliver(1) {}
+        }
         for side in 0..2 {
+            let judged = network.sessions[side].freshness().judge(None, network.now);
+            prop_assert_eq!(judged.state, State::Active, "{}", judged.reason);
             network.held[side].check(&network.exports[1 - side])?;
             let freshness = network.sessions[side].freshness();
             prop_assert_eq!(freshness.imported.as_ref(), network.exports[1 - side].list.as_ref());
@@ -265,7 +321,7 @@ proptest! {
         messages in prop::collection::vec((message(), any::<bool>()), 0..40),
     ) {
         let open = Open { peer_id: "p".to_owned(), stream_secret: Secret::new("s"), remote: RemoteInfo::default() };
-        let mut session = if dials { Session::dialer(open, Duration::ZERO).0 } else { Session::acceptor(Duration::ZERO).0 };
+        let mut session = if dials { Session::dialer(open, Terms::default(), Duration::ZERO).0 } else { Session::acceptor(Terms::default(), Duration::ZERO).0 };
         let mut ended = false;
         for (turn, (message, good)) in messages.into_iter().enumerate() {
             let now = Duration::from_secs(turn as u64 * 7);
@@ -280,6 +336,7 @@ proptest! {
                         let result = if good { Ok(()) } else { Err(Refusal::new(Code::Internal, "no")) };
                         queue.extend(session.on_applied(ticket, result, now));
                     }
+                    Effect::Verify => queue.extend(session.on_verified(&Stored::default(), now)),
                     Effect::Ended(_) => ended = true,
                     _ => {}
                 }

@@ -1,5 +1,7 @@
 //! Tables of messages in and effects out, for both roles.
 
+mod verify;
+
 use super::*;
 use crate::message::{Content, OPERATION_UPSERT, Response};
 use crate::offer::OfferedInstance;
@@ -22,11 +24,11 @@ fn open() -> Open {
 }
 
 fn dialer() -> Session {
-    Session::dialer(open(), at(0)).0
+    Session::dialer(open(), Terms::default(), at(0)).0
 }
 
 fn acceptor() -> Session {
-    Session::acceptor(at(0)).0
+    Session::acceptor(Terms::default(), at(0)).0
 }
 
 fn request(kind: ResourceType, nonce: &str, error: Option<&str>) -> Message {
@@ -35,6 +37,8 @@ fn request(kind: ResourceType, nonce: &str, error: Option<&str>) -> Message {
         nonce: nonce.to_owned(),
         url: kind.url().to_owned(),
         error: error.map(|text| (3, text.to_owned())),
+        digests: 0,
+        resync: false,
     })
 }
 
@@ -48,8 +52,11 @@ fn subscribe_all(session: &mut Session) -> Vec<String> {
 
 /// Effects in short: `nonce id count` for responses, `ack`/`nack` for answers.
 fn told(effects: Vec<Effect>) -> Vec<String> {
+    // What a verification does is tested on its own.
+    let shown = |effect: &Effect| !matches!(effect, Effect::Verify | Effect::Refused { .. });
     effects
         .into_iter()
+        .filter(shown)
         .map(|effect| match effect {
             Effect::Send(Message::Open(open)) => format!("open {}", open.peer_id),
             Effect::Send(Message::Request(request)) => {
@@ -70,6 +77,7 @@ fn told(effects: Vec<Effect>) -> Vec<String> {
                 };
                 format!("{} {} {count}", response.nonce, response.id)
             }
+            Effect::Send(Message::Heartbeat(None)) => "heartbeat".to_owned(),
             Effect::Send(message) => format!("{message:?}"),
             Effect::Import { resource, .. } => format!("import {}", resource.id()),
             Effect::Ended(End::Graceful) => "ended".to_owned(),
@@ -88,6 +96,7 @@ fn exports(services: &[(&str, usize)], list: &[&str]) -> Exports {
                 ((*name).to_owned(), instances.into())
             })
             .collect(),
+        withheld: BTreeMap::new(),
         list: list.iter().map(|name| (*name).to_owned()).collect(),
         bundle: Some(Arc::new(OfferedBundle {
             root_pems: vec!["r".to_owned()],
@@ -104,6 +113,7 @@ fn response(kind: ResourceType, content: Content) -> Response {
         id: "web".to_owned(),
         operation: OPERATION_UPSERT,
         content,
+        bytes: 0,
     }
 }
 
@@ -116,7 +126,7 @@ fn web() -> Content {
 
 #[test]
 fn each_side_opens_in_its_own_way() {
-    let (_, effects) = Session::dialer(open(), at(0));
+    let (_, effects) = Session::dialer(open(), Terms::default(), at(0));
     assert_eq!(
         told(effects),
         [
@@ -127,7 +137,7 @@ fn each_side_opens_in_its_own_way() {
             format!("subscribe server addresses {ID}"),
         ]
     );
-    let (_, effects) = Session::acceptor(at(0));
+    let (_, effects) = Session::acceptor(Terms::default(), at(0));
     assert_eq!(
         told(effects),
         [
@@ -274,6 +284,8 @@ fn requests_are_classified() {
                 nonce: String::new(),
                 url: "x".to_owned(),
                 error: None,
+                digests: 0,
+                resync: false,
             }),
             "failed InvalidArgument subscription to the unknown resource type \"x\"",
         ),
@@ -281,7 +293,7 @@ fn requests_are_classified() {
         for mut session in [acceptor(), dialer()] {
             assert_eq!(told(session.on_message(message.clone(), at(1))), [says]);
             assert_eq!(session.next_tick(), None);
-            assert!(session.on_message(Message::Heartbeat, at(2)).is_empty());
+            assert!(session.on_message(Message::Heartbeat(None), at(2)).is_empty());
             assert!(session.on_end().is_empty());
         }
     }
@@ -291,6 +303,8 @@ fn requests_are_classified() {
             nonce: String::new(),
             url: TrustBundle.url().to_owned(),
             error: None,
+            digests: 0,
+            resync: false,
         })
     };
     assert!(acceptor().on_message(other("x"), at(1)).is_empty());
@@ -384,11 +398,11 @@ fn heartbeats_are_sent_and_only_heartbeats_keep_the_stream() {
     let mut session = dialer();
     assert_eq!(session.next_tick(), Some(at(15)));
     assert!(session.on_tick(at(14)).is_empty());
-    assert_eq!(told(session.on_tick(at(15))), ["Heartbeat"]);
+    assert_eq!(told(session.on_tick(at(15))), ["heartbeat"]);
     assert_eq!(session.next_tick(), Some(at(30)));
-    assert!(session.on_message(Message::Heartbeat, at(20)).is_empty());
+    assert!(told(session.on_message(Message::Heartbeat(None), at(20))).is_empty());
     session.on_message(request(ResourceType::TrustBundle, "", None), at(130));
-    assert_eq!(told(session.on_tick(at(139))), ["Heartbeat"]);
+    assert_eq!(told(session.on_tick(at(139))), ["heartbeat"]);
     assert_eq!(session.next_tick(), Some(at(140)));
     assert_eq!(
         told(session.on_tick(at(140))),

@@ -51,6 +51,7 @@ pub fn response(resource: Resource) -> Vec<u8> {
         id: resource.id().to_owned(),
         operation: OPERATION_UPSERT,
         content: Content::Resource(resource),
+        bytes: 0,
     }))
 }
 

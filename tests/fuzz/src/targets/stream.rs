@@ -8,7 +8,7 @@ use peerway_model::Secret;
 use peerway_model::peering::RemoteInfo;
 use peerway_peering_link::parts::{from_bytes, to_bytes};
 use peerway_peering_protocol::freshness::MAX_REFUSED_KEPT;
-use peerway_peering_protocol::{Effect, Exports, Message, OfferedBundle, Open, Session};
+use peerway_peering_protocol::{Effect, Exports, Message, OfferedBundle, Open, Session, Stored, Terms};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,14 +28,14 @@ fn run(data: &[u8]) {
     };
     let mut now = Duration::ZERO;
     let (mut session, opening) = if role % 2 == 0 {
-        Session::acceptor(now)
+        Session::acceptor(Terms::default(), now)
     } else {
         let open = Open {
             peer_id: "id".to_owned(),
             stream_secret: Secret::new("secret".to_owned()),
             remote: RemoteInfo::default(),
         };
-        Session::dialer(open, now)
+        Session::dialer(open, Terms::default(), now)
     };
     assert!(!opening.is_empty());
     let mut snapshot = WORLD.clone();
@@ -71,8 +71,20 @@ fn run(data: &[u8]) {
                         }
                     }
                 }
+                Effect::Verify => {
+                    for effect in session.on_verified(&Stored::default(), now) {
+                        match effect {
+                            Effect::Send(message) => check_sent(&message),
+                            Effect::Ended(_) => ended = true,
+                            _ => {}
+                        }
+                    }
+                }
                 Effect::Ended(_) => ended = true,
-                Effect::MarkTerminated | Effect::HalfClose => {}
+                Effect::MarkTerminated
+                | Effect::HalfClose
+                | Effect::Refused { .. }
+                | Effect::Resync { .. } => {}
             }
         }
         assert!(session.freshness().refused.len() <= MAX_REFUSED_KEPT);
@@ -95,6 +107,7 @@ fn exports(bytes: &[u8]) -> Exports {
     let list: Vec<String> = names.collect();
     Exports {
         services: list.iter().map(|name| (name.clone(), Arc::from([]))).collect(),
+        withheld: Default::default(),
         list: list.into(),
         bundle: bytes.first().map(|byte| {
             Arc::new(OfferedBundle {
