@@ -6,6 +6,7 @@ mod config;
 mod connect;
 mod demo;
 mod echo;
+mod intention;
 mod observed;
 mod peering;
 mod proxies;
@@ -32,6 +33,9 @@ pub enum Command {
     /// Write, show and delete config entries
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Ask who may call whom, and why
+    #[command(subcommand)]
+    Intention(intention::IntentionCommand),
     /// Register and deregister services
     #[command(subcommand)]
     Services(services::ServicesCommand),
@@ -60,6 +64,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Server(args) => server::run(args),
         Command::Peering(command) => peering::run(command),
         Command::Config(command) => config::run(command),
+        Command::Intention(command) => intention::run(command),
         Command::Services(command) => services::run(command),
         Command::Connect(command) => connect::run(command),
         Command::Change(command) => change::run(command),

@@ -4,8 +4,9 @@ mod imports;
 mod read;
 
 use peerway_api_types::hcl;
-use peerway_model::BroughtRoot;
+use peerway_model::config::Action;
 use peerway_model::name::{Datacenter, NodeName};
+use peerway_model::{BroughtRoot, Invalid};
 use peerway_peering_link::{ImportPolicy, MAX_TOKEN_TTL};
 use read::Reading;
 use serde_json::Value;
@@ -71,6 +72,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "datacenter",
         default: "`\"dc1\"`",
+    },
+    Setting {
+        key: "default_intention_policy",
+        default: "`\"deny\"`",
     },
     Setting {
         key: "log_json",
@@ -205,6 +210,8 @@ pub struct Settings {
     pub datacenter: Datacenter,
     /// Where to keep state; `None` keeps it in memory only.
     pub data_dir: Option<PathBuf>,
+    /// What happens to callers about whom no intention says anything.
+    pub default_intention: Action,
     /// Name of this node in the catalog.
     pub node_name: NodeName,
     /// Address that other clusters and proxies reach this server at.
@@ -293,6 +300,7 @@ impl Settings {
         let settings = Settings {
             datacenter: reading.parsed("datacenter", "dc1", Datacenter::new)?,
             data_dir: reading.text("data_dir")?.map(PathBuf::from),
+            default_intention: reading.parsed("default_intention_policy", "deny", action)?,
             node_name: reading.parsed("node_name", &host_name(), NodeName::new)?,
             advertise_addr: advertise,
             advertise_addr_wan: reading.ip("advertise_addr_wan")?.unwrap_or(advertise),
@@ -322,6 +330,17 @@ impl Settings {
             ));
         }
         Ok(settings)
+    }
+}
+
+fn action(text: &str) -> Result<Action, Invalid> {
+    match text {
+        "allow" => Ok(Action::Allow),
+        "deny" => Ok(Action::Deny),
+        other => Err(Invalid::new(
+            "",
+            format!("{other:?} is no policy, use \"deny\" or \"allow\""),
+        )),
     }
 }
 

@@ -20,6 +20,7 @@ mod config;
 mod freshness;
 mod health;
 mod history;
+mod intention;
 mod parts;
 mod peering;
 mod receipt;

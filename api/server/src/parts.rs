@@ -1,7 +1,7 @@
 //! What the API is made of, and the hatches through which it asks other rooms.
 
 use futures::future::BoxFuture;
-use peerway_model::config::Meta;
+use peerway_model::config::{Action, Meta};
 use peerway_model::freshness::Standing;
 use peerway_model::{
     Failure, Leaf, Missing, NewRoot, Node, Partition, PeerName, PeeringKey, ProxyReport, Receipt, Requester,
@@ -28,6 +28,8 @@ pub struct Parts {
     pub version: &'static str,
     /// The Envoy versions that are supported, newest first.
     pub envoy_versions: &'static [&'static str],
+    /// What happens to callers about whom no intention says anything.
+    pub default_intention: Action,
     /// `host:port` under which `/v1/status/leader` names this server.
     pub leader_address: String,
     /// Where Envoy finds xDS.

@@ -6,7 +6,8 @@ use crate::parts::Parts;
 use crate::receipt::{self, MAX_SETTLING};
 use crate::refusal::Refusal;
 use crate::{
-    agent, authority, catalog, chain, config, health, peering, rotation, status, token, virtual_addresses,
+    agent, authority, catalog, chain, config, health, intention, peering, rotation, status, token,
+    virtual_addresses,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -83,6 +84,8 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
             get(rotation::read_config).put(rotation::write_config),
         )
         .route("/v1/connect/ca/roots", get(authority::roots))
+        .route("/v1/connect/intentions/check", get(intention::check))
+        .route("/v1/connect/intentions/match", get(intention::matching))
         .route(
             "/v1/peering/token",
             // A peering may have that name too.

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, StatusCode};
 use parking_lot::Mutex;
+use peerway_model::config::Action;
 use peerway_model::freshness::Standing;
 use peerway_model::instance::PeerMeta;
 use peerway_model::peering::RemoteInfo;
@@ -36,6 +37,7 @@ mod blocking;
 mod chain;
 mod config;
 mod errors;
+mod intention;
 mod peers;
 mod receipts;
 mod rotation;
@@ -336,6 +338,7 @@ impl Bench {
             node: local_node(),
             version: "0.1.0",
             envoy_versions: &["1.40.0", "1.36.2"],
+            default_intention: Action::Deny,
             leader_address: "127.0.0.1:8503".to_owned(),
             ports: Ports {
                 xds_plaintext: Some(8502),

@@ -16,6 +16,7 @@ mod duration;
 mod fields;
 pub mod freshness;
 pub mod hcl;
+pub mod intention;
 mod moment;
 pub mod opaque;
 pub mod peering;

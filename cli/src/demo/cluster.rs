@@ -29,10 +29,18 @@ impl Cluster {
     /// # Errors
     /// When it does not become ready.
     pub fn start(stage: &Stage, name: &str) -> Result<Self> {
+        Cluster::start_with(stage, name, "")
+    }
+
+    /// The same with further settings, as HCL.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn start_with(stage: &Stage, name: &str, settings: &str) -> Result<Self> {
         let (http, grpc, tls) = (free_port()?, free_port()?, free_port()?);
         let data = stage.dir().join(format!("{name}-data"));
         let config = format!(
-            "datacenter = {name:?}\nnode_name  = \"{name}-1\"\ndata_dir   = {:?}\n\nports {{\n  http     = {http}\n  grpc     = {grpc}\n  grpc_tls = {tls}\n  dns      = -1\n}}\n",
+            "datacenter = {name:?}\nnode_name  = \"{name}-1\"\ndata_dir   = {:?}\n\nports {{\n  http     = {http}\n  grpc     = {grpc}\n  grpc_tls = {tls}\n  dns      = -1\n}}\n{settings}\n",
             data.display().to_string()
         );
         let config = stage.write(&format!("{name}.hcl"), &config)?;

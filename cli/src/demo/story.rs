@@ -74,7 +74,15 @@ impl Scene {
 /// # Errors
 /// When something does not start.
 pub fn set(stage: &Stage) -> Result<Scene> {
-    topology::set(stage).map(|(scene, _)| scene)
+    set_with(stage, "")
+}
+
+/// The same with further settings of west, as HCL.
+///
+/// # Errors
+/// When something does not start.
+pub fn set_with(stage: &Stage, west: &str) -> Result<Scene> {
+    topology::set(stage, west).map(|(scene, _)| scene)
 }
 
 /// Peers the two clusters: east calls west "west", west calls east "east".
@@ -121,7 +129,7 @@ pub fn tell_all(stage: &Stage, report: &mut Report) -> Result<Scene> {
         "start",
         "two clusters, each with its own authority and data, and five Envoys",
         || {
-            let (set, seen) = topology::set(stage)?;
+            let (set, seen) = topology::set(stage, "")?;
             scene = Some(set);
             Ok(seen)
         },

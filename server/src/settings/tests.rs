@@ -20,6 +20,9 @@ fn defaults_are_safe_on_loopback() {
     assert_eq!(settings.advertise_addr_wan, IpAddr::from([127, 0, 0, 1]));
     assert_eq!(settings.leaf_ttl, Duration::from_secs(72 * 3600));
     assert_eq!(settings.token_ttl, None);
+    assert_eq!(settings.default_intention, Action::Deny);
+    let open = load("data_dir = \"d\"\ndefault_intention_policy = \"allow\"").unwrap();
+    assert_eq!(open.default_intention, Action::Allow);
     let limited = load("data_dir = \"d\"\npeering { token_ttl = \"24h\" }").unwrap();
     assert_eq!(limited.token_ttl, Some(Duration::from_secs(24 * 3600)));
 }
@@ -53,6 +56,10 @@ fn later_files_and_flags_win() {
 fn refusals_name_file_path_and_cure() {
     let cases = [
         ("data_dir = \"d\"\nfoo = 1", "a.hcl: foo: unknown setting"),
+        (
+            "data_dir = \"d\"\ndefault_intention_policy = \"Allow\"",
+            "a.hcl: default_intention_policy: \"Allow\" is no policy, use \"deny\" or \"allow\"",
+        ),
         (
             "data_dir = \"d\"\nports { htp = 1 }",
             "a.hcl: ports.htp: unknown setting",

@@ -30,6 +30,7 @@ pub use service::Service;
 pub use status::{LastNack, ProxyStatus};
 pub use trust::ProxyTrust;
 
+use peerway_model::config::Action;
 use peerway_model::{CaRoot, InstanceKey, NodeName, ProxyReceipt, ReceiptState};
 use peerway_runtime::{SharedClock, Tasks};
 use peerway_state::Revision;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// The node of a proxy that does not name one: that of this server.
     pub node_name: NodeName,
+    /// What happens to callers about whom no intention says anything.
+    pub default_intention: Action,
 }
 
 /// The running gate. Clones are the same gate.
@@ -85,8 +88,9 @@ impl Gate {
             tasks,
             clock,
             node_name,
+            default_intention,
         } = parts;
-        let pump = pump::start(&reader, &tasks, Arc::clone(&clock));
+        let pump = pump::start(&reader, default_intention, &tasks, Arc::clone(&clock));
         let shared = Shared {
             reader,
             pump,

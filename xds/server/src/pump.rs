@@ -7,6 +7,7 @@ use crate::cache::Cache;
 use crate::limits::{PUBLISH_BATCH, SWEEP_EVERY, WATCH_QUEUE};
 use crate::piece::Piece;
 use peerway_mesh::{Changed, Mesh, View};
+use peerway_model::config::Action;
 use peerway_model::{InstanceKey, SpiffeId};
 use peerway_runtime::{SharedClock, Tasks};
 use peerway_state::Revision;
@@ -92,9 +93,9 @@ struct Proxy {
 }
 
 /// Starts the task, a critical one: without it no proxy hears of a change.
-pub(crate) fn start(reader: &Reader, tasks: &Tasks, clock: SharedClock) -> Pump {
+pub(crate) fn start(reader: &Reader, default_intention: Action, tasks: &Tasks, clock: SharedClock) -> Pump {
     let (watches, queue) = mpsc::channel(WATCH_QUEUE);
-    let worker = Worker::new(reader, clock);
+    let worker = Worker::new(reader, default_intention, clock);
     let published = Arc::clone(&worker.published);
     let drain = tasks.watch();
     tasks.spawn("xds-pump", async move {
@@ -107,10 +108,10 @@ pub(crate) fn start(reader: &Reader, tasks: &Tasks, clock: SharedClock) -> Pump 
 }
 
 impl Worker {
-    fn new(reader: &Reader, clock: SharedClock) -> Self {
+    fn new(reader: &Reader, default_intention: Action, clock: SharedClock) -> Self {
         // The feed first, so that no commit falls between it and the snapshot.
         let feed = reader.feed();
-        let mesh = Mesh::new(reader.snapshot());
+        let mesh = Mesh::with_default(reader.snapshot(), default_intention);
         Worker {
             mesh,
             published: Arc::new(AtomicU64::new(feed.told())),

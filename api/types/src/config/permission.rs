@@ -151,7 +151,7 @@ fn header(mut fields: Fields<'_>) -> Result<HeaderCondition, Invalid> {
 }
 
 /// Writes `Action` or `Permissions` of a source.
-pub(super) fn verdict_to(out: &mut Map<String, Value>, verdict: &Verdict) {
+pub(crate) fn put_verdict(out: &mut Map<String, Value>, verdict: &Verdict) {
     match verdict {
         Verdict::Always(action) => {
             out.insert("Action".to_owned(), json!(action_text(*action)));

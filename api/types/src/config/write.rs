@@ -7,7 +7,7 @@ pub(crate) use resolver::{load_balancer, subset};
 pub(crate) use routing::{route, split, weight};
 
 use super::access_logs::put_access_logs;
-use super::permission::verdict_to;
+use super::permission::put_verdict;
 use super::tracing::put_tracing;
 use crate::opaque::opaque_map_to_json;
 use crate::proxy::MeshGatewayJson;
@@ -130,7 +130,7 @@ fn exported_service(
 fn source(entry: &ServiceIntentions, source: &Source) -> Value {
     let mut out = Map::new();
     out.insert("Name".to_owned(), json!(source.name.to_string()));
-    verdict_to(&mut out, &source.verdict);
+    put_verdict(&mut out, &source.verdict);
     if let Some(peer) = &source.peer {
         out.insert("Peer".to_owned(), json!(peer.as_str()));
     }

@@ -28,10 +28,10 @@ fn filled(text: &str, id: &str, port: u16, sidecar: u16, upstream: u16) -> Strin
         .replace("$UPSTREAM", &upstream.to_string())
 }
 
-/// Starts everything; what runs, and a line about it.
-pub(super) fn set(stage: &Stage) -> Result<(Scene, String)> {
+/// Starts everything, with further settings of west; what runs, and a line about it.
+pub(super) fn set(stage: &Stage, settings: &str) -> Result<(Scene, String)> {
     tell("peerway server -config-file west.hcl");
-    let west = Cluster::start(stage, "west")?;
+    let west = Cluster::start_with(stage, "west", settings)?;
     tell("peerway server -config-file east.hcl");
     let east = Cluster::start(stage, "east")?;
 

@@ -9,7 +9,7 @@ use peerway_xds_protocol::Kind;
 async fn twins() -> (World, Worker) {
     let world = World::new().await;
     world.put([copy("-2", "web", 20001, Some("api"))]).await;
-    let worker = Worker::new(&world.store.reader, SystemClock::shared());
+    let worker = Worker::new(&world.store.reader, Action::Deny, SystemClock::shared());
     (world, worker)
 }
 

@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, Delt
 use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
 use envoy_types::pb::google::rpc::Status as RpcStatus;
 use peerway_model::authority::{CaRoot, CaRoots};
+use peerway_model::config::Action;
 use peerway_model::name::*;
 use peerway_model::{
     Instance, InstanceKey, Leaf, Node, NodeKey, Origin, Proxy, Secret, ServiceKind, SpiffeId, TrustDomain,
@@ -64,6 +65,7 @@ impl World {
             tasks: Tasks::new(trigger.clone()),
             clock: SystemClock::shared(),
             node_name: NodeName::new("n1").unwrap(),
+            default_intention: Action::Deny,
         };
         let gate = Gate::start_with(parts, max_streams);
         let world = World {

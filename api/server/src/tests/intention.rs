@@ -1,0 +1,186 @@
+//! Who may call whom, and why.
+
+use super::*;
+use peerway_model::TrustBundle;
+
+async fn written(bench: &Bench, entries: impl IntoIterator<Item = Value>) {
+    for entry in entries {
+        assert_eq!(bench.put("/v1/config", entry).await.json(), json!(true));
+    }
+}
+
+/// `api` speaks http and `db` tcp; both have intentions.
+async fn bench() -> Bench {
+    let bench = Bench::new();
+    written(
+        &bench,
+        [
+            json!({"Kind": "service-defaults", "Name": "api", "Protocol": "http"}),
+            json!({"Kind": "service-intentions", "Name": "api", "Sources": [
+                {"Name": "web", "Permissions": [
+                    {"Action": "deny", "HTTP": {"PathPrefix": "/admin"}},
+                    {"Action": "allow", "HTTP": {"Header": [{"Name": "x-team", "Exact": "blue"}]}}]},
+                {"Name": "*", "Action": "deny"},
+                {"Name": "web", "Peer": "east", "Action": "allow"}]}),
+            json!({"Kind": "service-intentions", "Name": "db", "Sources": [
+                {"Name": "api", "Action": "allow"},
+                {"Name": "web", "Permissions": [{"Action": "allow", "HTTP": {"PathPrefix": "/"}}]}]}),
+        ],
+    )
+    .await;
+    bench
+}
+
+async fn decided(bench: &Bench, query: &str) -> (bool, String) {
+    let answer = bench
+        .get(&format!("/v1/connect/intentions/check?{query}"))
+        .await
+        .json();
+    assert!(!answer["Explanation"].as_str().unwrap().is_empty());
+    (
+        answer["Allowed"].as_bool().unwrap(),
+        answer["Reason"].as_str().unwrap().to_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_check_says_why() {
+    let bench = bench().await;
+    for (query, allowed, reason) in [
+        ("source=api&destination=db", true, "rule"),
+        ("source=other&destination=db", false, "no-rule"),
+        ("source=team/api&destination=db", false, "no-rule"),
+        // Its permissions mean nothing on a service without requests.
+        ("source=web&destination=db", false, "no-requests"),
+        ("source=api&destination=db&path=/", false, "no-requests"),
+        ("source=other&destination=api", false, "rule"),
+        ("source=web&destination=api", false, "depends-on-request"),
+        ("source=web&destination=api&path=/admin/x", false, "permission"),
+        ("source=web&destination=api&path=/", false, "no-permission"),
+        (
+            "source=web&destination=api&path=/&header=X-Team:%20blue",
+            true,
+            "permission",
+        ),
+        (
+            "source=web&destination=api&path=/&header=x-team:blue&header=x-team:red",
+            false,
+            "several-lines",
+        ),
+        ("source=web&destination=api&source-peer=east", false, "no-peering"),
+    ] {
+        assert_eq!(
+            decided(&bench, query).await,
+            (allowed, reason.to_owned()),
+            "{query}"
+        );
+    }
+    let answer = bench
+        .get("/v1/connect/intentions/check?source=x&destination=api")
+        .await
+        .json();
+    assert_eq!(
+        answer["DecidedBy"],
+        json!({"SourceName": "*", "SourceNS": "default", "SourcePartition": "default", "DestinationName": "api",
+            "DestinationNS": "default", "DestinationPartition": "default", "Precedence": 8, "Action": "deny"})
+    );
+}
+
+#[tokio::test]
+async fn a_caller_of_a_peer_has_to_be_vouched_for() {
+    let bench = bench().await;
+    let query = "source=web&destination=api&source-peer=east";
+    let key = PeeringKey {
+        partition: Partition::default(),
+        name: PeerName::new("east").unwrap(),
+    };
+    bench.commit(vec![peering("east")]).await;
+    assert_eq!(decided(&bench, query).await, (false, "not-exported".to_owned()));
+    let exports = json!({"Kind": "exported-services", "Name": "default",
+        "Services": [{"Name": "front", "Consumers": [{"Peer": "east"}]}]});
+    written(&bench, [exports]).await;
+    assert_eq!(decided(&bench, query).await, (false, "not-exported".to_owned()));
+    // Who may dial `front` is led to `api`.
+    let protocol = json!({"Kind": "service-defaults", "Name": "front", "Protocol": "http"});
+    let redirect = json!({"Kind": "service-resolver", "Name": "front", "Redirect": {"Service": "api"}});
+    written(&bench, [protocol, redirect]).await;
+    assert_eq!(decided(&bench, query).await, (false, "no-trust".to_owned()));
+    let bundle = TrustBundle {
+        peering: key,
+        trust_domain: TrustDomain::new("east.consul").unwrap(),
+        exported_partition: Partition::default(),
+        root_pems: vec!["root".to_owned()],
+    };
+    bench.commit(vec![Row::Bundle(Arc::new(bundle))]).await;
+    assert_eq!(decided(&bench, query).await, (true, "rule".to_owned()));
+}
+
+#[tokio::test]
+async fn intentions_are_listed_by_either_side() {
+    let bench = bench().await;
+    let by = |side: &str, name: &str| format!("/v1/connect/intentions/match?by={side}&name={name}");
+    let found = bench.get(&by("destination", "api")).await.json();
+    let shown: Vec<(&Value, &Value)> = found["api"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["SourceName"], &one["Precedence"]))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (&json!("web"), &json!(9)),
+            (&json!("web"), &json!(9)),
+            (&json!("*"), &json!(8)),
+        ]
+    );
+    let found = bench.get(&by("source", "web")).await.json();
+    let shown: Vec<(&Value, &Value)> = found["web"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["SourceName"], &one["DestinationName"]))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (&json!("web"), &json!("api")),
+            (&json!("web"), &json!("db")),
+            (&json!("*"), &json!("api")),
+        ]
+    );
+    assert_eq!(
+        bench.get(&by("source", "nobody")).await.json()["nobody"][0]["SourceName"],
+        "*"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_decided_is_refused_by_parameter() {
+    let bench = bench().await;
+    for (path, expected) in [
+        ("check?destination=api", "source: is required"),
+        ("check?source=web", "destination: is required"),
+        ("check?source=*&destination=api", "source"),
+        (
+            "check?source=a/b/c/d&destination=api",
+            "source: \"a/b/c/d\" has too many parts",
+        ),
+        ("check?source=web&destination=api&source-type=k8s", "source-type"),
+        ("check?source=web&destination=api&method=GET", "path: is required"),
+        (
+            "check?source=web&destination=api&path=admin",
+            "path: \"admin\" does not begin",
+        ),
+        (
+            "check?source=web&destination=api&path=/&header=x",
+            "header: \"x\" is not name: value",
+        ),
+        ("match?name=api", "by: use"),
+        ("match?by=source", "name: is required"),
+    ] {
+        let refused = bench.get(&format!("/v1/connect/intentions/{path}")).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(refused.text.contains(expected), "{path}: {}", refused.text);
+    }
+}
