@@ -7,6 +7,6 @@ mod tracing;
 mod write;
 
 pub(crate) use permission::put_verdict;
-pub use read::config_entry_from_json;
+pub use read::{config_entry_fields, config_entry_from_json};
 pub use write::{ConfigIndexes, config_entry_to_json};
 pub(crate) use write::{load_balancer, route, split, subset, weight};

@@ -5,7 +5,9 @@ use peerway_model::config::{Meta, validate_meta};
 use peerway_model::name::{Namespace, Partition};
 use peerway_model::{Invalid, Tenancy};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// How many letters may be wrong, missing or swapped in a key that is taken for a slip of another one.
 const MAX_SLIPS: usize = 2;
@@ -18,12 +20,48 @@ pub(crate) struct Fields<'a> {
     path: String,
     left: BTreeMap<String, (&'a str, &'a Value)>,
     known: Vec<&'static str>,
+    asked: Option<Asked>,
+}
+
+/// Which fields a reader asks for, whether they are given or not: so the reader itself is the list of what it accepts.
+/// A field stands under its path without the places in lists and without free keys, such as `Subsets.Filter`.
+#[derive(Clone, Default)]
+pub(crate) struct Asked {
+    /// The path of the object that is read.
+    below: String,
+    names: Rc<RefCell<BTreeSet<String>>>,
+}
+
+impl Asked {
+    fn note(&self, key: &str) {
+        self.names.borrow_mut().insert(join(&self.below, key));
+    }
+
+    fn within(&self, key: &str) -> Self {
+        Asked {
+            below: join(&self.below, key),
+            names: self.names.clone(),
+        }
+    }
+
+    /// All that were asked for so far.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.names.borrow().clone()
+    }
 }
 
 impl<'a> Fields<'a> {
     /// The fields of `value`, which stands at `path` (empty for the document itself).
     pub(crate) fn new(path: impl Into<String>, value: &'a Value) -> Result<Self, Invalid> {
-        let path = path.into();
+        Fields::noting(path.into(), value, None)
+    }
+
+    /// The fields of a document, noting which ones are asked for.
+    pub(crate) fn asked(value: &'a Value, asked: &Asked) -> Result<Self, Invalid> {
+        Fields::noting(String::new(), value, Some(asked.clone()))
+    }
+
+    fn noting(path: String, value: &'a Value, asked: Option<Asked>) -> Result<Self, Invalid> {
         let Value::Object(members) = value else {
             return Err(Invalid::new(
                 path,
@@ -43,7 +81,14 @@ impl<'a> Fields<'a> {
             path,
             left,
             known: Vec::new(),
+            asked,
         })
+    }
+
+    /// An object inside the field `key`, which stands at `path`.
+    fn inside(&self, key: &str, path: String, value: &'a Value) -> Result<Self, Invalid> {
+        let asked = self.asked.as_ref().map(|asked| asked.within(key));
+        Fields::noting(path, value, asked)
     }
 
     /// The path of this object.
@@ -65,6 +110,19 @@ impl<'a> Fields<'a> {
 
     /// Takes a field.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.ask(key);
+        self.claim(key)
+    }
+
+    /// Notes a field that is accepted, or one inside an object whose keys are free and that means something.
+    pub(crate) fn ask(&self, key: &str) {
+        if let Some(asked) = &self.asked {
+            asked.note(key);
+        }
+    }
+
+    /// Takes a field that is not thereby accepted.
+    fn claim(&mut self, key: &'static str) -> Option<&'a Value> {
         self.known.push(key);
         let (_, value) = self.left.remove(&fold(key))?;
         (!value.is_null()).then_some(value)
@@ -183,7 +241,7 @@ impl<'a> Fields<'a> {
     /// Takes an object.
     pub(crate) fn object(&mut self, key: &'static str) -> Result<Option<Fields<'a>>, Invalid> {
         self.take(key)
-            .map(|value| Fields::new(self.at(key), value))
+            .map(|value| self.inside(key, self.at(key), value))
             .transpose()
     }
 
@@ -209,7 +267,15 @@ impl<'a> Fields<'a> {
     pub(crate) fn objects(&mut self, key: &'static str) -> Result<Vec<Fields<'a>>, Invalid> {
         self.list(key)?
             .into_iter()
-            .map(|(at, value)| Fields::new(at, value))
+            .map(|(at, value)| self.inside(key, at, value))
+            .collect()
+    }
+
+    /// Takes an object whose keys are free and whose members are objects.
+    pub(crate) fn named_objects(&mut self, key: &'static str) -> Result<Vec<(&'a str, Fields<'a>)>, Invalid> {
+        self.members(key)?
+            .into_iter()
+            .map(|(name, at, value)| Ok((name, self.inside(key, at, value)?)))
             .collect()
     }
 
@@ -270,14 +336,14 @@ impl<'a> Fields<'a> {
     /// Takes fields that a client may send back and that mean nothing on input.
     pub(crate) fn tolerate(&mut self, keys: &[&'static str]) {
         for key in keys {
-            self.take(key);
+            self.claim(key);
         }
     }
 
     /// Takes fields that Consul has and Peerway has not: refused when they say anything.
     pub(crate) fn not_offered(&mut self, keys: &[&'static str]) -> Result<(), Invalid> {
         for key in keys {
-            if self.take(key).is_some_and(says_something) {
+            if self.claim(key).is_some_and(says_something) {
                 return Err(Invalid::new(self.at(key), "is not offered yet, remove it"));
             }
         }

@@ -16,6 +16,9 @@ const ESCAPE_HATCHES: [&str; 5] = [
     "envoy_listener_tracing_json",
 ];
 
+/// Keys of a `Config` of all proxies that Peerway understands; the others are kept for other tools.
+pub(crate) const UNDERSTOOD: [&str; 1] = ["protocol"];
+
 /// The value as the model keeps it; numbers keep their text.
 pub fn opaque_from_json(value: &Value) -> Opaque {
     match value {

@@ -8,8 +8,8 @@ pub(crate) use routing::hundredths;
 use super::access_logs::access_logs_from;
 use super::permission::verdict_from;
 use super::tracing::tracing_from;
-use crate::fields::{Fields, says_something};
-use crate::opaque::{ConfigOf, config_from};
+use crate::fields::{Asked, Fields, says_something};
+use crate::opaque::{ConfigOf, UNDERSTOOD, config_from};
 use crate::proxy::mesh_gateway_from;
 use peerway_model::config::{
     ConfigEntry, ConfigKind, Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol,
@@ -18,6 +18,7 @@ use peerway_model::config::{
 use peerway_model::name::Partition;
 use peerway_model::{Invalid, Namespace, PeerName, ServiceName, Tenancy};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What clients read and send back: computed by the server.
 const COMPUTED: [&str; 3] = ["CreateIndex", "ModifyIndex", "Hash"];
@@ -28,7 +29,22 @@ const COMPUTED: [&str; 3] = ["CreateIndex", "ModifyIndex", "Hash"];
 /// # Errors
 /// What is wrong, missing, unknown or not offered yet, with its path.
 pub fn config_entry_from_json(value: &Value, defaults: &Tenancy) -> Result<ConfigEntry, Invalid> {
-    let mut fields = Fields::new("", value)?;
+    entry_from(Fields::new("", value)?, defaults)
+}
+
+/// Which fields the reader asks for when it reads `value`, whether they are given or not: exactly those that it accepts
+/// wherever it gets to, as paths without the places in lists and without free keys, such as `Subsets.Filter`. An object
+/// that is not given is one field; what it may hold shows when it is given.
+///
+/// # Errors
+/// As [`config_entry_from_json`].
+pub fn config_entry_fields(value: &Value, defaults: &Tenancy) -> Result<BTreeSet<String>, Invalid> {
+    let asked = Asked::default();
+    entry_from(Fields::asked(value, &asked)?, defaults)?;
+    Ok(asked.names())
+}
+
+fn entry_from(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ConfigEntry, Invalid> {
     let kind = ConfigKind::parse(&fields.required("Kind")?)?;
     fields.tolerate(&COMPUTED);
     let entry = match kind {
@@ -241,6 +257,9 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
     let partition = singleton(&mut fields, ConfigKind::ProxyDefaults, defaults)?;
     let mesh_gateway = mesh_gateway_from(&mut fields)?;
     let config = config_from(fields.members("Config")?, ConfigOf::AllProxies)?;
+    for key in UNDERSTOOD {
+        fields.ask(&format!("Config.{key}"));
+    }
     let access_logs = access_logs_from(&mut fields)?;
     let tracing = tracing_from(&mut fields)?;
     direct_mode_only(&mut fields)?;

@@ -324,3 +324,34 @@ fn zero_values_of_what_is_not_offered_are_no_settings() {
         "MaxInboundConnections": 0}))
     .unwrap();
 }
+
+#[test]
+fn a_reader_tells_which_fields_it_asks_for() {
+    let entry = json!({
+        "Kind": "service-resolver",
+        "Name": "api",
+        "Subsets": {"v1": {"Filter": "Service.Port == 1"}},
+        "Failover": {"*": {"Targets": [{"Service": "b"}]}},
+    });
+    let fields = crate::config::config_entry_fields(&entry, &Tenancy::default()).unwrap();
+    for asked in [
+        "Subsets.OnlyPassing",
+        "Failover.Targets.Peer",
+        "LoadBalancer",
+        "ConnectTimeout",
+    ] {
+        assert!(fields.contains(asked), "{asked}: {fields:?}");
+    }
+    for not in [
+        "PrioritizeByLocality",
+        "Redirect.Datacenter",
+        "ModifyIndex",
+        "LoadBalancer.Policy",
+        "Subsets.v1",
+    ] {
+        assert!(!fields.contains(not), "{not}: {fields:?}");
+    }
+    let defaults = json!({"Kind": "proxy-defaults", "Name": "global"});
+    let fields = crate::config::config_entry_fields(&defaults, &Tenancy::default()).unwrap();
+    assert!(fields.contains("Config.protocol"), "{fields:?}");
+}

@@ -17,14 +17,14 @@ pub(super) fn service_resolver(
     let (name, tenancy) = named(&mut fields, defaults)?;
     let default_subset = fields.parsed("DefaultSubset", SubsetName::new)?;
     let mut subsets = BTreeMap::new();
-    for (key, at, value) in fields.members("Subsets")? {
-        let name = SubsetName::new(key).map_err(|error| error.within(&at))?;
-        subsets.insert(name, subset(Fields::new(at, value)?)?);
+    for (key, one) in fields.named_objects("Subsets")? {
+        let name = SubsetName::new(key).map_err(|error| error.within(one.path()))?;
+        subsets.insert(name, subset(one)?);
     }
     let redirect = fields.object("Redirect")?.map(redirect).transpose()?;
     let mut failover = BTreeMap::new();
-    for (key, at, value) in fields.members("Failover")? {
-        failover.insert(key.to_owned(), failover_of(Fields::new(at, value)?)?);
+    for (key, one) in fields.named_objects("Failover")? {
+        failover.insert(key.to_owned(), failover_of(one)?);
     }
     let connect_timeout_ms = timeout(&mut fields, "ConnectTimeout")?;
     let request_timeout_ms = timeout(&mut fields, "RequestTimeout")?;
