@@ -1,13 +1,16 @@
 //! An encoded `Any` as text: the message's `Debug` without fields that are not set, with nested messages opened.
 
+use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::config::trace::v3::OpenTelemetryConfig;
 use envoy_types::pb::envoy::config::{
     cluster::v3::Cluster, endpoint::v3::ClusterLoadAssignment, listener::v3::Listener,
 };
-use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
-use envoy_types::pb::envoy::extensions::access_loggers::stream::v3::StderrAccessLog;
+use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{FileAccessLog, file_access_log};
+use envoy_types::pb::envoy::extensions::access_loggers::stream::v3::{
+    StderrAccessLog, StdoutAccessLog, stderr_access_log, stdout_access_log,
+};
 use envoy_types::pb::envoy::extensions::clusters::aggregate::v3::ClusterConfig as Aggregate;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_http1_bridge::v3::Config as GrpcBridge;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
@@ -24,7 +27,8 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     DownstreamTlsContext, Secret, SpiffeCertValidatorConfig, UpstreamTlsContext,
 };
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
-use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Any, Struct, Value};
 use prost::{Message, Name};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -63,8 +67,10 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<Listener>(any))
         .or_else(|| of::<Secret>(any))
         .or_else(|| of::<OpenTelemetryConfig>(any))
+        .or_else(|| logged_members(any))
         .or_else(|| of::<FileAccessLog>(any))
         .or_else(|| of::<StderrAccessLog>(any))
+        .or_else(|| of::<StdoutAccessLog>(any))
         .or_else(|| of::<TlsInspector>(any))
         .or_else(|| of::<OriginalDst>(any))
         .or_else(|| of::<Rbac>(any))
@@ -97,6 +103,53 @@ fn request_policies(any: &Any) -> Option<String> {
         "Rbac {{\n    action: {},\n    policies: {policies:#?},\n}}",
         rules.action
     ))
+}
+
+/// A log of JSON objects with their members by name: in the message they are a map, which has no order.
+fn logged_members(any: &Any) -> Option<String> {
+    let url = &any.type_url;
+    let (place, format) = if *url == FileAccessLog::type_url() {
+        let log = FileAccessLog::decode(any.value.as_slice()).unwrap();
+        let file_access_log::AccessLogFormat::LogFormat(format) = log.access_log_format? else {
+            return None;
+        };
+        (format!("file {:?}", log.path), format.format)
+    } else if *url == StdoutAccessLog::type_url() {
+        let log = StdoutAccessLog::decode(any.value.as_slice()).unwrap();
+        let stdout_access_log::AccessLogFormat::LogFormat(format) = log.access_log_format?;
+        ("stdout".to_owned(), format.format)
+    } else if *url == StderrAccessLog::type_url() {
+        let log = StderrAccessLog::decode(any.value.as_slice()).unwrap();
+        let stderr_access_log::AccessLogFormat::LogFormat(format) = log.access_log_format?;
+        ("stderr".to_owned(), format.format)
+    } else {
+        return None;
+    };
+    match format {
+        Some(Format::JsonFormat(members)) => {
+            let json = sorted(members);
+            Some(format!("{:#?}", JsonLog { place, json }))
+        }
+        _ => None,
+    }
+}
+
+/// A log of JSON objects.
+#[derive(Debug)]
+#[allow(dead_code, reason = "shown by its Debug")]
+struct JsonLog {
+    place: String,
+    json: BTreeMap<String, String>,
+}
+
+fn sorted(members: Struct) -> BTreeMap<String, String> {
+    let text = |value: Value| match value.kind {
+        Some(Kind::StructValue(inner)) => format!("{:?}", sorted(inner)),
+        Some(Kind::StringValue(text)) => text,
+        kind => format!("{kind:?}"),
+    };
+    let members = members.fields.into_iter();
+    members.map(|(name, value)| (name, text(value))).collect()
 }
 
 /// Opens every nested `Any`, whose value `Debug` shows as a list of numbers.

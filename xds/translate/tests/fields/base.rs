@@ -1,0 +1,77 @@
+//! The world that every case is put into, as an operator writes it: which services run, and what was said about them.
+//!
+//! `web` calls everybody; `batch` too, by redirection. `api`, `pay` and `team`'s `api` speak HTTP, `db` does not. The
+//! peer `west` has an `api` and a `db` of its own and sees ours, but not `pay`, whose chain may therefore lead anywhere.
+
+/// Where the sidecar of `web` listens for its application: one port an upstream.
+pub(crate) const UPSTREAMS: [&str; 7] = [
+    "destination_name = \"api\"",
+    "destination_name = \"db\"",
+    "destination_name = \"pay\"",
+    "destination_name = \"api\" destination_namespace = \"team\"",
+    "destination_name = \"api\" destination_partition = \"other\"",
+    "destination_name = \"api\" destination_peer = \"west\"",
+    "destination_name = \"db\" destination_peer = \"west\"",
+];
+
+/// The services that have sidecars, with the namespace of each.
+pub(crate) const SERVICES: [(&str, &str); 6] = [
+    ("web", "default"),
+    ("batch", "default"),
+    ("api", "default"),
+    ("db", "default"),
+    ("pay", "default"),
+    ("api", "team"),
+];
+
+/// What is written about them before a case is.
+pub(crate) const ENTRIES: [&str; 4] = [
+    "Kind = \"service-defaults\" Name = \"api\" Protocol = \"http\"",
+    "Kind = \"service-defaults\" Name = \"pay\" Protocol = \"http\"",
+    "Kind = \"service-defaults\" Name = \"api\" Namespace = \"team\" Protocol = \"http\"",
+    "Kind = \"exported-services\" Name = \"default\" Services = [
+        { Name = \"api\" Consumers = [{ Peer = \"west\" }] },
+        { Name = \"db\" Consumers = [{ Peer = \"west\" }] }
+    ]",
+];
+
+/// The registrations: every service with its sidecar, then the mesh gateway. `port` gives a free port every time.
+pub(crate) fn registrations(mut port: impl FnMut() -> u16) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, namespace) in SERVICES {
+        let id = id(name, namespace);
+        let proxy = match name {
+            "web" => {
+                let upstreams: Vec<String> = UPSTREAMS
+                    .iter()
+                    .map(|upstream| format!("{{ {upstream} local_bind_port = {} }}", port()))
+                    .collect();
+                format!("proxy {{ upstreams = [{}] }}", upstreams.join(", "))
+            }
+            "batch" => format!(
+                "proxy {{ mode = \"transparent\" transparent_proxy {{ outbound_listener_port = {} }} }}",
+                port()
+            ),
+            _ => String::new(),
+        };
+        all.push(format!(
+            "service {{ name = \"{name}\" id = \"{id}\" namespace = \"{namespace}\" address = \"127.0.0.1\" port = {}
+                connect {{ sidecar_service {{ port = {} {proxy} }} }} }}",
+            port(),
+            port()
+        ));
+    }
+    all.push(format!(
+        "service {{ kind = \"mesh-gateway\" name = \"mesh-gateway\" address = \"127.0.0.1\" port = {} }}",
+        port()
+    ));
+    all
+}
+
+/// The id of a service of the world.
+pub(crate) fn id(name: &str, namespace: &str) -> String {
+    match namespace {
+        "default" => name.to_owned(),
+        namespace => format!("{namespace}-{name}"),
+    }
+}
