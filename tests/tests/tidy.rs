@@ -8,6 +8,8 @@
 mod edges;
 #[path = "tidy/exceptions.rs"]
 mod exceptions;
+#[path = "tidy/fields.rs"]
+mod fields;
 #[path = "tidy/literals.rs"]
 mod literals;
 #[path = "tidy/lock.rs"]
@@ -219,6 +221,17 @@ fn metrics_and_their_page_agree() {
 }
 
 #[test]
+fn every_field_of_config_entries_has_a_case() {
+    let cases = fields::case::all(&tree::root().join(fields::FOLDER)).unwrap();
+    let accepted = fields::accepted(&cases).unwrap();
+    let named: Vec<(&str, &str)> = cases
+        .iter()
+        .map(|case| (case.kind.as_str(), case.field.as_str()))
+        .collect();
+    expect_none(fields::CHECK, fields::check(&accepted, &named));
+}
+
+#[test]
 fn exceptions_have_reasons_and_name_real_checks() {
     let checks = [
         edges::CHECK,
@@ -230,6 +243,7 @@ fn exceptions_have_reasons_and_name_real_checks() {
         source::FILE_NAME,
         source::SILENCED,
         metrics::CHECK,
+        fields::CHECK,
     ];
     let faults = exceptions::faults(EXCEPTIONS, &checks);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
