@@ -1,6 +1,7 @@
 //! Streams against a gate over a memory store.
 
 mod receipts;
+mod trust;
 pub(crate) mod world;
 
 use crate::limits::{MAX_NODE_ID_BYTES, MAX_REQUEST_BYTES};

@@ -131,6 +131,32 @@ async fn a_refusal_is_told_for_the_change_that_brought_it_and_for_later_ones() {
 }
 
 #[tokio::test]
+async fn what_a_proxy_refuses_at_once_may_be_of_any_age() {
+    let world = World::new().await;
+    world.taken_up().await;
+    let mut client = Client::connect(&world.gate, envoy(PROXY, 40)).await.unwrap();
+    client.subscribe(Kind::Cluster, &[]).await;
+    client.take(Kind::Cluster).await;
+    client.subscribe(Kind::Listener, &[]).await;
+    let listeners = client.receive(Kind::Listener).await;
+    client.nack(Kind::Listener, &listeners, "cannot bind").await;
+    // One of the two may be to blame for both, so each is offered alone.
+    for _ in 0..2 {
+        let one = client.receive(Kind::Listener).await;
+        client.nack(Kind::Listener, &one, "cannot bind").await;
+    }
+    // It is refused from the first one on; the second may still be on its way.
+    let refused = loop {
+        let refused = until(&world, 1, ReceiptState::Refused).await;
+        if refused.refused.len() == 2 {
+            break refused;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(refused.refused.iter().all(|resource| resource.since == 0));
+}
+
+#[tokio::test]
 async fn a_proxy_that_is_behind_by_much_is_told_apart_within_bounds_and_loses_nothing() {
     let world = World::new().await;
     let mut client = served(&world).await;

@@ -110,6 +110,15 @@ impl World {
             .unwrap();
     }
 
+    /// Waits until proxies that connect are given all that was committed: what was taken up before a proxy came has no
+    /// change of its own that brought it.
+    pub(crate) async fn taken_up(&self) {
+        let newest = self.store.reader.snapshot().revision();
+        while self.gate.shared.pump.published() < newest {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) fn rotate(&self, serial: &str) {
         self.leaves.leaf.send_replace(Some(leaf(serial)));
     }
@@ -134,7 +143,7 @@ fn leaf(serial: &str) -> Arc<Leaf> {
     })
 }
 
-fn roots() -> Row {
+pub(crate) fn roots() -> Row {
     Row::Roots(Arc::new(CaRoots {
         cluster_id: "local".to_owned(),
         trust_domain: TrustDomain::new("local.consul").unwrap(),
