@@ -65,13 +65,7 @@ impl<'e> Compiler<'_, 'e> {
     }
 
     fn routes(&mut self, router: &ServiceRouter) -> Result<NodeId, Invalid> {
-        if !self.protocol.is_http() {
-            return refuse(format!(
-                "the service-router of {} needs a protocol of requests, set Protocol in its service-defaults to \
-                 http, http2 or grpc",
-                self.service
-            ));
-        }
+        self.sees_requests("service-router", self.service)?;
         let mut steps = Vec::new();
         // What no route takes goes to the service itself.
         let rest = std::iter::once(ServiceRoute::default());
@@ -102,6 +96,7 @@ impl<'e> Compiler<'_, 'e> {
         if self.nodes.contains_key(&id) {
             return Ok(id);
         }
+        self.sees_requests("service-splitter", service)?;
         self.speaks_the_same(service)?;
         if !self.on_the_way.insert(service.clone()) || self.on_the_way.len() > MAX_NODES {
             return refuse(format!("the splits of {service} lead in a circle"));
@@ -140,6 +135,17 @@ impl<'e> Compiler<'_, 'e> {
             settings,
         };
         self.put(id, Node::Resolver(Box::new(resolver)))
+    }
+
+    /// Routes and shares are chosen for each request, so there have to be requests.
+    fn sees_requests(&self, kind: &str, service: &ServiceKey) -> Result<(), Invalid> {
+        if self.protocol.is_http() {
+            return Ok(());
+        }
+        refuse(format!(
+            "the {kind} of {service} needs a protocol of requests, set Protocol in its service-defaults to http, http2 \
+             or grpc"
+        ))
     }
 
     /// What a peer's service speaks is known to its exporter only.

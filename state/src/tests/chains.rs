@@ -109,6 +109,8 @@ fn refusal(world: &mut World, transaction: &Transaction) -> String {
 fn a_circle_is_refused_by_the_entry_that_would_close_it() {
     let mut world = World::of([
         redirect("a", to("b", None)).into(),
+        speaks("c", Protocol::Http).into(),
+        speaks("d", Protocol::Http).into(),
         splitter("c", to("d", None)).into(),
     ]);
     let error = refusal(&mut world, &put(redirect("b", to("a", None))));
@@ -130,6 +132,22 @@ fn what_a_router_needs_cannot_be_taken_away() {
         .delete(key)
         .delete(RowKey::Config(router("web").key()));
     world.commit(&both).unwrap();
+}
+
+#[test]
+fn a_splitter_needs_requests_too() {
+    let mut world = World::default();
+    let error = refusal(&mut world, &put(splitter("web", to("api", Some("east")))));
+    assert!(
+        error.contains("the service-splitter of default/default/web needs a protocol of requests"),
+        "{error}"
+    );
+    world.commit(&put(speaks("web", Protocol::Http))).unwrap();
+    world
+        .commit(&put(splitter("web", to("api", Some("east")))))
+        .unwrap();
+    let error = refusal(&mut world, &put(speaks("web", Protocol::Tcp)));
+    assert!(error.contains("needs a protocol of requests"), "{error}");
 }
 
 #[test]
