@@ -67,6 +67,8 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             for addressed in reading.addressed(partition).iter() {
                 keys.add_dialled(addressed.key.clone(), &asked, reading);
                 if !addressed.instances.is_empty() {
+                    // Its instances are local, wherever its chain leads.
+                    keys.add(FragmentKey::LocalRoots);
                     keys.add(FragmentKey::DirectCluster(addressed.key.clone()));
                 }
             }

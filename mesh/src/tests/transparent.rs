@@ -1,5 +1,6 @@
 //! Sidecars that calls are redirected to.
 
+use super::entries::redirect;
 use super::render::view;
 use super::sidecar::view_of;
 use super::world::*;
@@ -93,6 +94,23 @@ fn an_instance_that_lets_itself_be_dialled_is_there_under_its_own_address_too() 
         cluster.starts_with("  tls api.default.dc1.internal.local.consul by roots~local\n  to spiffe://local.consul/ns/default/dc/dc1/svc/api"),
         "{cluster}"
     );
+}
+
+#[test]
+fn an_instance_is_verified_though_its_service_leads_to_a_peer() {
+    let mut world = web(true);
+    world.put([
+        peering("east", PeeringState::Active),
+        bundle("east", "east.consul", &["P1"]),
+        redirect("web", "web@east"),
+        redirect("api", "api@east"),
+    ]);
+    let text = text(&world);
+    assert!(
+        text.contains("tls api.default.dc1.internal.local.consul by roots~local"),
+        "{text}"
+    );
+    assert!(text.contains("validation roots~local"), "{text}");
 }
 
 #[test]
