@@ -20,12 +20,14 @@ pub(crate) struct PeerIdentity {
 /// A peer whose workloads may present themselves to a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InboundPeer {
-    /// Distinct in a list.
+    /// Its trust domain. Distinct in a list together with the partition.
     pub(crate) trust_domain: TrustDomain,
     /// The partition that its services live in.
     pub(crate) exported_partition: Partition,
     /// Its peering.
     pub(crate) peering: PeeringKey,
+    /// The peering whose roots vouch for the trust domain, the same for all of it.
+    pub(crate) voucher: PeeringKey,
 }
 
 /// The roots of a bundle, each ending in a newline.
@@ -82,8 +84,9 @@ pub(super) fn peer(reading: &mut Reading<'_>, peering: &PeeringKey) -> Option<Pe
     })
 }
 
-/// Policies know callers by trust domain, so two peers with the same one could not be told apart: the one whose
-/// bundle is there for longer stays, the other's callers are nobody.
+/// Policies know callers by trust domain and partition, so two peers with the same of both could not be told apart: the
+/// one whose bundle is there for longer stays, the other's callers are nobody. Peers may be partitions of one cluster;
+/// then the roots of the oldest vouch for all, so that a peer which only says that it is one cannot make up callers.
 pub(super) fn inbound(reading: &mut Reading<'_>, service: &ServiceKey) -> Vec<InboundPeer> {
     let mut claims: Vec<(u64, InboundPeer)> = Vec::new();
     let mut consumers: BTreeSet<PeeringKey> = reading.consumers(service).iter().cloned().collect();
@@ -102,14 +105,21 @@ pub(super) fn inbound(reading: &mut Reading<'_>, service: &ServiceKey) -> Vec<In
                 trust_domain: peer.trust_domain.clone(),
                 exported_partition: peer.exported_partition.clone(),
                 peering: peering.clone(),
+                voucher: peering.clone(),
             };
             claims.push((peer.since, inbound));
         }
     }
     claims.sort_by(|(a_since, a), (b_since, b)| (a_since, &a.peering).cmp(&(b_since, &b.peering)));
+    let mut vouchers = BTreeMap::new();
     let mut kept = BTreeMap::new();
-    for (_, inbound) in claims {
-        kept.entry(inbound.trust_domain.clone()).or_insert(inbound);
+    for (_, mut inbound) in claims {
+        let voucher = vouchers
+            .entry(inbound.trust_domain.clone())
+            .or_insert_with(|| inbound.peering.clone());
+        inbound.voucher = voucher.clone();
+        let identity = (inbound.trust_domain.clone(), inbound.exported_partition.clone());
+        kept.entry(identity).or_insert(inbound);
     }
     kept.into_values().collect()
 }

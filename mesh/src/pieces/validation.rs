@@ -30,8 +30,8 @@ pub(super) fn inbound(reading: &mut Reading<'_>, service: &ServiceKey) -> Option
     let roots = reading.roots()?;
     let mut domains = BTreeMap::from([(roots.trust_domain.clone(), local_pems(roots))]);
     for peer in reading.inbound(service).iter() {
-        if let Some((domain, pems)) = peer_domain(reading, &peer.peering) {
-            // Domains are distinct already; should one not be, it must never replace another's roots.
+        if let Some((domain, pems)) = peer_domain(reading, &peer.voucher) {
+            // Partitions of one cluster have one voucher. What comes second must never replace another's roots.
             domains.entry(domain).or_insert(pems);
         }
     }

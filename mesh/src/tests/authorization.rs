@@ -14,8 +14,8 @@ use proptest::prelude::*;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const NAMESPACES: [&str; 2] = ["default", "team"];
-/// The last one is not in scope: its bundle is not known.
-const PEERS: [&str; 3] = ["east", "west", "lost"];
+/// The twin is another partition of east. The last one is not in scope: its bundle is not known.
+const PEERS: [&str; 4] = ["east", "west", "twin", "lost"];
 
 fn cluster() -> ClusterIdentity {
     ClusterIdentity {
@@ -25,14 +25,14 @@ fn cluster() -> ClusterIdentity {
 }
 
 fn peers() -> Vec<InboundPeer> {
-    PEERS[..2]
-        .iter()
-        .map(|peer| InboundPeer {
-            trust_domain: TrustDomain::new(&format!("{peer}.consul")).unwrap(),
+    [("east", "east"), ("west", "west"), ("east", "twin")]
+        .map(|(cluster, peer)| InboundPeer {
+            trust_domain: TrustDomain::new(&format!("{cluster}.consul")).unwrap(),
             exported_partition: Partition::new(&format!("of-{peer}")).unwrap(),
             peering: peering_key(peer),
+            voucher: peering_key(cluster),
         })
-        .collect()
+        .to_vec()
 }
 
 /// What a caller's certificate says, or `None` when nothing vouches for it.

@@ -164,8 +164,8 @@ fn peer_row() -> impl Strategy<Value = Op> {
             .prop_map(|(peer, name, addresses, manual)| put(dialling(peer, name, addresses, manual))),
         1 => one_of(&PEERS).prop_map(|peer| Op::Delete(RowKey::Peering(peering_key(peer)))),
         1 => one_of(&PEERS).prop_map(|peer| Op::ForgetImports(peering_key(peer))),
-        5 => (one_of(&PEERS), one_of(&TRUST_DOMAINS), roots)
-            .prop_map(|(peer, domain, roots)| put(bundle(peer, domain, roots))),
+        5 => (one_of(&PEERS), one_of(&TRUST_DOMAINS), one_of(&["default", "sales"]), roots)
+            .prop_map(|(peer, domain, partition, roots)| put(bundle_of(peer, domain, partition, roots))),
         1 => one_of(&PEERS).prop_map(|peer| Op::Delete(RowKey::Bundle(peering_key(peer)))),
         2 => (one_of(&PEERS), one_of(GRANTED)).prop_map(|(peer, services)| put(grants(peer, services))),
         1 => one_of(&PEERS).prop_map(|peer| Op::Delete(RowKey::Grants(peering_key(peer)))),

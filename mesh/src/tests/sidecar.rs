@@ -407,6 +407,36 @@ fn of_two_peers_with_one_trust_domain_the_later_one_is_left_out() {
 }
 
 #[test]
+fn of_peers_that_are_partitions_of_one_cluster_the_older_ones_roots_vouch() {
+    let mut world = web(vec![]);
+    world.put([
+        peering("zebra", PeeringState::Active),
+        bundle("zebra", "same.consul", &["Z"]),
+        exports(&[("web", &["aardvark", "zebra"])]),
+        intentions(
+            "web",
+            &[("a", Some("aardvark"), Allow), ("z", Some("zebra"), Allow)],
+        ),
+    ]);
+    world.put([
+        peering("aardvark", PeeringState::Active),
+        bundle_of("aardvark", "same.consul", "sales", &["forged"]),
+    ]);
+    let text = super::render::view(&view_of(&world, "n1", WEB).unwrap());
+    assert!(
+        text.contains("same.consul=\"Z\\n\"") && !text.contains("forged"),
+        "{text}"
+    );
+    assert!(text.contains("same.consul/default/default/z"), "{text}");
+    assert!(text.contains("same.consul/sales/default/a"), "{text}");
+    // When the older one goes, the other one's callers are left, by its own roots.
+    world.put([peering("zebra", PeeringState::Deleting)]);
+    let text = super::render::view(&view_of(&world, "n1", WEB).unwrap());
+    assert!(text.contains("same.consul=\"forged\\n\""), "{text}");
+    assert!(!text.contains("same.consul/default"), "{text}");
+}
+
+#[test]
 fn addresses_come_from_the_registration() {
     let mut world = World::new();
     let number = |port: &str| Opaque::Number(port.to_owned());

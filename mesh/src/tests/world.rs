@@ -353,10 +353,15 @@ pub(super) fn grants(peer: &str, services: Option<&[&str]>) -> Row {
 }
 
 pub(super) fn bundle(peer: &str, trust_domain: &str, pems: &[&str]) -> Row {
+    bundle_of(peer, trust_domain, "default", pems)
+}
+
+/// The bundle of a peer that is one partition of its cluster.
+pub(super) fn bundle_of(peer: &str, trust_domain: &str, partition: &str, pems: &[&str]) -> Row {
     Row::Bundle(Arc::new(TrustBundle {
         peering: peering_key(peer),
         trust_domain: TrustDomain::new(trust_domain).unwrap(),
-        exported_partition: Partition::default(),
+        exported_partition: Partition::new(partition).unwrap(),
         root_pems: pems.iter().map(|pem| (*pem).to_owned()).collect(),
     }))
 }

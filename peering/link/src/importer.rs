@@ -6,9 +6,9 @@ mod tests;
 use crate::records;
 use peerway_model::{
     Check, Instance, InstanceKey, NodeKey, Origin, Peering, PeeringGrants, PeeringKey, PeeringRole,
-    ServiceKey, ServiceName, TrustBundle, TrustDomain,
+    ServiceKey, ServiceName, SpiffeId, TrustBundle, TrustDomain,
 };
-use peerway_peering_protocol::admit::{MAX_SERVICES, trust_domain_of_server_name};
+use peerway_peering_protocol::admit::{MAX_SERVICES, OtherPeer, trust_domain_of_server_name};
 use peerway_peering_protocol::freshness::{MAX_REASON_BYTES, cut};
 use peerway_peering_protocol::open::REVOKED;
 use peerway_peering_protocol::{Code, Import, ImportScope, ImportedInstance, Listed, Refusal, Resource};
@@ -74,13 +74,22 @@ pub fn plan(
     let roots = snapshot
         .roots()
         .ok_or_else(|| Refusal::new(Code::Unavailable, "the certificate authority is not ready yet"))?;
-    let others = other_trust_domains(snapshot, key);
+    let others = other_peers(snapshot, key);
     let known = trust_domain_of(snapshot, peering);
+    if known.is_none() && of_another(resource, &others) {
+        return Err(Refusal::new(
+            Code::FailedPrecondition,
+            "its trust domain is another peer's, so nothing is imported before the trust bundle, which has to show that \
+             both are partitions of one cluster",
+        ));
+    }
+    let others: Vec<OtherPeer<'_>> = others.iter().map(Other::shown).collect();
     let scope = ImportScope {
         peering: key,
         own_trust_domain: &roots.trust_domain,
         peer_trust_domain: known.as_ref(),
-        other_trust_domains: &others,
+        has_bundle: snapshot.bundle(key).is_some(),
+        others: &others,
     };
     let import = scope.admit(resource)?;
     let transaction = Transaction::new().expect(Expect::Modified(
@@ -172,12 +181,51 @@ pub(crate) fn trust_domain_of(snapshot: &Snapshot, peering: &Peering) -> Option<
     stored.or_else(|| trust_domain_of_server_name(peering.server_name.as_deref()?))
 }
 
-fn other_trust_domains(snapshot: &Snapshot, key: &PeeringKey) -> BTreeSet<TrustDomain> {
+struct Other<'s> {
+    peering: &'s PeeringKey,
+    trust_domain: TrustDomain,
+    bundle: Option<&'s TrustBundle>,
+}
+
+impl Other<'_> {
+    fn shown(&self) -> OtherPeer<'_> {
+        OtherPeer {
+            peering: self.peering,
+            trust_domain: &self.trust_domain,
+            bundle: self.bundle,
+        }
+    }
+}
+
+fn other_peers<'s>(snapshot: &'s Snapshot, key: &PeeringKey) -> Vec<Other<'s>> {
     snapshot
         .peerings()
         .filter(|peering| peering.key != *key && peering.is_live())
-        .filter_map(|peering| trust_domain_of(snapshot, peering))
+        .filter_map(|peering| {
+            Some(Other {
+                peering: &peering.key,
+                trust_domain: trust_domain_of(snapshot, peering)?,
+                bundle: snapshot.bundle(&peering.key).map(|bundle| &**bundle),
+            })
+        })
         .collect()
+}
+
+/// Whether this is a service whose workloads are of the trust domain of another peer.
+fn of_another(resource: &Resource, others: &[Other<'_>]) -> bool {
+    let Resource::ExportedService { instances, .. } = resource else {
+        return false;
+    };
+    let metas = instances
+        .iter()
+        .filter_map(|instance| instance.service.peer_meta.as_ref());
+    metas.flat_map(|meta| &meta.spiffe_ids).any(|id| {
+        SpiffeId::parse(id).is_ok_and(|id| {
+            others
+                .iter()
+                .any(|other| other.trust_domain == *id.trust_domain())
+        })
+    })
 }
 
 struct Plan<'a> {

@@ -234,7 +234,7 @@ impl Pump {
             Ok(()) if self.withheld && ticket.kind() == ResourceType::TrustBundle => {
                 return Some(End::Failed(Refusal::new(
                     Code::FailedPrecondition,
-                    "the trust bundle is the one that the token is for, a new stream brings what came before it",
+                    "the trust bundle has come, a new stream brings what had to wait for it",
                 )));
             }
             Ok(()) => {}

@@ -16,7 +16,6 @@ use crate::token::MAX_ADDRESSES;
 use peerway_model::{
     Check, Instance, Invalid, Node, Origin, Partition, PeeringKey, ServiceName, TrustBundle, TrustDomain,
 };
-use std::collections::BTreeSet;
 
 /// Most instances of one imported service: what fits an 8 MiB message at a usual size.
 pub const MAX_INSTANCES: usize = 10_000;
@@ -41,8 +40,21 @@ pub struct ImportScope<'a> {
     /// The peer's trust domain once it is known (from the token's server name or an earlier bundle); it never
     /// changes.
     pub peer_trust_domain: Option<&'a TrustDomain>,
-    /// Trust domains of the other peers, which this one may not claim.
-    pub other_trust_domains: &'a BTreeSet<TrustDomain>,
+    /// Whether a bundle of the peer is held already.
+    pub has_bundle: bool,
+    /// The other peers, whose trust domains this one may not claim unless it is another partition of one of them.
+    pub others: &'a [OtherPeer<'a>],
+}
+
+/// A peer beside the one that is importing.
+#[derive(Clone, Copy, Debug)]
+pub struct OtherPeer<'a> {
+    /// The local peering.
+    pub peering: &'a PeeringKey,
+    /// Its trust domain.
+    pub trust_domain: &'a TrustDomain,
+    /// Its roots and partition, when they have come.
+    pub bundle: Option<&'a TrustBundle>,
 }
 
 /// One admitted instance.
@@ -104,13 +116,16 @@ impl ImportScope<'_> {
         Origin::Peer(self.peering.name.clone())
     }
 
-    /// Refuses a trust domain that is not the peer's to claim.
+    /// Refuses a trust domain that is not the peer's to claim. One that the peer is known by was found to be its own
+    /// when it became known.
     fn check_trust_domain(&self, claimed: &TrustDomain) -> Result<(), Invalid> {
         let problem = if claimed == self.own_trust_domain {
             "is this cluster's own trust domain, which a peer cannot claim"
-        } else if self.other_trust_domains.contains(claimed) {
+        } else if self.peer_trust_domain == Some(claimed) {
+            return Ok(());
+        } else if self.others.iter().any(|other| other.trust_domain == claimed) {
             "is the trust domain of another peer; delete that peering first if the cluster was renamed"
-        } else if self.peer_trust_domain.is_some_and(|known| known != claimed) {
+        } else if self.peer_trust_domain.is_some() {
             "is not the trust domain that this peering was made with; delete the peering and make it again"
         } else {
             return Ok(());
@@ -118,10 +133,53 @@ impl ImportScope<'_> {
         Err(Invalid::new("TrustDomain", format!("{claimed} {problem}")))
     }
 
+    /// Refuses a bundle of a trust domain that another peer has, unless the two are partitions of one cluster: each
+    /// pair of partitions has one peering, and the first bundle has a root in common with the other's.
+    ///
+    /// A root in common proves little, for roots are public. What keeps a forger from speaking for the other peer's
+    /// workloads is that one peering's roots alone vouch for a trust domain where callers come in: the older one's.
+    fn check_others(&self, bundle: &TrustBundle) -> Result<(), Invalid> {
+        let held = self
+            .others
+            .iter()
+            .filter(|other| *other.trust_domain == bundle.trust_domain);
+        for other in held {
+            let (name, domain) = (&other.peering.name, &bundle.trust_domain);
+            let problem = match other.bundle {
+                // Of two that an operator made with tokens of one cluster, one is the first to bring its roots.
+                None if self.peer_trust_domain == Some(domain) => continue,
+                None => format!("{domain} is the trust domain of peer {name}, whose roots have not come yet"),
+                Some(theirs)
+                    if other.peering.partition == self.peering.partition
+                        && theirs.exported_partition == bundle.exported_partition =>
+                {
+                    format!(
+                        "{domain} is the trust domain of another peer: partition {} of it is peer {name} already, use \
+                         that peering or delete it first",
+                        bundle.exported_partition
+                    )
+                }
+                Some(theirs)
+                    if !self.has_bundle
+                        && !bundle.root_pems.iter().any(|pem| theirs.root_pems.contains(pem)) =>
+                {
+                    format!(
+                        "{domain} is the trust domain of another peer, {name}, and none of these roots is one of its"
+                    )
+                }
+                Some(_) => continue,
+            };
+            return Err(Invalid::new("TrustDomain", problem));
+        }
+        Ok(())
+    }
+
     fn bundle(&self, offered: &OfferedBundle) -> Result<Import, Invalid> {
         let trust_domain =
             TrustDomain::new(&offered.trust_domain).map_err(|invalid| invalid.within("TrustDomain"))?;
-        self.check_trust_domain(&trust_domain)?;
+        if self.peer_trust_domain.is_some() || trust_domain == *self.own_trust_domain {
+            self.check_trust_domain(&trust_domain)?;
+        }
         bounded("RootPEMs", offered.root_pems.len(), MAX_ROOTS)?;
         if offered.root_pems.is_empty() {
             return Err(Invalid::new(
@@ -142,12 +200,14 @@ impl ImportScope<'_> {
             "" => Partition::default(),
             name => Partition::new(name).map_err(|invalid| invalid.within("ExportedPartition"))?,
         };
-        Ok(Import::Bundle(TrustBundle {
+        let bundle = TrustBundle {
             peering: self.peering.clone(),
             trust_domain,
             exported_partition,
             root_pems,
-        }))
+        };
+        self.check_others(&bundle)?;
+        Ok(Import::Bundle(bundle))
     }
 }
 

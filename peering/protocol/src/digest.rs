@@ -9,7 +9,7 @@ use crate::admit::{Import, ImportScope};
 use crate::offer::OfferedInstance;
 use crate::resource::Resource;
 use peerway_model::{Check, Instance, Node, Partition, PeerName, PeeringKey, TrustDomain};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What digests are made of; those of another version are not compared.
@@ -167,7 +167,8 @@ fn rehearse(service: &str, offered: &Arc<[OfferedInstance]>) -> Result<Import, S
         peering: &peering,
         own_trust_domain: &nobody,
         peer_trust_domain: None,
-        other_trust_domains: &BTreeSet::new(),
+        has_bundle: false,
+        others: &[],
     };
     let resource = Resource::ExportedService {
         name: service.to_owned(),
@@ -200,6 +201,7 @@ pub fn of_bundle(trust_domain: &str, exported_partition: &str, root_pems: &[Stri
 mod tests {
     use super::*;
     use crate::offer::{OfferedCheck, OfferedNode, OfferedService};
+    use std::collections::BTreeSet;
 
     fn offer(id: &str) -> OfferedInstance {
         OfferedInstance {

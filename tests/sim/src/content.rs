@@ -69,16 +69,13 @@ impl Content {
 pub(crate) fn offered(from: &Cluster, to: usize) -> Result<Content, Invalid> {
     let at_exporter = rows::peering(to)?;
     let exports = exporter::exports(&from.snapshot, &at_exporter, &addresses(from.index));
-    let (peering, own, none) = (
-        rows::peering(from.index)?,
-        rows::trust_domain(to)?,
-        BTreeSet::new(),
-    );
+    let (peering, own) = (rows::peering(from.index)?, rows::trust_domain(to)?);
     let scope = ImportScope {
         peering: &peering,
         own_trust_domain: &own,
         peer_trust_domain: None,
-        other_trust_domains: &none,
+        has_bundle: false,
+        others: &[],
     };
     let mut content = Content {
         list: exports.list.to_vec(),

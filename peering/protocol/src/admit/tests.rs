@@ -10,32 +10,45 @@ struct World {
     peering: PeeringKey,
     own: TrustDomain,
     peer: Option<TrustDomain>,
-    others: BTreeSet<TrustDomain>,
+    /// Another peer.
+    east: (PeeringKey, TrustDomain, Option<TrustBundle>),
+    has_bundle: bool,
 }
 
 fn td(text: &str) -> TrustDomain {
     TrustDomain::new(text).unwrap()
 }
 
+fn key(partition: &str, name: &str) -> PeeringKey {
+    PeeringKey {
+        partition: Partition::new(partition).unwrap(),
+        name: PeerName::new(name).unwrap(),
+    }
+}
+
 fn world() -> World {
     World {
-        peering: PeeringKey {
-            partition: Partition::new("billing").unwrap(),
-            name: PeerName::new("west").unwrap(),
-        },
+        peering: key("billing", "west"),
         own: td("own.consul"),
         peer: Some(td("west.consul")),
-        others: BTreeSet::from([td("east.consul")]),
+        east: (key("billing", "east"), td("east.consul"), None),
+        has_bundle: false,
     }
 }
 
 impl World {
     fn admit(&self, resource: Resource) -> Result<Import, String> {
+        let (peering, trust_domain, bundle) = &self.east;
         let scope = ImportScope {
             peering: &self.peering,
             own_trust_domain: &self.own,
             peer_trust_domain: self.peer.as_ref(),
-            other_trust_domains: &self.others,
+            has_bundle: self.has_bundle,
+            others: &[OtherPeer {
+                peering,
+                trust_domain,
+                bundle: bundle.as_ref(),
+            }],
         };
         scope.admit(&resource).map_err(|refusal| refusal.message)
     }
@@ -326,6 +339,52 @@ fn a_bundle_must_be_the_peers_own() {
         let refusal = bundle(domain, pems).unwrap_err();
         assert!(refusal.contains(says), "{refusal}");
     }
+}
+
+#[test]
+fn partitions_of_one_cluster_may_be_peers_side_by_side() {
+    let held = |pems: Vec<String>| TrustBundle {
+        peering: key("billing", "east"),
+        trust_domain: td("east.consul"),
+        exported_partition: Partition::default(),
+        root_pems: pems,
+    };
+    let offer = |partition: &str, pem: u8| {
+        Resource::TrustBundle(Arc::new(OfferedBundle {
+            trust_domain: "east.consul".to_owned(),
+            root_pems: vec![certificate(pem)],
+            exported_partition: partition.to_owned(),
+        }))
+    };
+    let mut world = world();
+    world.peer = None;
+    let refused = world.admit(offer("sales", 1)).unwrap_err();
+    assert!(
+        refused.contains("of peer east, whose roots have not come yet"),
+        "{refused}"
+    );
+    world.east.2 = Some(held(vec![certificate(1), certificate(2)]));
+    for (partition, pem, says) in [
+        ("", 1, "partition default of it is peer east already"),
+        ("sales", 3, "none of these roots is one of its"),
+    ] {
+        let refused = world.admit(offer(partition, pem)).unwrap_err();
+        assert!(refused.contains(says), "{refused}");
+    }
+    assert!(world.admit(offer("sales", 2)).is_ok());
+    // The same partition, for another one of ours.
+    world.peering = key("default", "west");
+    assert!(world.admit(offer("", 2)).is_ok());
+
+    // From then on the roots may change, as the other's may, at a time of their own.
+    world.peer = Some(td("east.consul"));
+    world.has_bundle = true;
+    assert!(world.admit(offer("sales", 3)).is_ok());
+    // Whoever dials with a token of that cluster may bring the roots before the other does.
+    world.has_bundle = false;
+    assert!(world.admit(offer("sales", 3)).is_err());
+    world.east.2 = None;
+    assert!(world.admit(offer("sales", 3)).is_ok());
 }
 
 #[test]
