@@ -1,6 +1,7 @@
 //! Changing a peering's rows: read, decide, commit on the condition that nobody else did, or start over.
 
 use crate::importer;
+use peerway_model::name::DEFAULT;
 use peerway_model::{Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringSecrets, PeeringState};
 use peerway_peering_protocol::Tokens;
 use peerway_state::{Expect, Op, Refused, Row, RowKey, Snapshot, Transaction, Versioned};
@@ -168,15 +169,31 @@ pub(crate) async fn remove_deleted(
     change(reader, writer, decide, |error| error).await
 }
 
-/// Whether another live peering than `key` is with the cluster of this trust domain; its name.
+/// Whether another live peering of this partition is with the same partition of the cluster of this trust domain; its
+/// name. A partition is spelt as peers do: empty is the default one.
 pub(crate) fn peered_as(
     snapshot: &Snapshot,
     key: &PeeringKey,
     trust_domain: &peerway_model::TrustDomain,
+    partition: &str,
 ) -> Option<String> {
+    let whole = |text: &str| {
+        if text.is_empty() {
+            DEFAULT.to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let there = |peering: &Peering| match snapshot.bundle(&peering.key) {
+        Some(bundle) => bundle.exported_partition.to_string(),
+        None => whole(&peering.remote.partition),
+    };
     snapshot
         .peerings()
-        .filter(|peering| peering.key != *key && peering.is_live())
-        .find(|peering| importer::trust_domain_of(snapshot, peering).as_ref() == Some(trust_domain))
+        .filter(|peering| peering.key != *key && peering.key.partition == key.partition && peering.is_live())
+        .find(|peering| {
+            importer::trust_domain_of(snapshot, peering).as_ref() == Some(trust_domain)
+                && there(peering) == whole(partition)
+        })
         .map(|peering| peering.key.name.to_string())
 }

@@ -214,9 +214,10 @@ fn found_by(snapshot: &Snapshot, key: &PeeringKey, token: &Token) -> Result<Stan
             ));
         }
     }
-    if let Some(other) = theirs.and_then(|theirs| records::peered_as(snapshot, key, &theirs)) {
+    let there = &token.remote.partition;
+    if let Some(other) = theirs.and_then(|theirs| records::peered_as(snapshot, key, &theirs, there)) {
         return conflict(format!(
-            "the cluster that generated the token is already the peer {other}: delete that peering first, or use its name"
+            "the cluster that generated the token is already the peer {other}: delete that peering first, or use its name; further partitions of it make tokens of their own"
         ));
     }
     Ok(standing)

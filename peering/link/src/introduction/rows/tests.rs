@@ -62,6 +62,8 @@ fn only_a_live_record_stands_in_the_way() {
     assert!(check(&world.snapshot, &peering("west"), &same).is_ok());
     assert!(refusal(&world, "west", &other).contains("of another cluster"));
     assert!(refusal(&world, "second", &same).contains("already the peer west"));
+    let partition = token("west", "billing");
+    assert!(check(&world.snapshot, &peering("second"), &partition).is_ok());
     end(&mut world, "west");
     for token in [&same, &other] {
         assert!(check(&world.snapshot, &peering("west"), token).is_ok());
