@@ -28,7 +28,7 @@ pub(crate) use servers::ServerRoute;
 use crate::fragment::{Authorization, Endpoint, RequestAuthorization};
 use crate::read::Reading;
 use peerway_model::chain::Chain;
-use peerway_model::config::Protocol;
+use peerway_model::config::{HeaderName, Protocol};
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +103,7 @@ pub(crate) enum Finding {
     /// To [`FindingKey::Inbound`].
     Inbound(Arc<Vec<InboundPeer>>),
     /// To [`FindingKey::Authorization`].
-    Authorization(Option<Arc<Policy>>),
+    Authorization(Option<Arc<Decides>>),
     /// To [`FindingKey::Routes`].
     Routes(Arc<Vec<Route>>),
     /// To [`FindingKey::Servers`].
@@ -112,11 +112,16 @@ pub(crate) enum Finding {
 
 /// Who may call a service, in the terms of what it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Policy {
+pub(crate) enum Decides {
     /// Decided for a connection.
     Connections(Authorization),
     /// Decided for each request.
-    Requests(RequestAuthorization),
+    Requests {
+        /// Who may send which.
+        authorization: RequestAuthorization,
+        /// Headers that may come in one line only, sorted and distinct: those that policy looks at.
+        single_lines: Vec<HeaderName>,
+    },
 }
 
 fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {

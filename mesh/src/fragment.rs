@@ -4,8 +4,8 @@ mod authorization;
 mod routes;
 
 pub use authorization::{
-    Authorization, Caller, CallerPattern, Fitting, GatewayPattern, Grant, KnownBy, RequestAuthorization,
-    RequestCaller, Requests,
+    Authorization, Caller, CallerPattern, Fitting, GatewayPattern, Grant, KnownBy, Lets, Policy,
+    RequestAuthorization, RequestCaller, Requests,
 };
 pub use routes::{HttpRoute, Retry, RouteLeg, RouteTable, WHOLE};
 
@@ -43,6 +43,8 @@ pub enum FragmentKind {
     Listener,
     /// Where requests go, delivered by name to the listeners that refer to it.
     Routes,
+    /// Who may call, delivered by name to the listeners that refer to it.
+    Policy,
 }
 
 /// One piece of a view; becomes one Envoy resource.
@@ -58,6 +60,8 @@ pub enum Fragment {
     Listener(Listener),
     /// Where requests go.
     Routes(RouteTable),
+    /// Who may call.
+    Policy(Policy),
 }
 
 impl Fragment {
@@ -69,6 +73,7 @@ impl Fragment {
             Fragment::Endpoints(_) => FragmentKind::Endpoints,
             Fragment::Listener(_) => FragmentKind::Listener,
             Fragment::Routes(_) => FragmentKind::Routes,
+            Fragment::Policy(_) => FragmentKind::Policy,
         }
     }
 
@@ -80,6 +85,7 @@ impl Fragment {
             Fragment::Endpoints(endpoints) => &endpoints.cluster,
             Fragment::Listener(listener) => &listener.name,
             Fragment::Routes(table) => &table.name,
+            Fragment::Policy(policy) => &policy.name,
         }
     }
 }
@@ -92,6 +98,8 @@ pub struct Validation {
     pub name: String,
     /// Trust domains, sorted and distinct, each with its roots (PEM, each ending in a newline, at least one).
     pub domains: Vec<(TrustDomain, Vec<String>)>,
+    /// Whose certificates are taken at all, as far as names can tell; `None` takes those of everybody who is vouched for.
+    pub admitted: Option<Authorization>,
 }
 
 /// An Envoy cluster.
@@ -258,8 +266,9 @@ pub enum Traffic {
 /// Passes bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tcp {
-    /// Who may connect; `None` only where no identity is known (outbound and passthrough chains).
-    pub authorization: Option<Authorization>,
+    /// The name of the [`Policy`] about connections; `None` only where no identity is known (outbound and passthrough
+    /// chains).
+    pub policy: Option<String>,
     /// The Envoy cluster that bytes go to.
     pub cluster: String,
     /// Whether the application speaks before its client does. Then its connection cannot wait for the client's first
@@ -275,9 +284,18 @@ pub struct Http {
     /// What becomes of what a request says about its caller.
     pub caller_header: CallerHeader,
     /// Who may send which requests; `None` where somebody behind this chain decides.
-    pub authorization: Option<RequestAuthorization>,
+    pub policy: Option<RequestPolicy>,
     /// Where requests go.
     pub routes: Routes,
+}
+
+/// The policies about requests of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestPolicy {
+    /// The name of the [`Policy`] about headers that may come in one line only.
+    pub lines: String,
+    /// The name of the [`Policy`] about requests.
+    pub requests: String,
 }
 
 /// What becomes of the header `x-forwarded-client-cert`, by which a gateway tells a sidecar on whose behalf it calls.
@@ -307,4 +325,7 @@ pub enum Routes {
 pub struct DownstreamTls {
     /// The name of the [`Validation`].
     pub validation: String,
+    /// The name of the [`Validation`] that takes no certificate of callers who are surely refused, for chains that have
+    /// to decide in the handshake. `None` where single requests are decided about.
+    pub admitting: Option<String>,
 }

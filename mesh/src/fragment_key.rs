@@ -27,6 +27,14 @@ pub(crate) enum FragmentKey {
     PeerRoots(PeeringKey),
     /// The roots of everybody who may present themselves to a local service.
     InboundRoots(ServiceKey),
+    /// The same, but only callers whose certificates the policy about connections may let in.
+    Admitted(ServiceKey),
+    /// Who may connect to a local service.
+    ConnectionPolicy(ServiceKey),
+    /// Who may send which requests to a local service.
+    RequestPolicy(ServiceKey),
+    /// Which headers of requests to a local service may come in one line only.
+    LinePolicy(ServiceKey),
     /// The application behind a sidecar.
     LocalApp {
         /// IP address or host name, and port.

@@ -22,6 +22,28 @@ pub(crate) const LOCAL_ROOTS: &str = "roots~local";
 /// known trust domain and peer names are distinct.
 const UNKNOWN_TRUST_DOMAIN: &str = "unknown";
 
+/// The policy about connections to a service. Not the same name as that about requests: Envoy takes one kind of filter
+/// under a name.
+pub(crate) fn connection_policy(service: &ServiceKey) -> String {
+    format!("connections~{}", plain(service))
+}
+
+/// The policy about requests to a service.
+pub(crate) fn request_policy(service: &ServiceKey) -> String {
+    format!("requests~{}", plain(service))
+}
+
+/// The policy about headers of requests to a service. Sorts before the one about requests: proxies take them in this
+/// order.
+pub(crate) fn line_policy(service: &ServiceKey) -> String {
+    format!("lines~{}", plain(service))
+}
+
+/// The validation context of the callers that a service may admit.
+pub(crate) fn admitted(service: &ServiceKey) -> String {
+    format!("admitted~{}", plain(service))
+}
+
 /// SNI of a local service, which is also its Envoy cluster's name.
 pub(crate) fn service_sni(cluster: &ClusterIdentity, service: &ServiceKey) -> String {
     sni::service(
@@ -89,10 +111,12 @@ pub(crate) fn peer_roots(peering: &PeeringKey) -> String {
 
 /// The validation context of the callers of a service.
 pub(crate) fn inbound_roots(service: &ServiceKey) -> String {
-    format!(
-        "inbound~{}.{}.{}",
-        service.name, service.namespace, service.partition
-    )
+    format!("inbound~{}", plain(service))
+}
+
+/// A local service, in a name.
+fn plain(service: &ServiceKey) -> String {
+    format!("{}.{}.{}", service.name, service.namespace, service.partition)
 }
 
 /// The name of a listener: an address change makes another listener.

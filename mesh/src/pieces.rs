@@ -3,6 +3,7 @@
 mod cluster;
 mod endpoints;
 mod listener;
+mod policy;
 mod routes;
 mod servers;
 mod telemetry;
@@ -21,6 +22,10 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
         FragmentKey::LocalRoots => validation::local(reading).map(Fragment::Validation),
         FragmentKey::PeerRoots(peering) => validation::peer(reading, peering).map(Fragment::Validation),
         FragmentKey::InboundRoots(service) => validation::inbound(reading, service).map(Fragment::Validation),
+        FragmentKey::Admitted(service) => validation::admitted(reading, service).map(Fragment::Validation),
+        FragmentKey::ConnectionPolicy(service) => policy::connections(reading, service).map(Fragment::Policy),
+        FragmentKey::RequestPolicy(service) => policy::requests(reading, service).map(Fragment::Policy),
+        FragmentKey::LinePolicy(service) => policy::lines(reading, service).map(Fragment::Policy),
         FragmentKey::LocalApp { address, protocol } => {
             Some(Fragment::Cluster(cluster::local_app(address, *protocol)))
         }

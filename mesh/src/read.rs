@@ -1,8 +1,8 @@
 //! The only way from a Snapshot into this room: what is read is recorded.
 
 use crate::finding::{
-    Addressed, ClusterIdentity, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity, Place,
-    Policy, Route, ServerRoute,
+    Addressed, ClusterIdentity, Decides, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity,
+    Place, Route, ServerRoute,
 };
 use crate::fragment::Endpoint;
 use peerway_model::chain::Chain;
@@ -292,7 +292,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Who may call a local service.
-    pub(crate) fn authorization(&mut self, service: &ServiceKey) -> Option<Arc<Policy>> {
+    pub(crate) fn authorization(&mut self, service: &ServiceKey) -> Option<Arc<Decides>> {
         match self.ask(FindingKey::Authorization(service.clone())) {
             Finding::Authorization(authorization) => authorization,
             _ => None,

@@ -67,15 +67,13 @@ impl Envoy {
         Ok(self.stats(part)?.values().sum())
     }
 
-    /// How often a caller was refused: by the RBAC filter of connections or of requests, and on an Envoy that cannot wait for it (1.36) already in
-    /// the handshake.
+    /// How often a caller was refused: by a filter that decides about connections or requests, whose counters Envoy 1.36
+    /// names otherwise, and where it cannot wait for that already in the handshake.
     ///
     /// # Errors
     /// When Envoy does not answer.
     pub fn denied(&self) -> Result<u64> {
-        Ok(self.sum("connect_authz.rbac.denied")?
-            + self.sum("http.public_listener.rbac.denied")?
-            + self.sum("ssl.fail_verify_san")?)
+        Ok(self.sum(".rbac.denied")? + self.sum("ssl.fail_verify_san")?)
     }
 
     /// Checks that it has rejected no update and warned of no deprecated field.

@@ -1,6 +1,6 @@
 //! Intentions as lists of whom, and what, to let in.
 
-use super::{ClusterIdentity, InboundPeer, Policy};
+use super::{ClusterIdentity, Decides, InboundPeer};
 use crate::fragment::{
     Authorization, Caller, CallerPattern, Fitting, GatewayPattern, Grant, KnownBy, RequestAuthorization,
     RequestCaller, Requests,
@@ -11,7 +11,7 @@ use peerway_model::intention::{Callers, Rule, looked_at, rules_for};
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Origin, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Policy> {
+pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Decides> {
     let cluster = reading.cluster()?;
     let peers = reading.inbound(service);
     // Every entry that can be about the service has one of these keys, so the entries of other services are not
@@ -35,9 +35,12 @@ pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Opt
             trust_domain: cluster.trust_domain.clone(),
             partition: service.partition.clone(),
         };
-        Policy::Requests(flatten_requests(&rules, &everybody, gateways))
+        Decides::Requests {
+            authorization: flatten_requests(&rules, &everybody, gateways),
+            single_lines: looked_at(&rules).into_iter().collect(),
+        }
     } else {
-        Policy::Connections(flatten(&rules, &everybody))
+        Decides::Connections(flatten(&rules, &everybody))
     })
 }
 
@@ -121,7 +124,6 @@ pub(crate) fn flatten_requests(
     };
     RequestAuthorization {
         gateways,
-        single_lines: looked_at(rules).into_iter().collect(),
         grants: granted
             .into_iter()
             .map(|(requests, callers)| Grant {
@@ -190,18 +192,18 @@ fn left_over(
     own: &Requests,
     before: &[(CallerPattern, Option<Requests>)],
 ) -> Option<Caller> {
-    if before.iter().any(|(earlier, _)| contains(earlier, include)) {
+    if before.iter().any(|(earlier, _)| earlier.contains(include)) {
         return None;
     }
     let overlapping: BTreeSet<&CallerPattern> = before
         .iter()
-        .filter(|(earlier, requests)| requests.as_ref() != Some(own) && overlaps(earlier, include))
+        .filter(|(earlier, requests)| requests.as_ref() != Some(own) && earlier.overlaps(include))
         .map(|(earlier, _)| earlier)
         .collect();
     let broadest = |one: &&&CallerPattern| {
         !overlapping
             .iter()
-            .any(|other| other != *one && contains(other, one))
+            .any(|other| other != *one && other.contains(one))
     };
     let except = overlapping
         .iter()
@@ -212,18 +214,4 @@ fn left_over(
         include: include.clone(),
         except,
     })
-}
-
-fn contains(outer: &CallerPattern, inner: &CallerPattern) -> bool {
-    outer.trust_domain == inner.trust_domain
-        && outer.partition.contains(&inner.partition)
-        && outer.namespace.contains(&inner.namespace)
-        && outer.service.contains(&inner.service)
-}
-
-fn overlaps(one: &CallerPattern, other: &CallerPattern) -> bool {
-    one.trust_domain == other.trust_domain
-        && one.partition.overlaps(&other.partition)
-        && one.namespace.overlaps(&other.namespace)
-        && one.service.overlaps(&other.service)
 }

@@ -4,6 +4,57 @@ use peerway_model::TrustDomain;
 use peerway_model::config::{HeaderName, Pattern, RequestCondition};
 use peerway_model::name::{Namespace, Partition, ServiceName};
 
+/// Who may call a service, as one filter of its sidecars; delivered by name, so that its change leaves the listener
+/// and its connections alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Policy {
+    /// Unique among the policies of a view.
+    pub name: String,
+    /// What the filter lets through.
+    pub lets: Lets,
+}
+
+/// What a filter lets through.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Lets {
+    /// Connections of these.
+    Connections(Authorization),
+    /// Such requests.
+    Requests(RequestAuthorization),
+    /// Requests that have each of these headers in one line at most; sorted and distinct.
+    SingleLines(Vec<HeaderName>),
+}
+
+impl Lets {
+    /// Whether nothing is refused that `before` let through. Says no when it is not sure.
+    pub fn still_lets(&self, before: &Lets) -> bool {
+        match (before, self) {
+            (Lets::Connections(before), Lets::Connections(now)) => before
+                .callers
+                .iter()
+                .all(|old| now.callers.iter().any(|new| new.covers(old))),
+            (Lets::Requests(before), Lets::Requests(now)) => {
+                before.gateways == now.gateways
+                    && before.grants.iter().all(|old| {
+                        old.callers.iter().all(|caller| {
+                            now.grants
+                                .iter()
+                                .filter(|new| new.requests == Requests::All || new.requests == old.requests)
+                                .flat_map(|new| &new.callers)
+                                .any(|new| {
+                                    new.known_by == caller.known_by && new.caller.covers(&caller.caller)
+                                })
+                        })
+                    })
+            }
+            (Lets::SingleLines(before), Lets::SingleLines(now)) => {
+                now.iter().all(|name| before.contains(name))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Who may connect; everybody else is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Authorization {
@@ -16,8 +67,6 @@ pub struct Authorization {
 pub struct RequestAuthorization {
     /// The gateways that are believed when they say on whose behalf they call.
     pub gateways: GatewayPattern,
-    /// Headers of which a request may have one line only, sorted: those that policy looks at.
-    pub single_lines: Vec<HeaderName>,
     /// A request passes by any of them; empty means that none does.
     pub grants: Vec<Grant>,
 }
@@ -96,4 +145,32 @@ pub struct CallerPattern {
     pub namespace: Pattern<Namespace>,
     /// The caller.
     pub service: Pattern<ServiceName>,
+}
+
+impl Caller {
+    /// Whether everybody who is `other` is one of these. Says no when it is not sure.
+    pub fn covers(&self, other: &Caller) -> bool {
+        self.include.contains(&other.include)
+            && self.except.iter().all(|cut| {
+                !cut.overlaps(&other.include) || other.except.iter().any(|held| held.contains(cut))
+            })
+    }
+}
+
+impl CallerPattern {
+    /// Whether everybody who is `inner` is one of these.
+    pub fn contains(&self, inner: &CallerPattern) -> bool {
+        self.trust_domain == inner.trust_domain
+            && self.partition.contains(&inner.partition)
+            && self.namespace.contains(&inner.namespace)
+            && self.service.contains(&inner.service)
+    }
+
+    /// Whether somebody may be in both.
+    pub fn overlaps(&self, other: &CallerPattern) -> bool {
+        self.trust_domain == other.trust_domain
+            && self.partition.overlaps(&other.partition)
+            && self.namespace.overlaps(&other.namespace)
+            && self.service.overlaps(&other.service)
+    }
 }

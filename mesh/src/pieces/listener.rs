@@ -2,8 +2,10 @@
 
 use super::telemetry::{reporter, telemetry};
 use super::{cluster, routes, servers};
-use crate::finding::{ClusterIdentity, Policy, Route};
-use crate::fragment::{CallerHeader, Chain, Direction, DownstreamTls, Http, Listener, Routes, Tcp, Traffic};
+use crate::finding::{ClusterIdentity, Decides, Route};
+use crate::fragment::{
+    CallerHeader, Chain, Direction, DownstreamTls, Http, Listener, RequestPolicy, Routes, Tcp, Traffic,
+};
 use crate::naming;
 use crate::read::Reading;
 use Led::{Broken, Ends, Requests};
@@ -22,26 +24,37 @@ pub(super) fn public(
     server_first: bool,
 ) -> Option<Listener> {
     // Without a policy there is no listener: it must never be open.
-    let policy = reading.authorization(service)?;
-    let (validation, traffic) = match &*policy {
-        Policy::Connections(authorization) => {
+    let decides = reading.authorization(service)?;
+    let (tls, traffic) = match &*decides {
+        Decides::Connections(_) => {
             let tcp = Tcp {
-                authorization: Some(authorization.clone()),
+                policy: Some(naming::connection_policy(service)),
                 cluster: naming::LOCAL_APP.to_owned(),
                 server_first,
             };
-            (naming::inbound_roots(service), Traffic::Tcp(tcp))
+            let tls = DownstreamTls {
+                validation: naming::inbound_roots(service),
+                admitting: Some(naming::admitted(service)),
+            };
+            (tls, Traffic::Tcp(tcp))
         }
         // Peers' callers come through our gateways, never by themselves. So nobody but our own authority vouches for
         // who connects, and a peer's certificate is refused in the handshake, whatever SNI brought it here.
-        Policy::Requests(authorization) => {
+        Decides::Requests { .. } => {
             let http = Http {
                 protocol: reading.protocol(service),
                 caller_header: CallerHeader::Append,
-                authorization: Some(authorization.clone()),
+                policy: Some(RequestPolicy {
+                    lines: naming::line_policy(service),
+                    requests: naming::request_policy(service),
+                }),
                 routes: Routes::Inline(routes::public()),
             };
-            (naming::LOCAL_ROOTS.to_owned(), Traffic::Http(http))
+            let tls = DownstreamTls {
+                validation: naming::LOCAL_ROOTS.to_owned(),
+                admitting: None,
+            };
+            (tls, Traffic::Http(http))
         }
     };
     let reporter = reporter(reading, service);
@@ -53,7 +66,7 @@ pub(super) fn public(
         chains: vec![Chain {
             server_names: Vec::new(),
             destinations: Vec::new(),
-            tls: Some(DownstreamTls { validation }),
+            tls: Some(tls),
             stat_prefix: naming::PUBLIC_LISTENER.to_owned(),
             traffic,
         }],
@@ -107,7 +120,7 @@ fn led(reading: &mut Reading<'_>, identity: &ClusterIdentity, service: &ServiceK
         Requests => Traffic::Http(Http {
             protocol,
             caller_header: CallerHeader::Remove,
-            authorization: None,
+            policy: None,
             routes: Routes::Named(naming::routes(service)),
         }),
         Ends(target) => {
@@ -124,7 +137,7 @@ fn to_one(service: &ServiceKey, protocol: Protocol, cluster: String) -> Traffic 
         protocol => Traffic::Http(Http {
             protocol,
             caller_header: CallerHeader::Remove,
-            authorization: None,
+            policy: None,
             routes: Routes::Inline(routes::upstream(service, protocol, cluster)),
         }),
     }
@@ -251,12 +264,13 @@ fn gateway_chain(route: &Route) -> Chain {
         protocol => {
             let tls = DownstreamTls {
                 validation: naming::inbound_roots(&route.service),
+                admitting: None,
             };
             let http = Http {
                 protocol,
                 caller_header: CallerHeader::Replace,
                 // The sidecar decides, by what the gateway tells it.
-                authorization: None,
+                policy: None,
                 routes: Routes::Named(naming::routes(&route.service)),
             };
             (Some(tls), Traffic::Http(http))
@@ -274,7 +288,7 @@ fn gateway_chain(route: &Route) -> Chain {
 /// Bytes of nobody in particular, passed on.
 pub(super) fn passed(cluster: String) -> Traffic {
     Traffic::Tcp(Tcp {
-        authorization: None,
+        policy: None,
         cluster,
         server_first: false,
     })

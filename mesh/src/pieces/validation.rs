@@ -1,5 +1,6 @@
 //! Who vouches for whom.
 
+use super::policy;
 use crate::finding::pems;
 use crate::fragment::Validation;
 use crate::naming;
@@ -13,6 +14,7 @@ pub(super) fn local(reading: &mut Reading<'_>) -> Option<Validation> {
     Some(Validation {
         name: naming::LOCAL_ROOTS.to_owned(),
         domains: vec![(roots.trust_domain.clone(), local_pems(roots))],
+        admitted: None,
     })
 }
 
@@ -22,6 +24,7 @@ pub(super) fn peer(reading: &mut Reading<'_>, peering: &PeeringKey) -> Option<Va
     Some(Validation {
         name: naming::peer_roots(peering),
         domains: vec![domain],
+        admitted: None,
     })
 }
 
@@ -38,6 +41,17 @@ pub(super) fn inbound(reading: &mut Reading<'_>, service: &ServiceKey) -> Option
     Some(Validation {
         name: naming::inbound_roots(service),
         domains: domains.into_iter().collect(),
+        admitted: None,
+    })
+}
+
+/// The same, of those that the policy about connections to the service may let in.
+pub(super) fn admitted(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Validation> {
+    let callers = policy::callers(reading, service)?;
+    Some(Validation {
+        name: naming::admitted(service),
+        admitted: Some(callers),
+        ..inbound(reading, service)?
     })
 }
 

@@ -34,10 +34,15 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     if let Some(address) = public_address(instance, proxy)
         && keys.bind(&address)
     {
-        keys.add(match protocol.is_http() {
-            true => FragmentKey::LocalRoots,
-            false => FragmentKey::InboundRoots(service.clone()),
-        });
+        if protocol.is_http() {
+            keys.add(FragmentKey::LocalRoots);
+            keys.add(FragmentKey::LinePolicy(service.clone()));
+            keys.add(FragmentKey::RequestPolicy(service.clone()));
+        } else {
+            keys.add(FragmentKey::InboundRoots(service.clone()));
+            keys.add(FragmentKey::Admitted(service.clone()));
+            keys.add(FragmentKey::ConnectionPolicy(service.clone()));
+        }
         keys.add(FragmentKey::PublicListener {
             address,
             service: service.clone(),

@@ -438,6 +438,24 @@ fn well_formed(view: &View) {
                         let mut names = validations.map(|(_, name)| *name);
                         assert!(names.any(|name| name == tls.validation), "{}", tls.validation);
                     }
+                    let policies: Vec<&String> = match &chain.traffic {
+                        Traffic::Tcp(tcp) => tcp.policy.iter().collect(),
+                        Traffic::Http(http) => {
+                            let named = http.policy.iter();
+                            named
+                                .flat_map(|policy| [&policy.lines, &policy.requests])
+                                .collect()
+                        }
+                    };
+                    for name in policies {
+                        assert!(places.contains(&(crate::FragmentKind::Policy, name)), "{name}");
+                    }
+                    if let Some(name) = chain.tls.as_ref().and_then(|tls| tls.admitting.as_ref()) {
+                        assert!(
+                            places.contains(&(crate::FragmentKind::Validation, name)),
+                            "{name}"
+                        );
+                    }
                     if let Traffic::Http(http) = &chain.traffic {
                         assert!(http.protocol.is_http());
                         if let Routes::Named(name) = &http.routes {
@@ -462,6 +480,7 @@ fn well_formed(view: &View) {
                 assert!(validation.domains.windows(2).all(|pair| pair[0].0 < pair[1].0));
                 assert!(validation.domains.iter().all(|(_, pems)| !pems.is_empty()));
             }
+            Fragment::Policy(_) => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::render::assert_view;
 use super::world::*;
-use crate::{Fragment, Http, Mesh, Traffic, View};
+use crate::{Fragment, Http, Lets, Mesh, Policy, Traffic, View};
 use peerway_model::PeeringState;
 use peerway_model::config::Action::{Allow, Deny};
 use peerway_model::config::{Protocol, Verdict};
@@ -46,6 +46,10 @@ fn a_sidecar_is_told_by_its_gateways_who_calls_from_a_peer() {
         cluster local_app grpc static 127.0.0.1:8080 5000ms
         listener public_listener:0.0.0.0:20000 Inbound
           any -> grpc Append public_listener public_listener -> local_app as public_listener by roots~local
+            as lines~api.default.default and requests~api.default.default say
+        policy lines~api.default.default
+            one line of []
+        policy requests~api.default.default
             requests, believing local.consul/default
             east.consul/default/default/* but east.consul/default/default/bad by gateway
             local.consul/default/default/web by itself
@@ -150,10 +154,10 @@ fn permissions_reach_the_sidecar_of_an_http_service_and_nobody_else() {
     let authorization = |world: &World| {
         let view = fragments(world);
         let found = view.fragments.iter().find_map(|fragment| match &**fragment {
-            Fragment::Listener(listener) => match &listener.chains[0].traffic {
-                Traffic::Http(Http { authorization, .. }) => authorization.clone(),
-                Traffic::Tcp(_) => None,
-            },
+            Fragment::Policy(Policy {
+                lets: Lets::Requests(authorization),
+                ..
+            }) => Some(authorization.clone()),
             _ => None,
         });
         found.unwrap()

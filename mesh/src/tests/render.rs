@@ -1,8 +1,8 @@
 //! Views as text, one line for each thing that matters.
 
 use crate::{
-    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, Health, HttpRoute, KnownBy, RequestCaller,
-    Requests, RouteTable, Routes, Traffic, View, WHOLE,
+    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, Health, HttpRoute, KnownBy, Lets, Policy,
+    RequestCaller, Requests, RouteTable, Routes, Traffic, View, WHOLE,
 };
 use peerway_model::ServiceAddress;
 use peerway_model::config::Protocol;
@@ -23,7 +23,12 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
                 .iter()
                 .map(|(domain, pems)| format!("{domain}={:?}", pems.concat()))
                 .collect();
-            vec![format!("validation {} {}", validation.name, domains.join(" "))]
+            let mut lines = vec![format!("validation {} {}", validation.name, domains.join(" "))];
+            if let Some(authorization) = &validation.admitted {
+                let callers = authorization.callers.iter();
+                lines.extend(callers.map(|held| format!("  takes {}", caller(held))));
+            }
+            lines
         }
         Fragment::Cluster(cluster) => {
             let discovery = match &cluster.discovery {
@@ -74,6 +79,7 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
             lines.extend(listener.chains.iter().flat_map(chain));
             lines
         }
+        Fragment::Policy(policy) => lets(policy),
         Fragment::Routes(table) if table.routes.len() == 1 => vec![format!("routes {}", routes(table))],
         Fragment::Routes(table) => {
             let mut lines = vec![format!("routes {} {}", table.name, table.host)];
@@ -81,6 +87,32 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
             lines
         }
     }
+}
+
+fn lets(policy: &Policy) -> Vec<String> {
+    let mut lines = vec![format!("policy {}", policy.name)];
+    match &policy.lets {
+        Lets::Connections(authorization) => {
+            lines.push("    Allow only".to_owned());
+            let callers = authorization.callers.iter();
+            lines.extend(callers.map(|held| format!("    {}", caller(held))));
+        }
+        Lets::SingleLines(names) => lines.push(format!("    one line of {names:?}")),
+        Lets::Requests(authorization) => {
+            let gateways = &authorization.gateways;
+            lines.push(format!(
+                "    requests, believing {}/{}",
+                gateways.trust_domain, gateways.partition
+            ));
+            for grant in &authorization.grants {
+                if let Requests::Fitting(fitting) = &grant.requests {
+                    lines.extend(fitting.iter().map(|fitting| format!("    {fitting:?}")));
+                }
+                lines.extend(grant.callers.iter().map(request_caller));
+            }
+        }
+    }
+    lines
 }
 
 fn member(member: &Endpoint) -> String {
@@ -108,10 +140,8 @@ fn chain(chain: &Chain) -> Vec<String> {
                 "  {names} -> {} as {}{tls}",
                 tcp.cluster, chain.stat_prefix
             )];
-            if let Some(authorization) = &tcp.authorization {
-                lines.push("    Allow only".to_owned());
-                let callers = authorization.callers.iter();
-                lines.extend(callers.map(|held| format!("    {}", caller(held))));
+            if let Some(policy) = &tcp.policy {
+                lines.push(format!("    as {policy} says"));
             }
             lines
         }
@@ -126,21 +156,8 @@ fn chain(chain: &Chain) -> Vec<String> {
                 http.caller_header,
                 chain.stat_prefix
             )];
-            if let Some(authorization) = &http.authorization {
-                let gateways = &authorization.gateways;
-                lines.push(format!(
-                    "    requests, believing {}/{}",
-                    gateways.trust_domain, gateways.partition
-                ));
-                if !authorization.single_lines.is_empty() {
-                    lines.push(format!("    one line of {:?}", authorization.single_lines));
-                }
-                for grant in &authorization.grants {
-                    if let Requests::Fitting(fitting) = &grant.requests {
-                        lines.extend(fitting.iter().map(|fitting| format!("    {fitting:?}")));
-                    }
-                    lines.extend(grant.callers.iter().map(request_caller));
-                }
+            if let Some(policy) = &http.policy {
+                lines.push(format!("    as {} and {} say", policy.lines, policy.requests));
             }
             lines
         }

@@ -100,6 +100,8 @@ fn a_sidecar_with_a_local_upstream() {
         view_of(&world, "n1", WEB).as_ref(),
         r#"
         identity spiffe://local.consul/ns/default/dc/dc1/svc/web
+        validation admitted~web.default.default local.consul="A\n"
+          takes local.consul/default/default/* but local.consul/default/default/api
         validation inbound~web.default.default local.consul="A\n"
         validation roots~local local.consul="A\n"
         cluster api.default.dc1.internal.local.consul eds 5000ms eject 10%
@@ -113,6 +115,8 @@ fn a_sidecar_with_a_local_upstream() {
           any -> api.default.dc1.internal.local.consul as upstream.api.default.default.dc1
         listener public_listener:0.0.0.0:20000 Inbound
           any -> local_app as public_listener by inbound~web.default.default
+            as connections~web.default.default says
+        policy connections~web.default.default
             Allow only
             local.consul/default/default/* but local.consul/default/default/api
         "#,
@@ -162,12 +166,15 @@ fn a_peered_upstream_is_dialled_at_the_peers_gateways() {
         view_of(&world, "n1", WEB).as_ref(),
         r#"
         identity spiffe://local.consul/ns/default/dc/dc1/svc/web
+        validation admitted~web.default.default local.consul="A\n"
         validation inbound~web.default.default local.consul="A\n"
         cluster local_app static 127.0.0.1:8080 5000ms
         listener db?peer=east:127.0.0.1:5432 Outbound
           any -> db.default.east.external.unknown as upstream_peered.db.default.east
         listener public_listener:0.0.0.0:20000 Inbound
           any -> local_app as public_listener by inbound~web.default.default
+            as connections~web.default.default says
+        policy connections~web.default.default
             Allow only
         "#,
     );
@@ -176,6 +183,7 @@ fn a_peered_upstream_is_dialled_at_the_peers_gateways() {
         view_of(&world, "n1", WEB).as_ref(),
         r#"
         identity spiffe://local.consul/ns/default/dc/dc1/svc/web
+        validation admitted~web.default.default local.consul="A\n"
         validation inbound~web.default.default local.consul="A\n"
         validation roots~peer~default~east east.consul="E\n"
         cluster db.default.east.external.east.consul eds 5000ms eject 100% keepalive
@@ -190,6 +198,8 @@ fn a_peered_upstream_is_dialled_at_the_peers_gateways() {
           any -> db.default.east.external.east.consul as upstream_peered.db.default.east
         listener public_listener:0.0.0.0:20000 Inbound
           any -> local_app as public_listener by inbound~web.default.default
+            as connections~web.default.default says
+        policy connections~web.default.default
             Allow only
         "#,
     );
@@ -371,10 +381,14 @@ fn callers_are_vouched_for_by_the_bundles_of_the_peers_that_see_the_service() {
         view_of(&world, "n1", WEB).as_ref(),
         r#"
         identity spiffe://local.consul/ns/default/dc/dc1/svc/web
+        validation admitted~web.default.default east.consul="E1\nE2\n" local.consul="A\n" west.consul="W\n"
+          takes east.consul/default/default/* but east.consul/default/default/bad
         validation inbound~web.default.default east.consul="E1\nE2\n" local.consul="A\n" west.consul="W\n"
         cluster local_app static 127.0.0.1:8080 5000ms
         listener public_listener:0.0.0.0:20000 Inbound
           any -> local_app as public_listener by inbound~web.default.default
+            as connections~web.default.default says
+        policy connections~web.default.default
             Allow only
             east.consul/default/default/* but east.consul/default/default/bad
         "#,

@@ -61,7 +61,7 @@ pub struct DeltaStream<R> {
     /// The number of the holding that last changed a listener or a route.
     heads_changed: u64,
     last_nonce: u32,
-    tracks: [Track<R>; 5],
+    tracks: [Track<R>; Kind::COUNT],
 }
 
 impl<R: Versioned> DeltaStream<R> {
@@ -393,7 +393,7 @@ impl<R: Versioned> DeltaStream<R> {
     }
 
     /// How far each kind is answered.
-    fn marks(&self) -> [(u64, u64); 5] {
+    fn marks(&self) -> [(u64, u64); Kind::COUNT] {
         std::array::from_fn(|at| (self.tracks[at].made, self.tracks[at].done))
     }
 
@@ -410,8 +410,14 @@ impl<R: Versioned> DeltaStream<R> {
             // Envoy answers for clusters only when they are warm, which can take long: no reason to sit on news
             // of endpoints meanwhile.
             Kind::Secret | Kind::Endpoints => {
-                order::needs(Kind::Listener).iter().copied().all(ready)
+                order::needs(Kind::Route).iter().copied().all(ready)
                     && self.tracks[Kind::Cluster.index()].in_flight.is_none()
+            }
+            // Who is refused from now on is no news to sit on: only when listeners wait for nothing else.
+            Kind::Extension => {
+                let idle = |kind: Kind| self.tracks[kind.index()].in_flight.is_none();
+                let others = order::needs(Kind::Route).iter().copied();
+                ready(kind) && others.into_iter().all(|kind| ready(kind) && idle(kind))
             }
             Kind::Listener | Kind::Route => false,
         }

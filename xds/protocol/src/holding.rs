@@ -12,6 +12,11 @@ pub trait Versioned: Clone {
     /// The version of the content: equal versions mean equal content, also across restarts of the server.
     fn version(&self) -> &str;
 
+    /// Whether a client that holds this version may keep it. One that holds the very version always may.
+    fn is_held_as(&self, version: &str) -> bool {
+        self.version() == version
+    }
+
     /// The resource whose data Envoy drops when it takes a new version of this one: the endpoints of a cluster,
     /// the route of a listener. It is sent again after this one.
     fn child(&self) -> Option<(Kind, &str)> {
@@ -23,7 +28,7 @@ pub trait Versioned: Clone {
 #[derive(Clone, Debug)]
 pub struct Holding<R> {
     /// By `Kind::index`; each sorted by name without duplicates.
-    kinds: [Arc<[R]>; 5],
+    kinds: [Arc<[R]>; Kind::COUNT],
 }
 
 impl<R: Versioned> Holding<R> {
@@ -118,7 +123,7 @@ impl<R: Versioned> FromIterator<(Kind, R)> for Holding<R> {
 /// Collects resources into a [`Holding`].
 #[derive(Clone, Debug)]
 pub struct HoldingBuilder<R> {
-    kinds: [Vec<R>; 5],
+    kinds: [Vec<R>; Kind::COUNT],
 }
 
 impl<R: Versioned> HoldingBuilder<R> {

@@ -3,7 +3,8 @@
 /// The Envoy resource types that Peerway serves, in sending order.
 ///
 /// Secrets come first because clusters and listeners refer to them; clusters before their endpoints, and both
-/// before the listeners and routes that send traffic to them.
+/// before the listeners and routes that send traffic to them. Filters come
+/// before listeners that are to decide by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// TLS certificates and validation contexts (SDS).
@@ -12,6 +13,8 @@ pub enum Kind {
     Cluster,
     /// Cluster load assignments (EDS).
     Endpoints,
+    /// Configurations of single filters (ECDS).
+    Extension,
     /// Listeners (LDS).
     Listener,
     /// Route configurations (RDS).
@@ -20,13 +23,17 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in sending order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Secret,
         Self::Cluster,
         Self::Endpoints,
+        Self::Extension,
         Self::Listener,
         Self::Route,
     ];
+
+    /// How many kinds there are.
+    pub(crate) const COUNT: usize = Self::ALL.len();
 
     /// The type URL of the kind, as in the `type_url` field of Envoy's v3 discovery messages.
     #[must_use]
@@ -37,6 +44,7 @@ impl Kind {
             Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
             Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+            Self::Extension => "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         }
     }
 
@@ -55,6 +63,7 @@ impl Kind {
             Self::Endpoints => "endpoints",
             Self::Listener => "listener",
             Self::Route => "route",
+            Self::Extension => "extension",
         }
     }
 

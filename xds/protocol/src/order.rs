@@ -7,7 +7,7 @@
 //! Both rules are kept with the sequence number of the holding: each kind knows up to which holding its
 //! additions (`made`) and its additions and removals (`done`) were answered. Waiting for a sequence number, and
 //! not for "nothing left to do", keeps a busy kind from starving the others. The relation has no cycle:
-//! additions of secrets, clusters and endpoints wait for nothing, so a client that holds back an answer until it
+//! additions of secrets, clusters, endpoints and filters wait for nothing, so a client that holds back an answer until it
 //! gets them (Envoy does so while clusters warm) always gets them.
 
 use crate::kind::Kind;
@@ -15,8 +15,10 @@ use crate::kind::Kind;
 /// The kinds whose additions must be answered before additions of `kind` are sent.
 pub(crate) const fn needs(kind: Kind) -> &'static [Kind] {
     match kind {
-        Kind::Secret | Kind::Cluster | Kind::Endpoints => &[],
-        Kind::Listener | Kind::Route => &[Kind::Secret, Kind::Cluster, Kind::Endpoints],
+        Kind::Secret | Kind::Cluster | Kind::Endpoints | Kind::Extension => &[],
+        // A listener that is told to decide anew must find what it is to decide by.
+        Kind::Listener => &[Kind::Secret, Kind::Cluster, Kind::Endpoints, Kind::Extension],
+        Kind::Route => &[Kind::Secret, Kind::Cluster, Kind::Endpoints],
     }
 }
 
@@ -24,7 +26,7 @@ pub(crate) const fn needs(kind: Kind) -> &'static [Kind] {
 pub(crate) const fn referrers(kind: Kind) -> &'static [Kind] {
     match kind {
         Kind::Listener => &[],
-        Kind::Route => &[Kind::Listener],
+        Kind::Route | Kind::Extension => &[Kind::Listener],
         Kind::Cluster => &[Kind::Listener, Kind::Route],
         Kind::Secret | Kind::Endpoints => &[Kind::Cluster, Kind::Listener, Kind::Route],
     }

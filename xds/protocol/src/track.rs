@@ -44,13 +44,13 @@ impl Entry {
         }
     }
 
-    fn wants(&self, version: &str) -> bool {
+    fn wants<R: Versioned>(&self, resource: &R) -> bool {
         if self.resend {
             return true;
         }
         match (&self.refused, &self.has) {
-            (Some(refused), _) if *refused.0 == *version => false,
-            (_, Has::Accepted(accepted)) => **accepted != *version,
+            (Some(refused), _) if *refused.0 == *resource.version() => false,
+            (_, Has::Accepted(accepted)) => !resource.is_held_as(accepted),
             _ => true,
         }
     }
@@ -433,7 +433,7 @@ impl Entry {
 
 impl<R: Versioned> Plan<R> {
     fn consider(&mut self, resource: &R, entry: &Entry) {
-        if entry.wants(resource.version()) {
+        if entry.wants(resource) {
             let lacking = entry.resend || !matches!(entry.has, Has::Accepted(_));
             self.upserts.push((resource.clone(), lacking));
         }

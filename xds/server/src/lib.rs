@@ -8,6 +8,7 @@
 //! - `pump`, `cache`: from the store to what each proxy should hold.
 //! - `stream`, `node`, `piece`: one Envoy.
 //! - `receipt`: which changes a proxy has answered for.
+//! - `revocation`: whose connections have to be decided anew.
 //! - `status`, `metrics`, `limits`: for people.
 
 mod cache;
@@ -19,6 +20,7 @@ pub mod parts;
 mod piece;
 mod pump;
 mod receipt;
+mod revocation;
 mod secrets;
 mod service;
 mod status;

@@ -1,5 +1,6 @@
 //! An encoded resource as the protocol sees it.
 
+use crate::revocation;
 use peerway_state::Revision;
 use peerway_xds_protocol::{Kind, Versioned};
 use peerway_xds_translate::{Resource, ResourceKind};
@@ -43,6 +44,7 @@ impl Piece {
             ResourceKind::Endpoints => Kind::Endpoints,
             ResourceKind::Listener => Kind::Listener,
             ResourceKind::Route => Kind::Route,
+            ResourceKind::Extension => Kind::Extension,
         }
     }
 }
@@ -54,6 +56,10 @@ impl Versioned for Piece {
 
     fn version(&self) -> &str {
         &self.0.version
+    }
+
+    fn is_held_as(&self, version: &str) -> bool {
+        self.version() == version || revocation::is_held_as(self.version(), version)
     }
 
     fn child(&self) -> Option<(Kind, &str)> {

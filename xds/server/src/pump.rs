@@ -6,14 +6,15 @@ mod tests;
 use crate::cache::Cache;
 use crate::limits::{PUBLISH_BATCH, SWEEP_EVERY, WATCH_QUEUE};
 use crate::piece::Piece;
-use peerway_mesh::{Changed, Mesh, View};
+use crate::revocation::Revocations;
+use peerway_mesh::{Changed, FragmentKind, Mesh, View};
 use peerway_model::config::Action;
 use peerway_model::{InstanceKey, SpiffeId};
 use peerway_runtime::{SharedClock, Tasks};
 use peerway_state::Revision;
 use peerway_store::{Feed, FeedEvent, Reader};
 use peerway_xds_protocol::{Holding, HoldingBuilder};
-use peerway_xds_translate::Dialect;
+use peerway_xds_translate::{Dialect, version};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,8 +45,21 @@ pub(crate) type Publication = watch::Receiver<Option<Arc<Published>>>;
 
 /// The streams' end of the pump.
 pub(crate) struct Pump {
-    watches: mpsc::Sender<Watch>,
+    asks: mpsc::Sender<Ask>,
     published: Arc<AtomicU64>,
+}
+
+/// What streams have to say to the pump.
+enum Ask {
+    Watch(Watch),
+    Kept(Kept),
+}
+
+/// The listeners that a proxy has kept from an earlier stream: name and version.
+struct Kept {
+    proxy: InstanceKey,
+    dialect: Dialect,
+    listeners: Vec<(String, String)>,
 }
 
 struct Watch {
@@ -58,15 +72,26 @@ impl Pump {
     /// Follows a proxy for as long as the receiver lives. `None` when the pump has stopped.
     pub(crate) async fn watch(&self, proxy: InstanceKey, dialect: Dialect) -> Option<Publication> {
         let (answer, publication) = oneshot::channel();
-        self.watches
-            .send(Watch {
+        self.asks
+            .send(Ask::Watch(Watch {
                 proxy,
                 dialect,
                 answer,
-            })
+            }))
             .await
             .ok()?;
         publication.await.ok()
+    }
+
+    /// Tells which listeners a proxy that is watched has kept from an earlier stream. Should the pump be too busy to hear
+    /// it, connections are drained that need not be.
+    pub(crate) fn kept(&self, proxy: InstanceKey, dialect: Dialect, listeners: Vec<(String, String)>) {
+        let kept = Kept {
+            proxy,
+            dialect,
+            listeners,
+        };
+        let _ = self.asks.try_send(Ask::Kept(kept));
     }
 
     /// Whatever changed for a proxy up to this revision was published before.
@@ -82,6 +107,7 @@ struct Worker {
     cache: Cache,
     clock: SharedClock,
     proxies: HashMap<InstanceKey, Proxy>,
+    revocations: Revocations,
     /// See [`Pump::published`].
     published: Arc<AtomicU64>,
 }
@@ -94,7 +120,7 @@ struct Proxy {
 
 /// Starts the task, a critical one: without it no proxy hears of a change.
 pub(crate) fn start(reader: &Reader, default_intention: Action, tasks: &Tasks, clock: SharedClock) -> Pump {
-    let (watches, queue) = mpsc::channel(WATCH_QUEUE);
+    let (asks, queue) = mpsc::channel(WATCH_QUEUE);
     let worker = Worker::new(reader, default_intention, clock);
     let published = Arc::clone(&worker.published);
     let drain = tasks.watch();
@@ -104,7 +130,7 @@ pub(crate) fn start(reader: &Reader, default_intention: Action, tasks: &Tasks, c
             result = worker.run(queue) => result,
         }
     });
-    Pump { watches, published }
+    Pump { asks, published }
 }
 
 impl Worker {
@@ -119,17 +145,19 @@ impl Worker {
             cache: Cache::default(),
             clock,
             proxies: HashMap::new(),
+            revocations: Revocations::default(),
         }
     }
 
-    async fn run(mut self, mut queue: mpsc::Receiver<Watch>) -> Result<(), &'static str> {
+    async fn run(mut self, mut queue: mpsc::Receiver<Ask>) -> Result<(), &'static str> {
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Not biased: neither a crowd of reconnecting proxies nor a storm of changes may starve the other.
             tokio::select! {
-                watch = queue.recv() => match watch {
-                    Some(watch) => self.watch(watch),
+                ask = queue.recv() => match ask {
+                    Some(Ask::Watch(watch)) => self.watch(watch),
+                    Some(Ask::Kept(kept)) => self.kept(&kept),
                     // Nobody can ask any more.
                     None => return Ok(()),
                 },
@@ -182,10 +210,16 @@ impl Worker {
                     // The view may have been like this for long.
                     since: 0,
                 };
-                let first = entry
-                    .view
-                    .as_ref()
-                    .map(|view| compose(&mut self.cache, view, dialect, None, &round));
+                let first = entry.view.as_ref().map(|view| {
+                    compose(
+                        &mut self.cache,
+                        &mut self.revocations,
+                        view,
+                        dialect,
+                        None,
+                        &round,
+                    )
+                });
                 let (channel, publication) = watch::channel(first);
                 entry.channels.push((dialect, channel));
                 publication
@@ -193,6 +227,20 @@ impl Worker {
         };
         // A stream that ended meanwhile is found by the sweep.
         let _ = answer.send(publication);
+    }
+
+    fn kept(&mut self, kept: &Kept) {
+        let proxy = self.proxies.get(&kept.proxy);
+        let Some(view) = proxy.and_then(|proxy| proxy.view.as_ref()) else {
+            return;
+        };
+        for fragment in &view.fragments {
+            let own = kept.listeners.iter().find(|(name, _)| name == fragment.name());
+            if let (FragmentKind::Listener, Some((_, has))) = (fragment.kind(), own) {
+                let content = version(fragment, kept.dialect);
+                self.revocations.came_with(fragment, &content, has);
+            }
+        }
     }
 
     async fn publish(&mut self, changed: Vec<Changed>) {
@@ -215,7 +263,14 @@ impl Worker {
             for (dialect, channel) in &proxy.channels {
                 let next = view.as_ref().map(|view| {
                     let before = channel.borrow().clone();
-                    compose(&mut self.cache, view, *dialect, before.as_deref(), &round)
+                    compose(
+                        &mut self.cache,
+                        &mut self.revocations,
+                        view,
+                        *dialect,
+                        before.as_deref(),
+                        &round,
+                    )
                 });
                 channel.send_replace(next);
             }
@@ -234,6 +289,7 @@ impl Worker {
             }
             followed
         });
+        self.revocations.sweep();
     }
 }
 
@@ -254,6 +310,7 @@ struct Round {
 /// What a proxy with this view should hold; lists that did not change are those of `before`.
 fn compose(
     cache: &mut Cache,
+    revocations: &mut Revocations,
     view: &View,
     dialect: Dialect,
     before: Option<&Published>,
@@ -261,7 +318,11 @@ fn compose(
 ) -> Arc<Published> {
     let mut builder: HoldingBuilder<Piece> = Holding::builder();
     for fragment in &view.fragments {
-        let piece = cache.piece(fragment, dialect, round.since);
+        revocations.look(fragment, round.shows);
+    }
+    for fragment in &view.fragments {
+        let mark = revocations.mark(fragment);
+        let piece = cache.piece(fragment, dialect, mark.as_ref(), round.since);
         builder.insert(piece.kind(), piece);
     }
     let mut holding = builder.build();

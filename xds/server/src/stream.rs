@@ -205,6 +205,12 @@ impl Stream<'_> {
     /// Takes a request.
     fn hear(&mut self, request: DeltaDiscoveryRequest) -> Result<(), Status> {
         let request = parse(request)?;
+        // Envoy asks for clusters first, so this is not the request by which it has said who it is.
+        if request.kind == Kind::Listener && !request.initial_versions.is_empty() {
+            let Caller { proxy, dialect, .. } = &self.session().caller;
+            let kept = request.initial_versions.clone();
+            self.shared.pump.kept(proxy.clone(), *dialect, kept);
+        }
         let now = self.shared.clock.now();
         {
             let mut live = self.session().live.lock();
@@ -288,7 +294,7 @@ async fn next(
 pub(crate) fn parse(request: DeltaDiscoveryRequest) -> Result<DeltaRequest, Status> {
     let Some(kind) = Kind::from_type_url(&request.type_url) else {
         return Err(Status::invalid_argument(format!(
-            "type_url {:?} is not served, ask for clusters, endpoints, listeners, routes or secrets",
+            "type_url {:?} is not served, ask for clusters, endpoints, listeners, routes, secrets or extensions",
             request.type_url.chars().take(MAX_SHOWN_URL).collect::<String>()
         )));
     };

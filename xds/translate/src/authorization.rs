@@ -8,8 +8,10 @@ mod condition;
 mod pattern;
 mod principal;
 
-use crate::tls;
-use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source};
+use crate::{source, tls};
+use envoy_types::pb::envoy::config::core::v3::{
+    DataSource, ExtensionConfigSource, TypedExtensionConfig, data_source,
+};
 use envoy_types::pb::envoy::config::rbac::v3::permission::Rule;
 use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, Rbac as Rules, rbac};
 use envoy_types::pb::envoy::extensions::filters::http::lua::v3::Lua;
@@ -18,8 +20,12 @@ use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::SubjectAltNameMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::util::pack_any;
 use pattern::Family;
-use peerway_mesh::{Authorization, Grant, KnownBy, RequestAuthorization};
+use peerway_mesh::{Authorization, Grant, KnownBy, Lets, RequestAuthorization};
+use peerway_model::config::HeaderName;
+use prost::Name;
 use std::collections::HashMap;
 
 /// Prefix of the filter's statistics (xDS facts, section 1.4).
@@ -27,9 +33,58 @@ const STAT_PREFIX: &str = "connect_authz";
 /// The policy about connections, and what the names of those about requests begin with.
 const POLICY: &str = "callers";
 
+/// The filter that a policy is, to be delivered under its name.
+pub(crate) fn extension(policy: &peerway_mesh::Policy) -> TypedExtensionConfig {
+    let filter = match &policy.lets {
+        Lets::Connections(authorization) => pack_any(filter(authorization)),
+        Lets::Requests(authorization) => pack_any(request_filter(authorization)),
+        Lets::SingleLines(names) => match single_lines(names) {
+            Some(counter) => pack_any(counter),
+            // A filter without rules, which enforces nothing: there has to be one.
+            None => pack_any(HttpRbac::default()),
+        },
+    };
+    TypedExtensionConfig {
+        name: policy.name.clone(),
+        typed_config: Some(filter),
+    }
+}
+
+/// Where the filter about connections comes from. Until it is there, and if it never comes, nobody is let in.
+pub(crate) fn discovered_connections() -> ExtensionConfigSource {
+    let nobody = Authorization { callers: Vec::new() };
+    discovered(pack_any(filter(&nobody)), &[Rbac::type_url()])
+}
+
+/// The same for requests.
+pub(crate) fn discovered_requests() -> ExtensionConfigSource {
+    discovered(pack_any(nobody()), &[HttpRbac::type_url()])
+}
+
+/// The same for the filter about lines.
+pub(crate) fn discovered_lines() -> ExtensionConfigSource {
+    discovered(pack_any(nobody()), &[HttpRbac::type_url(), Lua::type_url()])
+}
+
+fn nobody() -> HttpRbac {
+    HttpRbac {
+        rules: Some(allow(HashMap::new())),
+        ..HttpRbac::default()
+    }
+}
+
+fn discovered(meanwhile: Any, types: &[String]) -> ExtensionConfigSource {
+    ExtensionConfigSource {
+        config_source: Some(source::ads()),
+        default_config: Some(meanwhile),
+        type_urls: types.to_vec(),
+        ..ExtensionConfigSource::default()
+    }
+}
+
 /// The filter. It always has rules: one without rules enforces nothing, one with an empty list of callers refuses
 /// everybody.
-pub(crate) fn filter(authorization: &Authorization) -> Rbac {
+fn filter(authorization: &Authorization) -> Rbac {
     let principals = principal::certified(&authorization.callers);
     let every = vec![Permission {
         rule: Some(Rule::Any(true)),
@@ -46,7 +101,7 @@ pub(crate) fn filter(authorization: &Authorization) -> Rbac {
 }
 
 /// The filter for requests. It always has rules: without callers it refuses everybody.
-pub(crate) fn request_filter(authorization: &RequestAuthorization) -> HttpRbac {
+fn request_filter(authorization: &RequestAuthorization) -> HttpRbac {
     let policies = authorization
         .grants
         .iter()
@@ -99,13 +154,9 @@ fn policy(principals: Vec<Principal>, permissions: Vec<Permission>) -> Option<Po
 ///
 /// Before 1.37 and its sisters Envoy's RBAC filter compares such lines joined by commas, later versions compare each,
 /// and a runtime flag changes it. No matcher can tell one line from two in both, so the lines are counted.
-pub(crate) fn single_lines(authorization: &RequestAuthorization) -> Option<Lua> {
+fn single_lines(names: &[HeaderName]) -> Option<Lua> {
     // Names are tokens: nothing in them ends a Lua string.
-    let names: Vec<String> = authorization
-        .single_lines
-        .iter()
-        .map(|name| format!("\"{name}\""))
-        .collect();
+    let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let code = format!(
         "local names = {{{}}}\n\
          function envoy_on_request(handle)\n\

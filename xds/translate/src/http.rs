@@ -114,14 +114,14 @@ pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> 
 /// Policy before everything that looks at more of a request than policy does.
 fn filters(http: &Http) -> Vec<HttpFilter> {
     let mut filters = Vec::new();
-    if let Some(authorization) = &http.authorization {
-        if let Some(counter) = authorization::single_lines(authorization) {
-            filters.push(filter("envoy.filters.http.lua", counter));
-        }
-        filters.push(filter(
-            "envoy.filters.http.rbac",
-            authorization::request_filter(authorization),
-        ));
+    if let Some(policy) = &http.policy {
+        let discovered = |name: &str, source| HttpFilter {
+            name: name.to_owned(),
+            config_type: Some(http_filter::ConfigType::ConfigDiscovery(source)),
+            ..HttpFilter::default()
+        };
+        filters.push(discovered(&policy.lines, authorization::discovered_lines()));
+        filters.push(discovered(&policy.requests, authorization::discovered_requests()));
     }
     if http.protocol == Protocol::Grpc && http.caller_header != CallerHeader::Replace {
         filters.push(filter(

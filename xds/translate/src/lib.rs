@@ -33,19 +33,33 @@ use peerway_mesh::Fragment;
 
 /// The Envoy resource that `fragment` becomes. Never fails: a fragment has nothing that cannot be said.
 pub fn translate(fragment: &Fragment, dialect: Dialect) -> Resource {
+    translate_since(fragment, dialect, 0)
+}
+
+/// The version of what [`translate`] makes of `fragment`.
+pub fn version(fragment: &Fragment, dialect: Dialect) -> String {
+    resource::version(fragment, dialect)
+}
+
+/// The same, but a listener is told apart from one with another `since`, so that Envoy drains the connections that it
+/// has and decides about new ones. It is the revision of the change that asks for that; 0 is none. The version does not
+/// tell of it.
+pub fn translate_since(fragment: &Fragment, dialect: Dialect, since: u64) -> Resource {
     let kind = ResourceKind::of(fragment.kind());
-    let version = resource::version(fragment, dialect);
+    let version = version(fragment, dialect);
     let name = fragment.name().to_owned();
     match fragment {
         Fragment::Validation(validation) => {
             Resource::encode(kind, name, version, secret::validation(validation))
         }
+        Fragment::Policy(policy) => Resource::encode(kind, name, version, authorization::extension(policy)),
         Fragment::Cluster(cluster) => Resource::encode(kind, name, version, cluster::cluster(cluster)),
         Fragment::Endpoints(endpoints) => {
             Resource::encode(kind, name, version, endpoints::endpoints(endpoints))
         }
         Fragment::Listener(listener) => {
-            Resource::encode(kind, name, version, listener::listener(listener, dialect))
+            let message = listener::listener(listener, dialect, since);
+            Resource::encode(kind, name, version, message)
         }
         Fragment::Routes(table) => Resource::encode(kind, name, version, route::table(table)),
     }

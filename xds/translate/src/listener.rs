@@ -28,7 +28,8 @@ const EARLY_BYTES: u32 = 64 << 10;
 /// The name of the chain that takes every connection.
 const UNMATCHED: &str = "any";
 
-pub(crate) fn listener(listener: &Listener, dialect: Dialect) -> EnvoyListener {
+/// `since` tells chains that decide about callers apart from what they were before that revision.
+pub(crate) fn listener(listener: &Listener, dialect: Dialect, since: u64) -> EnvoyListener {
     let direction = match listener.direction {
         Direction::Inbound => TrafficDirection::Inbound,
         Direction::Outbound => TrafficDirection::Outbound,
@@ -41,7 +42,7 @@ pub(crate) fn listener(listener: &Listener, dialect: Dialect) -> EnvoyListener {
         filter_chains: listener
             .chains
             .iter()
-            .map(|own| chain(own, &listener.telemetry, dialect))
+            .map(|own| chain(own, &listener.telemetry, dialect, since))
             .collect(),
         access_log: access_log::of_listener(listener.telemetry.access_log.as_ref()),
         listener_filters: listener
@@ -72,7 +73,7 @@ enum Decided {
 
 impl Decided {
     fn of(tcp: &Tcp, dialect: Dialect) -> Self {
-        match (&tcp.authorization, dialect) {
+        match (&tcp.policy, dialect) {
             (None, _) => Decided::Never,
             (Some(_), Dialect::From1_37) if !tcp.server_first => Decided::AtFirstBytes,
             (Some(_), _) => Decided::AtHandshake,
@@ -80,18 +81,15 @@ impl Decided {
     }
 }
 
-fn chain(chain: &Chain, telemetry: &Telemetry, dialect: Dialect) -> FilterChain {
+fn chain(chain: &Chain, telemetry: &Telemetry, dialect: Dialect, since: u64) -> FilterChain {
     let (filters, socket) = match &chain.traffic {
         Traffic::Tcp(tcp) => {
             let decided = Decided::of(tcp, dialect);
-            let admitted = tcp
-                .authorization
-                .as_ref()
-                .filter(|_| decided == Decided::AtHandshake);
+            let admitting = decided == Decided::AtHandshake;
             let socket = chain
                 .tls
                 .as_ref()
-                .map(|own| tls::downstream(own, Protocol::Tcp, admitted));
+                .map(|own| tls::downstream(own, Protocol::Tcp, admitting));
             (bytes(tcp, &chain.stat_prefix, telemetry, decided), socket)
         }
         Traffic::Http(http) => {
@@ -99,20 +97,28 @@ fn chain(chain: &Chain, telemetry: &Telemetry, dialect: Dialect) -> FilterChain 
             let socket = chain
                 .tls
                 .as_ref()
-                .map(|own| tls::downstream(own, http.protocol, None));
+                .map(|own| tls::downstream(own, http.protocol, false));
             (
                 vec![filter("envoy.filters.network.http_connection_manager", manager)],
                 socket,
             )
         }
     };
+    let decides = match &chain.traffic {
+        Traffic::Tcp(tcp) => tcp.policy.is_some(),
+        Traffic::Http(http) => http.policy.is_some(),
+    };
     let chosen = !chain.server_names.is_empty() || !chain.destinations.is_empty();
     let first = chain.server_names.first().cloned();
     let first = first.or_else(|| chain.destinations.first().map(ToString::to_string));
+    let mut name = first.unwrap_or_else(|| UNMATCHED.to_owned());
+    if decides && since != 0 {
+        name = format!("{name}~{since}");
+    }
     FilterChain {
         // Not the place in the list: Envoy drains the connections of a chain that was renamed, and a new neighbour
         // is no reason for that. No two chains of a listener match the same name.
-        name: first.unwrap_or_else(|| UNMATCHED.to_owned()),
+        name,
         filter_chain_match: chosen.then(|| FilterChainMatch {
             server_names: chain.server_names.clone(),
             prefix_ranges: chain.destinations.iter().map(exactly).collect(),
@@ -128,11 +134,13 @@ fn chain(chain: &Chain, telemetry: &Telemetry, dialect: Dialect) -> FilterChain 
 /// The one builder of TCP chains: who may pass always comes before where it goes.
 fn bytes(tcp: &Tcp, stat_prefix: &str, telemetry: &Telemetry, decided: Decided) -> Vec<Filter> {
     let mut filters = Vec::new();
-    if let Some(authorization) = &tcp.authorization {
-        filters.push(filter(
-            "envoy.filters.network.rbac",
-            authorization::filter(authorization),
-        ));
+    if let Some(policy) = &tcp.policy {
+        filters.push(Filter {
+            name: policy.clone(),
+            config_type: Some(filter::ConfigType::ConfigDiscovery(
+                authorization::discovered_connections(),
+            )),
+        });
     }
     let mut proxy = TcpProxy {
         stat_prefix: stat_prefix.to_owned(),

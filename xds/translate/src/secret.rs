@@ -1,5 +1,6 @@
 //! Secrets: who may vouch for whom, and a proxy's own leaf.
 
+use crate::authorization;
 use crate::dialect::Dialect;
 use crate::packed::inline;
 use crate::resource::{self, Resource, ResourceKind};
@@ -34,6 +35,11 @@ pub(crate) fn validation(validation: &Validation) -> Secret {
             name: "envoy.tls.cert_validator.spiffe".to_owned(),
             typed_config: Some(pack_any(validator)),
         }),
+        match_typed_subject_alt_names: validation
+            .admitted
+            .as_ref()
+            .map(authorization::names)
+            .unwrap_or_default(),
         ..CertificateValidationContext::default()
     };
     Secret {

@@ -1,6 +1,6 @@
 //! mTLS contexts, and how a URI SAN is matched. Key material is never inside: it comes as secrets.
 
-use crate::{authorization, packed, source};
+use crate::{packed, source};
 use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::{
     CombinedCertificateValidationContext, ValidationContextType,
@@ -15,7 +15,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
-use peerway_mesh::{Authorization, DownstreamTls, LEAF_SECRET, UpstreamTls};
+use peerway_mesh::{DownstreamTls, LEAF_SECRET, UpstreamTls};
 use peerway_model::config::Protocol;
 
 /// mTLS as a client: the server must show one of the identities, vouched for by the validation's roots.
@@ -48,33 +48,19 @@ pub(crate) fn upstream(tls: &UpstreamTls, protocol: Protocol) -> TransportSocket
     })
 }
 
-/// mTLS as a server: any client that the validation's roots vouch for; who may go on is decided later, unless
-/// `admitted` says that the handshake has to fail for those who may not.
-pub(crate) fn downstream(
-    tls: &DownstreamTls,
-    protocol: Protocol,
-    admitted: Option<&Authorization>,
-) -> TransportSocket {
+/// mTLS as a server: any client that the validation's roots vouch for; who may go on is decided later, unless `admitting`
+/// says that the handshake has to fail for those who may not.
+pub(crate) fn downstream(tls: &DownstreamTls, protocol: Protocol, admitting: bool) -> TransportSocket {
     // As Consul's (xDS facts, section 3.1).
     let alpn: &[&str] = match protocol {
         Protocol::Tcp => &[],
         Protocol::Http => &["http/1.1"],
         Protocol::Http2 | Protocol::Grpc => &["h2", "http/1.1"],
     };
-    let roots = source::secret(&tls.validation);
-    let validation = match admitted.map(authorization::names) {
-        None => ValidationContextType::ValidationContextSdsSecretConfig(roots),
-        Some(names) => {
-            ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
-                default_validation_context: Some(CertificateValidationContext {
-                    match_typed_subject_alt_names: names,
-                    ..CertificateValidationContext::default()
-                }),
-                validation_context_sds_secret_config: Some(roots),
-                ..CombinedCertificateValidationContext::default()
-            })
-        }
-    };
+    let name = tls.admitting.as_ref().filter(|_| admitting);
+    let validation = ValidationContextType::ValidationContextSdsSecretConfig(source::secret(
+        name.unwrap_or(&tls.validation),
+    ));
     packed::tls_socket(DownstreamTlsContext {
         common_tls_context: Some(common(validation, alpn)),
         require_client_certificate: Some(BoolValue { value: true }),

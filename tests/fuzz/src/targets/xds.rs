@@ -44,7 +44,7 @@ impl Versioned for Item {
 /// A holding of one resource a byte: kind, name and version.
 fn holding(bytes: &[u8]) -> Holding<Item> {
     let item = |byte: &u8| {
-        let kind = Kind::ALL[usize::from(byte % 5)];
+        let kind = Kind::ALL[usize::from(*byte) % Kind::ALL.len()];
         let child = match kind {
             Kind::Cluster => Some(Kind::Endpoints),
             Kind::Listener => Some(Kind::Route),

@@ -56,11 +56,11 @@ enum Op {
 
 #[derive(Default)]
 struct Client {
-    has: [BTreeMap<String, Item>; 5],
-    subscribed: [BTreeSet<String>; 5],
+    has: [BTreeMap<String, Item>; Kind::COUNT],
+    subscribed: [BTreeSet<String>; Kind::COUNT],
     /// Not yet sent: names to subscribe and to unsubscribe.
-    changes: [(BTreeSet<String>, BTreeSet<String>); 5],
-    opened: [bool; 5],
+    changes: [(BTreeSet<String>, BTreeSet<String>); Kind::COUNT],
+    opened: [bool; Kind::COUNT],
     /// Endpoints that were answered since their cluster was taken.
     warm: BTreeSet<String>,
     /// The answer about clusters that waits for warm clusters.
@@ -131,6 +131,8 @@ impl Client {
             Kind::Listener => {
                 self.has[Kind::Route.index()].remove(name);
                 self.watch(Kind::Route, name);
+                // Unlike a route, a filter is kept while its listener changes.
+                self.watch(Kind::Extension, name);
             }
             Kind::Endpoints => _ = self.warm.insert(name.into()),
             _ => {}
@@ -156,7 +158,10 @@ impl Client {
                 self.unwatch(Kind::Endpoints, name);
                 self.unwatch(Kind::Secret, name);
             }
-            Kind::Listener => self.unwatch(Kind::Route, name),
+            Kind::Listener => {
+                self.unwatch(Kind::Route, name);
+                self.unwatch(Kind::Extension, name);
+            }
             Kind::Endpoints => _ = self.warm.insert(name.into()),
             _ => {}
         }
@@ -231,7 +236,7 @@ struct World {
     to_client: VecDeque<DeltaResponse<Item>>,
     to_server: VecDeque<DeltaRequest>,
     /// By kind: the unanswered response, seen from the server.
-    outstanding: [Option<String>; 5],
+    outstanding: [Option<String>; Kind::COUNT],
     /// What was said, for the reader of a failure.
     history: Vec<String>,
 }
@@ -334,7 +339,9 @@ impl World {
                 response.nonce, response.removed
             ));
             if matches!(kind, Kind::Listener | Kind::Route) && !response.resources.is_empty() {
-                for below in [Kind::Secret, Kind::Cluster, Kind::Endpoints] {
+                let filters = (kind == Kind::Listener).then_some(Kind::Extension);
+                let always = [Kind::Secret, Kind::Cluster, Kind::Endpoints];
+                for below in always.into_iter().chain(filters) {
                     assert!(
                         self.outstanding[below.index()].is_none(),
                         "{kind:?} sent while {below:?} is unanswered"
@@ -436,8 +443,8 @@ fn version() -> impl Strategy<Value = Option<(u8, bool)>> {
 
 fn holdings() -> impl Strategy<Value = Holding<Item>> {
     let names = || proptest::array::uniform4((version(), any::<[bool; 4]>()));
-    (names(), names(), names(), names(), names()).prop_map(
-        |(secrets, clusters, endpoints, listeners, routes)| {
+    (names(), names(), names(), names(), names(), names()).prop_map(
+        |(secrets, clusters, endpoints, filters, listeners, routes)| {
             let present: Vec<&'static str> = NAMES
                 .into_iter()
                 .zip(&clusters)
@@ -447,7 +454,7 @@ fn holdings() -> impl Strategy<Value = Holding<Item>> {
             let mut builder = Holding::builder();
             for (kind, states) in Kind::ALL
                 .into_iter()
-                .zip([secrets, clusters, endpoints, listeners, routes])
+                .zip([secrets, clusters, endpoints, filters, listeners, routes])
             {
                 for (name, (state, refers)) in NAMES.into_iter().zip(states) {
                     let Some((number, bad)) = state else { continue };
@@ -486,7 +493,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         3 => holdings().prop_map(Op::Hold),
         8 => Just(Op::ToClient),
         8 => Just(Op::ToServer),
-        4 => (0_usize..5).prop_map(|at| Op::Flush(Kind::ALL[at])),
+        4 => (0..Kind::COUNT).prop_map(|at| Op::Flush(Kind::ALL[at])),
         1 => Just(Op::Reconnect),
     ];
     proptest::collection::vec(op, 0..120)

@@ -74,7 +74,7 @@ fn shown(response: &DeltaResponse<Item>) -> String {
 
 struct Bench {
     stream: DeltaStream<Item>,
-    nonces: [String; 5],
+    nonces: [String; Kind::COUNT],
     events: Vec<Event>,
 }
 

@@ -219,6 +219,7 @@ fn called((kind, name): &Name) -> String {
         ResourceKind::Endpoints => "endpoints of",
         ResourceKind::Listener => "listener",
         ResourceKind::Route => "routes",
+        ResourceKind::Extension => "extension",
     };
     format!("{what} {name}")
 }

@@ -12,8 +12,8 @@ mod render;
 use peerway_mesh::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
     DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Health, Http, KnownBy,
-    Listener, RequestAuthorization, RequestCaller, Requests, RouteTable, Routes, Tcp, Telemetry, Tracing,
-    Traffic, UpstreamTls, Validation,
+    Lets, Listener, Policy, RequestAuthorization, RequestCaller, RequestPolicy, Requests, RouteTable, Routes,
+    Tcp, Telemetry, Tracing, Traffic, UpstreamTls, Validation,
 };
 use peerway_model::config::{
     HeaderCheck, HeaderCondition, HeaderName, LogFormat, LogSink, Method, PathCondition, Pattern, Protocol,
@@ -22,7 +22,7 @@ use peerway_model::config::{
 use peerway_model::name::{Namespace, Partition, ServiceName};
 use peerway_model::regular::Regular;
 use peerway_model::{Leaf, Secret, ServiceAddress, SpiffeId, TrustDomain};
-use peerway_xds_translate::{Dialect, Resource, leaf_secret, translate};
+use peerway_xds_translate::{Dialect, Resource, leaf_secret, translate, translate_since};
 use std::path::PathBuf;
 
 fn check(name: &str, resource: &Resource) {
@@ -89,7 +89,18 @@ fn callers(domain: &TrustDomain, service: Option<&str>, except: Option<&str>) ->
     }
 }
 
-fn public(authorization: Authorization) -> Fragment {
+fn policy(name: &str, lets: Lets) -> Fragment {
+    Fragment::Policy(Policy {
+        name: name.to_owned(),
+        lets,
+    })
+}
+
+fn connections(authorization: Authorization) -> Fragment {
+    policy("connections:web", Lets::Connections(authorization))
+}
+
+fn public(server_first: bool) -> Fragment {
     Fragment::Listener(Listener {
         name: "public_listener:0.0.0.0:20000".to_owned(),
         address: at("0.0.0.0", 20000),
@@ -101,12 +112,13 @@ fn public(authorization: Authorization) -> Fragment {
             destinations: Vec::new(),
             tls: Some(DownstreamTls {
                 validation: "roots:web".to_owned(),
+                admitting: Some("admitted:web".to_owned()),
             }),
             stat_prefix: "public_listener".to_owned(),
             traffic: Traffic::Tcp(Tcp {
-                authorization: Some(authorization),
+                policy: Some("connections:web".to_owned()),
                 cluster: "local_app".to_owned(),
-                server_first: false,
+                server_first,
             }),
         }],
     })
@@ -120,6 +132,7 @@ fn validation() {
         Fragment::Validation(Validation {
             name: "roots:web".to_owned(),
             domains: vec![(domain("a.consul"), roots("a")), (domain("b.consul"), roots("b"))],
+            admitted: None,
         }),
     );
 }
@@ -206,12 +219,12 @@ fn endpoints() {
 fn listeners() {
     let (ours, theirs) = (domain("a.c"), domain("b.c"));
     golden(
-        "listener_allow_nobody",
-        public(Authorization { callers: Vec::new() }),
+        "policy_allow_nobody",
+        connections(Authorization { callers: Vec::new() }),
     );
     golden(
-        "listener_allow",
-        public(Authorization {
+        "policy_allow",
+        connections(Authorization {
             callers: vec![
                 callers(&ours, Some("api"), None),
                 callers(&ours, None, Some("bad.one".replace('.', "-").as_str())),
@@ -220,8 +233,8 @@ fn listeners() {
         }),
     );
     golden(
-        "listener_allow_by_default",
-        public(Authorization {
+        "policy_allow_by_default",
+        connections(Authorization {
             callers: vec![Caller {
                 include: CallerPattern {
                     trust_domain: ours.clone(),
@@ -234,34 +247,39 @@ fn listeners() {
         }),
     );
     golden(
-        "listener_allow_many",
-        public(Authorization {
+        "policy_allow_many",
+        connections(Authorization {
             callers: ["a", "b", "c"]
                 .map(|name| callers(&ours, Some(name), None))
                 .to_vec(),
         }),
     );
+    golden("listener_public", public(false));
     // Where policy cannot wait for the client's first bytes, the handshake has to refuse whom it can.
-    let allow = |callers| Authorization { callers };
-    let listed = || {
+    golden("listener_server_first", public(true));
+    golden_for("listener_1_36", public(false), Dialect::From1_36);
+    let admitting = |name: &str, callers| {
+        let held = Validation {
+            name: "admitted:web".to_owned(),
+            domains: vec![(theirs.clone(), vec!["b\n".to_owned()])],
+            admitted: Some(Authorization { callers }),
+        };
+        golden(name, Fragment::Validation(held));
+    };
+    admitting("validation_admitting_nobody", Vec::new());
+    admitting(
+        "validation_admitting",
         vec![
             callers(&theirs, Some("web"), None),
             callers(&theirs, None, Some("bad")),
-        ]
-    };
-    let Fragment::Listener(mut first) = public(allow(listed())) else {
-        unreachable!()
-    };
-    let Traffic::Tcp(tcp) = &mut first.chains[0].traffic else {
-        unreachable!()
-    };
-    tcp.server_first = true;
-    golden("listener_server_first", Fragment::Listener(first));
-    golden_for("listener_1_36", public(allow(listed())), Dialect::From1_36);
-    golden_for(
-        "listener_1_36_nobody",
-        public(allow(Vec::new())),
-        Dialect::From1_36,
+        ],
+    );
+    // A change of policy that takes something away.
+    let since = translate_since(&public(false), Dialect::From1_37, 57);
+    check("listener_public_since", &since);
+    assert_eq!(
+        since.version,
+        translate(&public(false), Dialect::From1_37).version
     );
     let passthrough = |names: &[&str], cluster: &str| Chain {
         server_names: names.iter().map(|name| (*name).to_owned()).collect(),
@@ -269,7 +287,7 @@ fn listeners() {
         tls: None,
         stat_prefix: format!("mesh_gateway_local_peered.{cluster}"),
         traffic: Traffic::Tcp(Tcp {
-            authorization: None,
+            policy: None,
             cluster: cluster.to_owned(),
             server_first: false,
         }),
@@ -347,7 +365,7 @@ fn traces() {
 
 #[test]
 fn access_logs() {
-    let bytes = || public(Authorization { callers: Vec::new() });
+    let bytes = || public(false);
     let routes = || Routes::Named("r".to_owned());
     let outbound = http(Protocol::Http, CallerHeader::Remove, routes());
     let outbound = requests(Direction::Outbound, &[], None, outbound);
@@ -390,7 +408,7 @@ fn http(protocol: Protocol, caller_header: CallerHeader, routes: Routes) -> Http
     Http {
         protocol,
         caller_header,
-        authorization: None,
+        policy: None,
         routes,
     }
 }
@@ -408,6 +426,7 @@ fn requests(direction: Direction, server_names: &[&str], validation: Option<&str
             destinations: Vec::new(),
             tls: validation.map(|validation| DownstreamTls {
                 validation: validation.to_owned(),
+                admitting: None,
             }),
             stat_prefix: "stats".to_owned(),
             traffic: Traffic::Http(http),
@@ -419,7 +438,7 @@ fn requests(direction: Direction, server_names: &[&str], validation: Option<&str
 fn redirected_calls() {
     let passed = |cluster: &str| {
         Traffic::Tcp(Tcp {
-            authorization: None,
+            policy: None,
             cluster: cluster.to_owned(),
             server_first: false,
         })
@@ -456,7 +475,6 @@ fn request_authorization(callers: Vec<(Caller, KnownBy)>) -> RequestAuthorizatio
             trust_domain: domain("a.c"),
             partition: Partition::default(),
         },
-        single_lines: Vec::new(),
         grants: vec![Grant {
             requests: Requests::All,
             callers: callers
@@ -469,7 +487,6 @@ fn request_authorization(callers: Vec<(Caller, KnownBy)>) -> RequestAuthorizatio
 
 /// One grant with every kind of condition, on both sides.
 fn request_grants() -> RequestAuthorization {
-    let name = |text: &str| HeaderName::new(text).unwrap();
     let value = |part, text: &str, ignore_case| HeaderCheck::Value {
         part,
         text: text.to_owned(),
@@ -520,7 +537,6 @@ fn request_grants() -> RequestAuthorization {
     let (ours, theirs) = (domain("a.c"), domain("b.c"));
     let caller = |caller, known_by| RequestCaller { caller, known_by };
     RequestAuthorization {
-        single_lines: vec![name("x-a"), name("x-b")],
         grants: vec![
             Grant {
                 requests: Requests::All,
@@ -539,37 +555,50 @@ fn request_grants() -> RequestAuthorization {
     }
 }
 
-fn public_http(protocol: Protocol, authorization: RequestAuthorization) -> Fragment {
+fn public_http(protocol: Protocol) -> Fragment {
     let routes = Routes::Inline(table("public_listener", "local_app", None));
     let http = Http {
-        authorization: Some(authorization),
+        policy: Some(RequestPolicy {
+            lines: "lines:web".to_owned(),
+            requests: "requests:web".to_owned(),
+        }),
         ..http(protocol, CallerHeader::Append, routes)
     };
     requests(Direction::Inbound, &[], Some("roots~local"), http)
 }
 
 #[test]
-fn listeners_of_requests() {
+fn policies_about_requests() {
+    let requests = |authorization| policy("requests:web", Lets::Requests(authorization));
     let nobody = RequestAuthorization {
         grants: Vec::new(),
         ..request_authorization(Vec::new())
     };
-    golden("http_public_nobody", public_http(Protocol::Http, nobody));
-    golden(
-        "http_public_permissions",
-        public_http(Protocol::Http, request_grants()),
-    );
+    golden("policy_requests_nobody", requests(nobody));
+    golden("policy_requests_permissions", requests(request_grants()));
     let (ours, theirs) = (domain("a.c"), domain("b.c"));
     golden(
-        "http_public_grpc",
-        public_http(
-            Protocol::Grpc,
-            request_authorization(vec![
-                (callers(&ours, Some("api"), None), KnownBy::Certificate),
-                (callers(&theirs, None, Some("bad")), KnownBy::Gateway),
-            ]),
-        ),
+        "policy_requests",
+        requests(request_authorization(vec![
+            (callers(&ours, Some("api"), None), KnownBy::Certificate),
+            (callers(&theirs, None, Some("bad")), KnownBy::Gateway),
+        ])),
     );
+    let names = ["x-a", "x-b"].map(|text| HeaderName::new(text).unwrap());
+    golden(
+        "policy_lines",
+        policy("lines:web", Lets::SingleLines(names.to_vec())),
+    );
+    golden(
+        "policy_lines_none",
+        policy("lines:web", Lets::SingleLines(Vec::new())),
+    );
+}
+
+#[test]
+fn listeners_of_requests() {
+    golden("http_public", public_http(Protocol::Http));
+    golden("http_public_grpc", public_http(Protocol::Grpc));
     golden(
         "http_gateway",
         requests(

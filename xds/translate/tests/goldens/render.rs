@@ -1,5 +1,6 @@
 //! An encoded `Any` as text: the message's `Debug` without fields that are not set, with nested messages opened.
 
+use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
 use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
@@ -80,6 +81,7 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<UpstreamTlsContext>(any))
         .or_else(|| of::<HttpConnectionManager>(any))
         .or_else(|| request_policies(any))
+        .or_else(|| of::<TypedExtensionConfig>(any))
         .or_else(|| of::<Lua>(any))
         .or_else(|| of::<Router>(any))
         .or_else(|| of::<GrpcStats>(any))
@@ -97,7 +99,9 @@ fn request_policies(any: &Any) -> Option<String> {
     if any.type_url != HttpRbac::type_url() {
         return None;
     }
-    let rules = HttpRbac::decode(any.value.as_slice()).unwrap().rules.unwrap();
+    let Some(rules) = HttpRbac::decode(any.value.as_slice()).unwrap().rules else {
+        return Some("Rbac {}".to_owned());
+    };
     let policies: BTreeMap<_, _> = rules.policies.into_iter().collect();
     Some(format!(
         "Rbac {{\n    action: {},\n    policies: {policies:#?},\n}}",

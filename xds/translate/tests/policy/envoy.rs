@@ -93,8 +93,10 @@ impl Envoy {
                     return false;
                 }
             } else if let Some(rbac) = unpacked::<HttpRbac>(any) {
+                // Without rules it enforces nothing, and decides nothing.
+                let Some(rules) = rbac.rules else { continue };
                 decided = true;
-                if !self.allowed(&rbac.rules.unwrap(), seen, lines) {
+                if !self.allowed(&rules, seen, lines) {
                     return false;
                 }
             } else {

@@ -7,13 +7,17 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
 use envoy_types::pb::envoy::config::core::v3::address::Address as AddressKind;
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
-use envoy_types::pb::envoy::config::core::v3::{Address, SocketAddress, TransportSocket, transport_socket};
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, ExtensionConfigSource, SocketAddress, TransportSocket, TypedExtensionConfig, transport_socket,
+};
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
-use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
+    HttpConnectionManager, http_filter,
+};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
@@ -34,6 +38,57 @@ pub(crate) struct Fixed {
     listeners: Vec<Listener>,
     clusters: BTreeMap<String, Cluster>,
     secrets: BTreeMap<String, Secret>,
+}
+
+/// The listener with its policies, which it would find by name, put in.
+pub(crate) fn decided(listener: Listener, view: &View, dialect: Dialect) -> Listener {
+    let policies: BTreeMap<&str, Any> = view
+        .fragments
+        .iter()
+        .filter(|fragment| matches!(***fragment, Fragment::Policy(_)))
+        .map(|fragment| {
+            let extension: TypedExtensionConfig = message(&translate(fragment, dialect));
+            assert_eq!(extension.name, fragment.name());
+            (fragment.name(), extension.typed_config.unwrap())
+        })
+        .collect();
+    put_in(listener, |name, source| {
+        let policy = policies[name].clone();
+        assert!(source.type_urls.contains(&policy.type_url), "{name}");
+        policy
+    })
+}
+
+/// The listener as it is before it has found them.
+pub(crate) fn meanwhile(listener: Listener) -> Listener {
+    put_in(listener, |_, source| source.default_config.clone().unwrap())
+}
+
+fn put_in(mut listener: Listener, found: impl Fn(&str, &ExtensionConfigSource) -> Any) -> Listener {
+    for filter in listener
+        .filter_chains
+        .iter_mut()
+        .flat_map(|chain| &mut chain.filters)
+    {
+        match filter.config_type.as_mut().unwrap() {
+            ConfigType::ConfigDiscovery(source) => {
+                let policy = found(&filter.name, source);
+                filter.config_type = Some(ConfigType::TypedConfig(policy));
+            }
+            ConfigType::TypedConfig(any) if any.type_url == HttpConnectionManager::type_url() => {
+                let mut manager = HttpConnectionManager::decode(any.value.as_slice()).unwrap();
+                for filter in &mut manager.http_filters {
+                    if let Some(http_filter::ConfigType::ConfigDiscovery(source)) = &filter.config_type {
+                        let policy = found(&filter.name, source);
+                        filter.config_type = Some(http_filter::ConfigType::TypedConfig(policy));
+                    }
+                }
+                *any = pack_any(manager);
+            }
+            ConfigType::TypedConfig(_) => {}
+        }
+    }
+    listener
 }
 
 fn message<M: Message + Name + Default>(resource: &Resource) -> M {
@@ -84,7 +139,7 @@ impl Fixed {
                     self.secrets
                         .insert(held.name.clone(), message(&resource(fragment)));
                 }
-                Fragment::Cluster(_) | Fragment::Listener(_) => {}
+                Fragment::Cluster(_) | Fragment::Listener(_) | Fragment::Policy(_) => {}
             }
         }
         for fragment in &view.fragments {
@@ -101,7 +156,7 @@ impl Fixed {
                     self.clusters.insert(held.name.clone(), cluster);
                 }
                 Fragment::Listener(_) => {
-                    let mut listener: Listener = message(&resource(fragment));
+                    let mut listener = decided(message(&resource(fragment)), view, dialect);
                     listener.name = name.to_owned();
                     listener.address = Some(address(0));
                     for chain in &mut listener.filter_chains {

@@ -51,6 +51,11 @@ fn encoded(fragment: &Fragment, dialect: Dialect) -> Listener {
     Listener::decode(any.value.as_slice()).unwrap()
 }
 
+/// The only listener of a view, with its policies.
+fn decided(view: &View, dialect: Dialect) -> Listener {
+    fixed::decided(encoded(world::listener(view), dialect), view, dialect)
+}
+
 /// Whether the listener's handshake takes a certificate of this trust domain.
 fn verified(view: &View, trust_domain: &str) -> bool {
     let Fragment::Listener(listener) = world::listener(view) else {
@@ -108,8 +113,8 @@ impl Case {
         Case {
             rules: rules_for(intentions, &world::service_key("api")),
             default,
-            http: encoded(world::listener(&http_view), Dialect::From1_37),
-            tcp: encoded(world::listener(&tcp_view), Dialect::From1_37),
+            http: decided(&http_view, Dialect::From1_37),
+            tcp: decided(&tcp_view, Dialect::From1_37),
             http_view,
             tcp_view,
         }
@@ -263,11 +268,31 @@ fn the_model_sees_what_is_left_out() {
     let case = Case::new(&[], Action::Allow);
     assert!(matches!(
         world::listener(&case.http_view),
-        Fragment::Listener(listener) if matches!(&listener.chains[0].traffic, Traffic::Http(http) if http.authorization.is_some())
+        Fragment::Listener(listener) if matches!(&listener.chains[0].traffic, Traffic::Http(http) if http.policy.is_some())
     ));
     let stranger = Seen {
         sans: &["spiffe://nowhere.consul/ns/default/dc/dc1/svc/web".to_owned()],
         request: None,
     };
     assert!(!Envoy::default().passes(&case.tcp, &stranger, Lines::Each));
+}
+
+/// Until an Envoy has got its policies, it lets nobody in.
+#[test]
+fn nobody_gets_in_before_the_policies() {
+    let case = Case::new(&[], Action::Allow);
+    let caller = Seen {
+        sans: &["spiffe://local.consul/ns/default/dc/dc1/svc/web".to_owned()],
+        request: Some(&Request {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            headers: Vec::new(),
+        }),
+    };
+    let envoy = Envoy::default();
+    for (view, with) in [(&case.http_view, &case.http), (&case.tcp_view, &case.tcp)] {
+        assert!(envoy.passes(with, &caller, Lines::Each));
+        let without = fixed::meanwhile(encoded(world::listener(view), Dialect::From1_37));
+        assert!(!envoy.passes(&without, &caller, Lines::Each));
+    }
 }
