@@ -9,7 +9,7 @@ pub use authorization::{
 };
 pub use routes::{HttpRoute, Retry, RouteLeg, RouteTable, WHOLE};
 
-use peerway_model::config::{Balance, LogFormat, LogSink, Protocol};
+use peerway_model::config::{Balance, Limits, LogFormat, LogSink, PassiveHealthCheck, Protocol, TlsBounds};
 use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -121,6 +121,18 @@ pub struct Cluster {
     pub keepalive: bool,
     /// How an endpoint is chosen; `None` is one after the other.
     pub balance: Option<Balance>,
+    /// What the caller says about its use.
+    pub terms: Terms,
+}
+
+/// What a caller says about its use of an Envoy cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Terms {
+    /// How much at a time.
+    pub limits: Limits,
+    /// When an endpoint that fails is left out; how many of them may be is said by
+    /// [`Cluster::max_ejection_percent`].
+    pub passive: PassiveHealthCheck,
 }
 
 /// How the endpoints of an Envoy cluster are found.
@@ -145,6 +157,8 @@ pub struct UpstreamTls {
     pub sni: String,
     /// Exact URI SANs of which the server must have one. Never empty.
     pub identities: Vec<String>,
+    /// Which TLS is spoken.
+    pub bounds: TlsBounds,
     /// The name of the [`Validation`].
     pub validation: String,
 }
@@ -207,6 +221,17 @@ pub struct Listener {
     pub chains: Vec<Chain>,
     /// What is told about its connections and requests, of whatever chain.
     pub telemetry: Telemetry,
+    /// How it takes connections.
+    pub intake: Intake,
+}
+
+/// How a listener takes connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Intake {
+    /// Most at a time, at least 1; further ones are closed. `None` for any number.
+    pub max_connections: Option<u32>,
+    /// Whether they are spread evenly over the threads of the proxy.
+    pub exact_balance: bool,
 }
 
 /// What a listener tells about its connections and requests.
@@ -328,4 +353,6 @@ pub struct DownstreamTls {
     /// The name of the [`Validation`] that takes no certificate of callers who are surely refused, for chains that have
     /// to decide in the handshake. `None` where single requests are decided about.
     pub admitting: Option<String>,
+    /// Which TLS is spoken.
+    pub bounds: TlsBounds,
 }

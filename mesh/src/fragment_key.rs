@@ -1,8 +1,9 @@
 //! Which fragment: everything that it depends on besides the Snapshot, so that proxies that need the same share it.
 
 use crate::finding::Face;
+use crate::fragment::Terms;
 use peerway_model::chain::Target;
-use peerway_model::config::Protocol;
+use peerway_model::config::{Protocol, TlsBounds};
 use peerway_model::instance::GatewayMode;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
@@ -41,6 +42,8 @@ pub(crate) enum FragmentKey {
         address: ServiceAddress,
         /// What it speaks.
         protocol: Protocol,
+        /// Milliseconds; `None` is the usual time.
+        connect_timeout_ms: Option<u64>,
     },
     /// The Envoy cluster of a target of an upstream's chain.
     UpstreamCluster {
@@ -48,6 +51,10 @@ pub(crate) enum FragmentKey {
         reach: Reach,
         /// Milliseconds; `None` is what the target's resolver says.
         connect_timeout_ms: Option<u64>,
+        /// What the caller says about its use.
+        terms: Terms,
+        /// Which TLS the caller speaks.
+        bounds: TlsBounds,
     },
     /// The endpoints of a target of an upstream's chain.
     UpstreamEndpoints(Reach),
@@ -99,6 +106,8 @@ pub(crate) enum FragmentKey {
         partition: Partition,
         /// Who reports single requests; `None` while nobody does, so that callers share the listener.
         reporter: Option<String>,
+        /// Whether connections are spread evenly over the threads of the proxy.
+        exact_balance: bool,
     },
     /// Where a sidecar takes redirected calls of its application.
     OutboundListener {

@@ -9,10 +9,9 @@ mod servers;
 mod telemetry;
 mod validation;
 
-pub(crate) use cluster::MAX_CONNECT_TIMEOUT_MS;
 pub(crate) use telemetry::reporter;
 
-use crate::fragment::Fragment;
+use crate::fragment::{Fragment, Intake, Listener};
 use crate::fragment_key::FragmentKey;
 use crate::read::Reading;
 
@@ -26,13 +25,21 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
         FragmentKey::ConnectionPolicy(service) => policy::connections(reading, service).map(Fragment::Policy),
         FragmentKey::RequestPolicy(service) => policy::requests(reading, service).map(Fragment::Policy),
         FragmentKey::LinePolicy(service) => policy::lines(reading, service).map(Fragment::Policy),
-        FragmentKey::LocalApp { address, protocol } => {
-            Some(Fragment::Cluster(cluster::local_app(address, *protocol)))
-        }
+        FragmentKey::LocalApp {
+            address,
+            protocol,
+            connect_timeout_ms,
+        } => Some(Fragment::Cluster(cluster::local_app(
+            address,
+            *protocol,
+            *connect_timeout_ms,
+        ))),
         FragmentKey::UpstreamCluster {
             reach,
             connect_timeout_ms,
-        } => cluster::upstream(reading, reach, *connect_timeout_ms).map(Fragment::Cluster),
+            terms,
+            bounds,
+        } => cluster::upstream(reading, reach, *connect_timeout_ms, *terms, bounds).map(Fragment::Cluster),
         FragmentKey::UpstreamEndpoints(reach) => endpoints::upstream(reading, reach).map(Fragment::Endpoints),
         FragmentKey::UpstreamGroup {
             target,
@@ -62,7 +69,15 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
             service,
             partition,
             reporter,
+            exact_balance,
         } => listener::upstream(reading, address, service, partition, reporter.as_deref())
+            .map(|listener| Listener {
+                intake: Intake {
+                    exact_balance: *exact_balance,
+                    ..listener.intake
+                },
+                ..listener
+            })
             .map(Fragment::Listener),
         FragmentKey::OutboundListener {
             address,

@@ -6,7 +6,7 @@ use crate::finding::{
 };
 use crate::fragment::Endpoint;
 use peerway_model::chain::Chain;
-use peerway_model::config::{Action, Protocol};
+use peerway_model::config::{Action, MeshTls, Protocol, ServiceDefaults};
 use peerway_model::name::Partition;
 use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Origin, Peering, PeeringKey,
@@ -169,6 +169,25 @@ impl<'a> Reading<'a> {
     pub(crate) fn keeps_to_itself(&mut self, partition: &Partition) -> bool {
         let key = ConfigKey::singleton(ConfigKind::Mesh, partition);
         matches!(self.config(key), Some(ConfigEntry::Mesh(mesh)) if mesh.mesh_destinations_only)
+    }
+
+    /// Which TLS the proxies of a partition speak.
+    pub(crate) fn tls(&mut self, partition: &Partition) -> MeshTls {
+        let key = ConfigKey::singleton(ConfigKind::Mesh, partition);
+        match self.config(key) {
+            Some(ConfigEntry::Mesh(mesh)) => mesh.tls.clone(),
+            _ => MeshTls::default(),
+        }
+    }
+
+    /// The defaults of a local service.
+    pub(crate) fn service_defaults(&mut self, service: &ServiceKey) -> Option<&'a ServiceDefaults> {
+        let kind = ConfigKind::ServiceDefaults;
+        let key = ConfigKey::of_service(kind, &service.partition, &service.namespace, &service.name);
+        match self.config(key) {
+            Some(ConfigEntry::ServiceDefaults(defaults)) => Some(defaults),
+            _ => None,
+        }
     }
 
     fn ask(&mut self, key: FindingKey) -> Finding {

@@ -1,5 +1,6 @@
 //! Shapes: which fragments a proxy needs.
 
+mod calling;
 mod gateway;
 mod sidecar;
 

@@ -8,6 +8,7 @@ mod gateway;
 mod histories;
 mod http;
 mod render;
+mod settings;
 mod sidecar;
 mod telemetry;
 mod transparent;

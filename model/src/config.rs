@@ -5,7 +5,10 @@ mod destination;
 mod entry;
 mod exported_services;
 mod header_edits;
+mod inbound;
 mod load_balancer;
+mod log_operators;
+mod mesh_tls;
 mod pattern;
 mod permission;
 mod sameness_group;
@@ -15,6 +18,7 @@ mod service_router;
 mod service_splitter;
 mod settings;
 mod tracing;
+mod upstreams;
 
 pub use access_logs::{AccessLogs, LogFormat, LogSink, MAX_LOG_FORMAT_BYTES, MAX_LOG_PATH_BYTES};
 pub use destination::Destination;
@@ -24,9 +28,12 @@ pub use entry::{
 };
 pub use exported_services::{Consumer, ExportedService, ExportedServices};
 pub use header_edits::{HeaderEdits, MAX_EDITED_HEADERS, MAX_HEADER_NAME_BYTES, MAX_HEADER_VALUE_BYTES};
+pub use inbound::Inbound;
 pub use load_balancer::{
     Balance, HashOf, HashPolicy, LoadBalancer, MAX_CHOICE_COUNT, MAX_HASH_POLICIES, MAX_RING_SIZE,
 };
+pub use log_operators::log_operator_examples;
+pub use mesh_tls::{CipherSuite, MeshTls, TlsBounds, TlsVersion};
 pub use pattern::Pattern;
 pub use permission::{
     HeaderCheck, HeaderCondition, HeaderName, MAX_CONDITION_BYTES, MAX_HEADER_CONDITIONS, MAX_PERMISSIONS,
@@ -38,13 +45,17 @@ pub use service_resolver::{
     ANY_SUBSET, Failover, MAX_FAILOVER_TARGETS, MAX_SUBSETS, ServiceResolver, Subset,
 };
 pub use service_router::{
-    HeaderTest, MAX_COMPARED_BYTES, MAX_RETRIES, MAX_ROUTE_TESTS, MAX_ROUTES, MAX_TIMEOUT_MS, METHODS,
-    PathTest, QueryTest, RETRY_CONDITIONS, RequestMatch, RouteDestination, ServiceRoute, ServiceRouter,
-    TextTest,
+    HeaderTest, MAX_COMPARED_BYTES, MAX_PARAMETER_BYTES, MAX_RETRIES, MAX_ROUTE_TESTS, MAX_ROUTES,
+    MAX_TIMEOUT_MS, METHODS, PathTest, QueryTest, RETRY_CONDITIONS, RequestMatch, RouteDestination,
+    ServiceRoute, ServiceRouter, TextTest,
 };
 pub use service_splitter::{MAX_SPLITS, ServiceSplitter, Split, WHOLE};
 pub use settings::{Mesh, Protocol, ProxyDefaults, ServiceDefaults};
 pub use tracing::{ALL_TRACES, Tracing};
+pub use upstreams::{
+    Limits, MAX_CONNECT_TIMEOUT_MS, MAX_EJECTION_MS, MAX_OVERRIDES, PassiveHealthCheck, UpstreamOverride,
+    UpstreamSettings, Upstreams,
+};
 
 #[cfg(test)]
 mod tests;

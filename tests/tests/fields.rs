@@ -20,9 +20,10 @@ use peerway_cli::client::Client;
 use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::envoy::Envoy;
 use peerway_cli::demo::stage::{free_port, wait_for};
+use peerway_model::config::log_operator_examples;
 use peerway_model::{ConfigKey, Tenancy};
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV, TestStage};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
@@ -189,9 +190,19 @@ fn settled(envoys: &[Envoy]) {
     .unwrap();
 }
 
+/// Every operator that access logs may have.
+fn every_log_operator() -> Case {
+    let format = log_operator_examples().join(" ");
+    let entry = json!({"Kind": "proxy-defaults", "Name": "global",
+        "AccessLogs": {"Enabled": true, "TextFormat": format}});
+    let text = format!("why\n[entry]\n{entry}\n[changes]\nsidecar of web");
+    Case::parse("proxy-defaults", "every operator of access logs", &text).unwrap()
+}
+
 fn envoys_take_every_case(envoy: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../xds/translate/tests/fields");
-    let cases = case::all(&folder).unwrap();
+    let mut cases = case::all(&folder).unwrap();
+    cases.push(every_log_operator());
     let world = World::start(envoy);
     let mut refused = Vec::new();
     for case in &cases {

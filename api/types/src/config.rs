@@ -1,9 +1,11 @@
 //! Config entries as JSON (xDS facts, section 6).
 
 mod access_logs;
+mod mesh_tls;
 mod permission;
 mod read;
 mod tracing;
+mod upstreams;
 mod write;
 
 pub(crate) use permission::put_verdict;

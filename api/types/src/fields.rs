@@ -350,6 +350,14 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    /// Takes a field that Peerway has not, for a reason: refused when it says anything.
+    pub(crate) fn refused(&mut self, key: &'static str, why: &str) -> Result<(), Invalid> {
+        match self.claim(key) {
+            Some(value) if says_something(value) => Err(Invalid::new(self.at(key), why)),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses the fields that nobody took.
     pub(crate) fn finish(self) -> Result<(), Invalid> {
         match self.left.values().next() {

@@ -2,25 +2,27 @@
 
 use super::endpoints;
 use crate::finding::{ClusterIdentity, Face, Import, PeerIdentity, Place};
-use crate::fragment::{Cluster, Discovery, Endpoint, Health, UpstreamTls};
+use crate::fragment::{Cluster, Discovery, Endpoint, Health, Terms, UpstreamTls};
 use crate::fragment_key::Reach;
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::chain::{DEFAULT_CONNECT_TIMEOUT_MS, Settings, Target, settings, settings_alone};
-use peerway_model::config::Protocol;
+use peerway_model::config::{MAX_CONNECT_TIMEOUT_MS, Protocol, TlsBounds};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey, SpiffeId};
 use std::sync::Arc;
 
-/// Longest connect timeout that an upstream may ask for, in milliseconds.
-pub(crate) const MAX_CONNECT_TIMEOUT_MS: u64 = 600_000;
 /// Most endpoints of one service that outlier detection may eject (Envoy's default), in percent.
 pub(super) const MAX_EJECTION_PERCENT: u32 = 10;
 /// The same towards a peer: the health behind its gateways is not known here (xDS facts, section 2.4).
 const MAX_PEER_EJECTION_PERCENT: u32 = 100;
 
 /// The application behind a sidecar.
-pub(super) fn local_app(address: &ServiceAddress, protocol: Protocol) -> Cluster {
+pub(super) fn local_app(
+    address: &ServiceAddress,
+    protocol: Protocol,
+    connect_timeout_ms: Option<u64>,
+) -> Cluster {
     let discovery = match crate::address::ip(address) {
         Some(address) => Discovery::Static(address),
         None => Discovery::Dns(vec![Endpoint {
@@ -31,13 +33,14 @@ pub(super) fn local_app(address: &ServiceAddress, protocol: Protocol) -> Cluster
     };
     Cluster {
         name: naming::LOCAL_APP.to_owned(),
-        connect_timeout_ms: DEFAULT_CONNECT_TIMEOUT_MS,
+        connect_timeout_ms: connect_timeout_ms.unwrap_or(DEFAULT_CONNECT_TIMEOUT_MS),
         protocol,
         discovery,
         tls: None,
         max_ejection_percent: None,
         keepalive: false,
         balance: None,
+        terms: Terms::default(),
     }
 }
 
@@ -48,7 +51,11 @@ pub(super) fn direct(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<
     Some(Cluster {
         name: naming::passthrough(&cluster, service),
         protocol: reading.protocol(service),
-        tls: Some(to_sidecar(&cluster, &Target::of(service.clone()))),
+        tls: Some(to_sidecar(
+            &cluster,
+            &Target::of(service.clone()),
+            reading.tls(&service.partition).outgoing,
+        )),
         ..passthrough()
     })
 }
@@ -64,6 +71,7 @@ pub(super) fn passthrough() -> Cluster {
         max_ejection_percent: None,
         keepalive: false,
         balance: None,
+        terms: Terms::default(),
     }
 }
 
@@ -72,17 +80,20 @@ pub(super) fn upstream(
     reading: &mut Reading<'_>,
     reach: &Reach,
     connect_timeout_ms: Option<u64>,
+    terms: Terms,
+    bounds: &TlsBounds,
 ) -> Option<Cluster> {
     let target = &reach.target;
     let name = reached(reading, reach)?;
     let (protocol, tls, percent) = match target.service.origin.peer() {
         None => {
-            let tls = to_sidecar(&*reading.cluster()?, target);
+            let tls = to_sidecar(&*reading.cluster()?, target, bounds.clone());
             // With something to stand in, all of them may be out.
             let percent = match reach.stands_in {
                 None => MAX_EJECTION_PERCENT,
                 Some(_) => MAX_PEER_EJECTION_PERCENT,
             };
+            let percent = terms.passive.max_ejection_percent.unwrap_or(percent);
             (reading.protocol(&target.service), tls, percent)
         }
         Some(peer) => {
@@ -95,6 +106,7 @@ pub(super) fn upstream(
                 sni: import.sni.clone(),
                 identities,
                 validation: naming::peer_roots(&peering),
+                bounds: bounds.clone(),
             };
             (import.protocol, tls, MAX_PEER_EJECTION_PERCENT)
         }
@@ -109,6 +121,7 @@ pub(super) fn upstream(
         max_ejection_percent: Some(percent),
         keepalive: target.service.origin.peer().is_some() && reach.mode == GatewayMode::Remote,
         balance: settings.load_balancer.and_then(|balancer| balancer.balance),
+        terms,
     })
 }
 
@@ -132,6 +145,7 @@ pub(super) fn group(
         max_ejection_percent: None,
         keepalive: false,
         balance: None,
+        terms: Terms::default(),
     })
 }
 
@@ -169,7 +183,7 @@ pub(super) fn named(reading: &mut Reading<'_>, target: &Target) -> Option<String
 }
 
 /// mTLS to the sidecars of a local service.
-fn to_sidecar(cluster: &ClusterIdentity, target: &Target) -> UpstreamTls {
+fn to_sidecar(cluster: &ClusterIdentity, target: &Target, bounds: TlsBounds) -> UpstreamTls {
     let service = &target.service;
     let identity = SpiffeId::Service {
         trust_domain: cluster.trust_domain.clone(),
@@ -182,6 +196,7 @@ fn to_sidecar(cluster: &ClusterIdentity, target: &Target) -> UpstreamTls {
         sni: naming::target_sni(cluster, target),
         identities: vec![identity.to_string()],
         validation: naming::LOCAL_ROOTS.to_owned(),
+        bounds,
     }
 }
 
@@ -236,7 +251,10 @@ pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) ->
         settings = settings_alone(reading, target);
     }
     let tls = match protocol.is_http() {
-        true => Some(to_sidecar(&*reading.cluster()?, target)),
+        true => {
+            let bounds = reading.tls(&service.partition).outgoing;
+            Some(to_sidecar(&*reading.cluster()?, target, bounds))
+        }
         false => None,
     };
     let balance = settings
@@ -253,5 +271,6 @@ pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) ->
         keepalive: face == Face::Imported,
         // Bytes have nothing to be hashed by.
         balance: balance.filter(|balance| protocol.is_http() || !balance.is_hash()),
+        terms: Terms::default(),
     })
 }

@@ -4,13 +4,14 @@ use super::telemetry::{reporter, telemetry};
 use super::{cluster, routes, servers};
 use crate::finding::{ClusterIdentity, Decides, Route};
 use crate::fragment::{
-    CallerHeader, Chain, Direction, DownstreamTls, Http, Listener, RequestPolicy, Routes, Tcp, Traffic,
+    CallerHeader, Chain, Direction, DownstreamTls, Http, Intake, Listener, RequestPolicy, Routes, Tcp,
+    Traffic,
 };
 use crate::naming;
 use crate::read::Reading;
 use Led::{Broken, Ends, Requests};
 use peerway_model::chain::Target;
-use peerway_model::config::Protocol;
+use peerway_model::config::{Protocol, TlsBounds};
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
 use std::collections::BTreeSet;
@@ -25,6 +26,9 @@ pub(super) fn public(
 ) -> Option<Listener> {
     // Without a policy there is no listener: it must never be open.
     let decides = reading.authorization(service)?;
+    let defaults = reading.service_defaults(service);
+    let inbound = defaults.map(|defaults| defaults.inbound).unwrap_or_default();
+    let bounds = reading.tls(&service.partition).incoming;
     let (tls, traffic) = match &*decides {
         Decides::Connections(_) => {
             let tcp = Tcp {
@@ -35,6 +39,7 @@ pub(super) fn public(
             let tls = DownstreamTls {
                 validation: naming::inbound_roots(service),
                 admitting: Some(naming::admitted(service)),
+                bounds: bounds.clone(),
             };
             (tls, Traffic::Tcp(tcp))
         }
@@ -48,11 +53,12 @@ pub(super) fn public(
                     lines: naming::line_policy(service),
                     requests: naming::request_policy(service),
                 }),
-                routes: Routes::Inline(routes::public()),
+                routes: Routes::Inline(routes::public(inbound.request_timeout_ms)),
             };
             let tls = DownstreamTls {
                 validation: naming::LOCAL_ROOTS.to_owned(),
                 admitting: None,
+                bounds: bounds.clone(),
             };
             (tls, Traffic::Http(http))
         }
@@ -71,6 +77,10 @@ pub(super) fn public(
             traffic,
         }],
         telemetry: telemetry(reading, &service.partition, reporter.as_deref()),
+        intake: Intake {
+            max_connections: inbound.max_connections,
+            exact_balance: inbound.exact_balance,
+        },
     })
 }
 
@@ -92,6 +102,7 @@ pub(super) fn upstream(
         redirected: false,
         chains: vec![outwards(&identity, service, traffic, Vec::new())],
         telemetry: telemetry(reading, partition, reporter),
+        intake: Intake::default(),
     })
 }
 
@@ -221,6 +232,7 @@ pub(super) fn outbound(
         redirected: true,
         chains,
         telemetry: telemetry(reading, partition, reporter),
+        intake: Intake::default(),
     })
 }
 
@@ -246,7 +258,9 @@ pub(super) fn gateway(
     partition: &Partition,
     reporter: Option<&str>,
 ) -> Option<Listener> {
-    let mut chains: Vec<Chain> = reading.routes(partition).iter().map(gateway_chain).collect();
+    let bounds = reading.tls(partition).incoming;
+    let routes = reading.routes(partition);
+    let mut chains: Vec<Chain> = routes.iter().map(|route| gateway_chain(route, &bounds)).collect();
     chains.extend(reading.servers(partition).iter().map(servers::chain));
     (!chains.is_empty()).then(|| Listener {
         name: naming::listener(naming::GATEWAY_BIND, address),
@@ -255,16 +269,18 @@ pub(super) fn gateway(
         redirected: false,
         chains,
         telemetry: telemetry(reading, partition, reporter),
+        intake: Intake::default(),
     })
 }
 
-fn gateway_chain(route: &Route) -> Chain {
+fn gateway_chain(route: &Route, bounds: &TlsBounds) -> Chain {
     let (tls, traffic) = match route.protocol {
         Protocol::Tcp => (None, passed(route.cluster.clone())),
         protocol => {
             let tls = DownstreamTls {
                 validation: naming::inbound_roots(&route.service),
                 admitting: None,
+                bounds: bounds.clone(),
             };
             let http = Http {
                 protocol,

@@ -26,13 +26,13 @@ pub(super) fn upstream(service: &ServiceKey, protocol: Protocol, cluster: String
     )
 }
 
-/// Of a sidecar's application.
-pub(super) fn public() -> RouteTable {
+/// Of a sidecar's application, which may be given a time to answer in.
+pub(super) fn public(timeout_ms: Option<u64>) -> RouteTable {
     RouteTable::to_one(
         naming::PUBLIC_LISTENER.to_owned(),
         naming::PUBLIC_LISTENER.to_owned(),
         naming::LOCAL_APP.to_owned(),
-        None,
+        timeout_ms,
     )
 }
 

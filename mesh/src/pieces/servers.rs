@@ -3,7 +3,7 @@
 use super::cluster::MAX_EJECTION_PERCENT;
 use super::listener;
 use crate::finding::ServerRoute;
-use crate::fragment::{Chain, Cluster, Discovery, Endpoint, Endpoints, Health};
+use crate::fragment::{Chain, Cluster, Discovery, Endpoint, Endpoints, Health, Terms};
 use crate::read::Reading;
 use peerway_model::chain::DEFAULT_CONNECT_TIMEOUT_MS;
 use peerway_model::config::Protocol;
@@ -25,6 +25,7 @@ pub(super) fn cluster(reading: &mut Reading<'_>, partition: &Partition, name: &s
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
         keepalive: route.remote,
         balance: None,
+        terms: Terms::default(),
     })
 }
 

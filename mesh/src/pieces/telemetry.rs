@@ -1,6 +1,8 @@
 //! What listeners tell about their connections and requests, and to whom.
 
-use crate::fragment::{AccessLog, Cluster, Discovery, Endpoint, Health, TRACE_COLLECTOR, Telemetry, Tracing};
+use crate::fragment::{
+    AccessLog, Cluster, Discovery, Endpoint, Health, TRACE_COLLECTOR, Telemetry, Terms, Tracing,
+};
 use crate::read::Reading;
 use peerway_model::chain::DEFAULT_CONNECT_TIMEOUT_MS;
 use peerway_model::config::{Protocol, ProxyDefaults};
@@ -66,6 +68,7 @@ pub(super) fn collector(reading: &mut Reading<'_>, partition: &Partition) -> Opt
         protocol: Protocol::Grpc,
         discovery,
         balance: None,
+        terms: Terms::default(),
         tls: None,
         max_ejection_percent: None,
         keepalive: false,

@@ -1,15 +1,15 @@
 //! The shape of a sidecar.
 
 use super::Shape;
+use super::calling::{Asked, Calling};
 use crate::address;
 use crate::fragment_key::{FragmentKey, Reach};
-use crate::pieces::{MAX_CONNECT_TIMEOUT_MS, reporter};
+use crate::pieces::reporter;
 use crate::read::Reading;
 use peerway_model::chain::Target;
 use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::{
-    ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Origin, PeeringKey, Proxy, ServiceAddress,
-    ServiceKey, SpiffeId, Upstream,
+    Instance, InstanceKey, Origin, PeeringKey, Proxy, ServiceAddress, ServiceKey, SpiffeId, Upstream,
 };
 use std::collections::BTreeSet;
 
@@ -29,7 +29,12 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         keys.add(FragmentKey::TraceCollector(service.partition.clone()));
     }
     if let Some(address) = local_app(instance, proxy, reading) {
-        keys.add(FragmentKey::LocalApp { address, protocol });
+        let defaults = reading.service_defaults(&service);
+        keys.add(FragmentKey::LocalApp {
+            address,
+            protocol,
+            connect_timeout_ms: defaults.and_then(|defaults| defaults.inbound.connect_timeout_ms),
+        });
     }
     if let Some(address) = public_address(instance, proxy)
         && keys.bind(&address)
@@ -49,14 +54,14 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             server_first: proxy.config.get("server_first").is_some_and(says_yes),
         });
     }
-    let inherited = inherited_mode(proxy, &service, reading);
+    let calling = Calling::of(proxy, &service, reading);
     // Local upstreams first: where names collide, the first one counts, and a peer must not take a local name.
     let (peered, local): (Vec<&Upstream>, Vec<&Upstream>) = proxy
         .upstreams
         .iter()
         .partition(|upstream| upstream.peer.is_some());
     for upstream in local.into_iter().chain(peered) {
-        keys.add_upstream(upstream, &service, inherited, reading);
+        keys.add_upstream(upstream, &service, &calling, reading);
     }
     if let Some(transparent) = proxy.transparent {
         let address = ServiceAddress {
@@ -65,11 +70,8 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         };
         if keys.bind(&address) {
             let partition = &service.partition;
-            let asked = Asked {
-                mode: inherited,
-                connect_timeout_ms: None,
-            };
             for addressed in reading.addressed(partition).iter() {
+                let asked = calling.asked(&addressed.key, None);
                 keys.add_dialled(addressed.key.clone(), &asked, reading);
                 if !addressed.instances.is_empty() {
                     // Its instances are local, wherever its chain leads.
@@ -141,35 +143,6 @@ fn public_address(instance: &Instance, proxy: &Proxy) -> Option<ServiceAddress> 
     (port != 0).then_some(ServiceAddress { address, port })
 }
 
-/// How peers are reached by an upstream that does not say it: as the proxy says, else the service's defaults, else
-/// those of all proxies, else straight to the peer's gateways.
-fn inherited_mode(proxy: &Proxy, service: &ServiceKey, reading: &mut Reading<'_>) -> GatewayMode {
-    // Also one that names no peer: its chain may lead to one.
-    let asks = |upstream: &Upstream| upstream.mesh_gateway.is_none();
-    if let Some(mode) = proxy.mesh_gateway {
-        return mode;
-    }
-    if proxy.transparent.is_none() && !proxy.upstreams.iter().any(asks) {
-        return GatewayMode::Remote;
-    }
-    let own = ConfigKey::new(
-        ConfigKind::ServiceDefaults,
-        &service.partition,
-        service.namespace.as_str(),
-        service.name.as_str(),
-    );
-    if let Some(ConfigEntry::ServiceDefaults(defaults)) = reading.config(own)
-        && let Some(mode) = defaults.mesh_gateway
-    {
-        return mode;
-    }
-    let global = ConfigKey::singleton(ConfigKind::ProxyDefaults, &service.partition);
-    match reading.config(global) {
-        Some(ConfigEntry::ProxyDefaults(defaults)) => defaults.mesh_gateway.unwrap_or(GatewayMode::Remote),
-        _ => GatewayMode::Remote,
-    }
-}
-
 #[derive(Default)]
 struct Keys {
     /// Who reports single requests.
@@ -199,7 +172,7 @@ impl Keys {
         &mut self,
         upstream: &Upstream,
         caller: &ServiceKey,
-        inherited: GatewayMode,
+        calling: &Calling<'_>,
         reading: &mut Reading<'_>,
     ) {
         let text = Some(upstream.bind_address.as_str()).filter(|text| !text.is_empty());
@@ -220,16 +193,14 @@ impl Keys {
             namespace: upstream.namespace.clone(),
             name: upstream.name.clone(),
         };
+        let asked = calling.asked(&service, Some(upstream));
         self.add(FragmentKey::UpstreamListener {
             address,
             service: service.clone(),
             partition: caller.partition.clone(),
             reporter: self.reporter.clone(),
+            exact_balance: asked.exact_balance,
         });
-        let asked = Asked {
-            mode: upstream.mesh_gateway.unwrap_or(inherited),
-            connect_timeout_ms: connect_timeout_ms(upstream),
-        };
         self.add_dialled(service, &asked, reading);
     }
 
@@ -288,21 +259,9 @@ impl Keys {
         self.add(FragmentKey::UpstreamCluster {
             reach: reach.clone(),
             connect_timeout_ms: asked.connect_timeout_ms,
+            terms: asked.terms,
+            bounds: asked.bounds.clone(),
         });
         self.add(FragmentKey::UpstreamEndpoints(reach));
     }
-}
-
-/// What an upstream says about all that its chain leads to.
-struct Asked {
-    mode: GatewayMode,
-    connect_timeout_ms: Option<u64>,
-}
-
-fn connect_timeout_ms(upstream: &Upstream) -> Option<u64> {
-    upstream
-        .config
-        .get("connect_timeout_ms")
-        .and_then(|given| given.as_u64())
-        .filter(|ms| (1..=MAX_CONNECT_TIMEOUT_MS).contains(ms))
 }

@@ -5,7 +5,10 @@ use super::render;
 use super::world::*;
 use crate::fragment_key::FragmentKey;
 use crate::{Fragment, Mesh, Routes, Traffic, View};
-use peerway_model::config::{AccessLogs, Action, Balance, LoadBalancer, Protocol, ServiceResolver, Verdict};
+use peerway_model::config::{
+    AccessLogs, Action, Balance, Inbound, Limits, LoadBalancer, PassiveHealthCheck, Protocol,
+    ServiceResolver, TlsBounds, TlsVersion, UpstreamSettings, Upstreams, Verdict,
+};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
     CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Instance, InstanceKey, PeerMeta, PeeringState,
@@ -245,12 +248,63 @@ fn config_row() -> impl Strategy<Value = Op> {
         2 => any::<bool>().prop_map(|through| put(through_gateways(through))),
         1 => (one_of(&SERVICES), one_of(&MODES))
             .prop_map(|(service, mode)| put(service_defaults(service, mode))),
+        2 => (one_of(&SERVICES), one_of(&MODES), inbound(), upstream_settings(), upstream_settings(), about()).prop_map(
+            |(service, mode, inbound, defaults, own, (name, peer))| {
+                let overrides = vec![super::world::about(name, peer, own)];
+                put(settings(service, mode, inbound, Upstreams { defaults, overrides }))
+            }
+        ),
+        1 => (tls_bounds(), tls_bounds()).prop_map(|(incoming, outgoing)| put(mesh_tls(incoming, outgoing))),
         2 => (one_of(&SERVICES), one_of(&Protocol::ALL))
             .prop_map(|(service, spoken)| put(protocol(Some(service), spoken))),
         1 => one_of(&Protocol::ALL).prop_map(|spoken| put(protocol(None, spoken))),
         1 => any::<bool>().prop_map(|only| put(mesh_only(only))),
         1 => one_of(&["A", "B"]).prop_map(|pem| put(roots(pem))),
     ]
+}
+
+fn about() -> impl Strategy<Value = (&'static str, Option<&'static str>)> {
+    (one_of(&SERVICES), proptest::option::of(one_of(&PEERS)))
+}
+
+fn inbound() -> impl Strategy<Value = Inbound> {
+    (
+        one_of(&[None, Some(7)]),
+        one_of(&[None, Some(1_000)]),
+        any::<bool>(),
+    )
+        .prop_map(|(max_connections, timeout_ms, exact_balance)| Inbound {
+            max_connections,
+            connect_timeout_ms: timeout_ms,
+            request_timeout_ms: timeout_ms,
+            exact_balance,
+        })
+}
+
+fn upstream_settings() -> impl Strategy<Value = UpstreamSettings> {
+    let limits = one_of(&[None, Some(1), Some(2)]);
+    (limits, one_of(&[None, Some(30)]), one_of(&MODES), any::<bool>()).prop_map(
+        |(max_connections, max_ejection_percent, mesh_gateway, exact_balance)| UpstreamSettings {
+            connect_timeout_ms: max_connections.map(u64::from),
+            limits: max_connections.map(|_| Limits {
+                max_connections,
+                ..Limits::default()
+            }),
+            passive_health_check: max_ejection_percent.map(|_| PassiveHealthCheck {
+                max_ejection_percent,
+                ..PassiveHealthCheck::default()
+            }),
+            mesh_gateway,
+            exact_balance,
+        },
+    )
+}
+
+fn tls_bounds() -> impl Strategy<Value = TlsBounds> {
+    one_of(&[None, Some(TlsVersion::V1_3)]).prop_map(|min| TlsBounds {
+        min,
+        ..TlsBounds::default()
+    })
 }
 
 /// Entries of chains, some of which a world refuses because of the others.

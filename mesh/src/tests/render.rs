@@ -1,11 +1,11 @@
 //! Views as text, one line for each thing that matters.
 
 use crate::{
-    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, Health, HttpRoute, KnownBy, Lets, Policy,
-    RequestCaller, Requests, RouteTable, Routes, Traffic, View, WHOLE,
+    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, Health, HttpRoute, Intake, KnownBy, Lets,
+    Policy, RequestCaller, Requests, RouteTable, Routes, Terms, Traffic, View, WHOLE,
 };
 use peerway_model::ServiceAddress;
-use peerway_model::config::Protocol;
+use peerway_model::config::{Protocol, TlsBounds};
 
 pub(super) fn view(view: &View) -> String {
     let mut lines = vec![format!("identity {}", view.identity)];
@@ -54,11 +54,15 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
                     .map_or(String::new(), |percent| format!(" eject {percent}%")),
                 if cluster.keepalive { " keepalive" } else { "" },
             )];
+            if cluster.terms != Terms::default() {
+                lines.push(format!("  on {:?}", cluster.terms));
+            }
             if let Some(balance) = &cluster.balance {
                 lines.push(format!("  balance {balance:?}"));
             }
             if let Some(tls) = &cluster.tls {
-                lines.push(format!("  tls {} by {}", tls.sni, tls.validation));
+                let tls_as = spoken(&tls.bounds);
+                lines.push(format!("  tls {} by {}{tls_as}", tls.sni, tls.validation));
                 lines.extend(tls.identities.iter().map(|id| format!("  to {id}")));
             }
             lines
@@ -70,6 +74,9 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
         }
         Fragment::Listener(listener) => {
             let mut lines = vec![format!("listener {} {:?}", listener.name, listener.direction)];
+            if listener.intake != Intake::default() {
+                lines.push(format!("  takes {:?}", listener.intake));
+            }
             if let Some(log) = &listener.telemetry.access_log {
                 lines.push(format!("  logs {log:?}"));
             }
@@ -115,6 +122,13 @@ fn lets(policy: &Policy) -> Vec<String> {
     lines
 }
 
+fn spoken(bounds: &TlsBounds) -> String {
+    match *bounds == TlsBounds::default() {
+        true => String::new(),
+        false => format!(" in {bounds:?}"),
+    }
+}
+
 fn member(member: &Endpoint) -> String {
     let health = match member.health {
         Health::Up => "up",
@@ -130,10 +144,9 @@ fn chain(chain: &Chain) -> Vec<String> {
         (names, []) => names.join(","),
         (_, dialled) => format!("{dialled:?}"),
     };
-    let tls = chain
-        .tls
-        .as_ref()
-        .map_or(String::new(), |tls| format!(" by {}", tls.validation));
+    let tls = chain.tls.as_ref().map_or(String::new(), |tls| {
+        format!(" by {}{}", tls.validation, spoken(&tls.bounds))
+    });
     match &chain.traffic {
         Traffic::Tcp(tcp) => {
             let mut lines = vec![format!(

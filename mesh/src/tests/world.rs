@@ -2,9 +2,9 @@
 
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh as MeshEntry, Meta, PathCondition,
-    Pattern, Permission, Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions,
-    Source, Tracing, Verdict,
+    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Inbound, Mesh as MeshEntry, MeshTls,
+    Meta, PathCondition, Pattern, Permission, Protocol, ProxyDefaults, RequestCondition, ServiceDefaults,
+    ServiceIntentions, Source, TlsBounds, Tracing, UpstreamOverride, UpstreamSettings, Upstreams, Verdict,
 };
 use peerway_model::grant::AllowedService;
 use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
@@ -438,6 +438,8 @@ pub(super) fn protocol(service: Option<&str>, protocol: Protocol) -> Row {
             name: service_name(service),
             protocol: Some(protocol),
             mesh_gateway: None,
+            inbound: Inbound::default(),
+            upstreams: Upstreams::default(),
             meta: Meta::new(),
         })),
     }
@@ -480,12 +482,43 @@ pub(super) fn logs(access_logs: AccessLogs) -> Row {
 }
 
 pub(super) fn service_defaults(service: &str, mode: Option<GatewayMode>) -> Row {
+    settings(service, mode, Inbound::default(), Upstreams::default())
+}
+
+/// How the proxies of a service take calls and call others.
+pub(super) fn settings(
+    service: &str,
+    mode: Option<GatewayMode>,
+    inbound: Inbound,
+    upstreams: Upstreams,
+) -> Row {
     config(ConfigEntry::ServiceDefaults(ServiceDefaults {
         partition: Partition::default(),
         namespace: Namespace::default(),
         name: service_name(service),
         protocol: None,
         mesh_gateway: mode,
+        inbound,
+        upstreams,
         meta: Meta::new(),
+    }))
+}
+
+/// What is said about one upstream, local or a peer's.
+pub(super) fn about(service: &str, peer: Option<&str>, settings: UpstreamSettings) -> UpstreamOverride {
+    UpstreamOverride {
+        name: service_name(service),
+        namespace: Namespace::default(),
+        partition: Partition::default(),
+        peer: peer.map(peer_name),
+        settings,
+    }
+}
+
+/// Which TLS all proxies speak.
+pub(super) fn mesh_tls(incoming: TlsBounds, outgoing: TlsBounds) -> Row {
+    config(ConfigEntry::Mesh(MeshEntry {
+        tls: MeshTls { incoming, outgoing },
+        ..MeshEntry::default()
     }))
 }

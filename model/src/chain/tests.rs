@@ -340,6 +340,8 @@ fn contradictions_are_refused() {
                     name: name("a"),
                     protocol: Some(Protocol::Grpc),
                     mesh_gateway: None,
+                    inbound: Default::default(),
+                    upstreams: Default::default(),
                     meta: Meta::new(),
                 })),
             "leads to default/default/a, which speaks grpc and not http",

@@ -1,5 +1,6 @@
 //! What proxies write about each connection and request.
 
+use super::log_operators::is_known;
 use crate::Invalid;
 
 /// Longest format, in bytes.
@@ -46,7 +47,7 @@ pub enum LogFormat {
 
 impl AccessLogs {
     /// Refuses paths and formats that no proxy could use. That the text of a JSON format is JSON is for whoever has
-    /// a parser, and whether an operator exists for Envoy, which says so when it gets it.
+    /// a parser.
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         if let LogSink::File(path) = &self.sink {
             check_path(path).map_err(|error| error.within("Path"))?;
@@ -78,7 +79,7 @@ fn check_path(path: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// `%NAME%`, `%NAME(...)%`, `%NAME(...):N%` and `%%`. A format that Envoy cannot read would make it refuse every
+/// `%NAME%`, `%NAME(...)%`, `%NAME(...):N%` and `%%`, of names that every supported Envoy knows. A format that Envoy cannot read would make it refuse every
 /// listener, so what can be told here is.
 fn check_format(text: &str) -> Result<(), Invalid> {
     if text.len() > MAX_LOG_FORMAT_BYTES {
@@ -99,7 +100,7 @@ fn check_format(text: &str) -> Result<(), Invalid> {
                 Invalid::new(
                     "",
                     format!(
-                        "has no operator of Envoy at \"%{shown}\", write for example %RESPONSE_CODE%, and %% for a percent sign"
+                        "has no operator that every supported Envoy knows at \"%{shown}\", write for example %RESPONSE_CODE%, and %% for a percent sign"
                     ),
                 )
             })?,
@@ -108,31 +109,23 @@ fn check_format(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// What follows an operator whose first percent sign is gone.
+/// What follows an operator that Envoy knows, whose first percent sign is gone.
 fn operator(text: &str) -> Option<&str> {
     let end = text.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))?;
-    let (name, rest) = text.split_at_checked(end)?;
-    if name.is_empty() {
-        return None;
+    let (name, mut rest) = text.split_at_checked(end)?;
+    let mut arguments = None;
+    if let Some(inside) = rest.strip_prefix('(') {
+        let (given, after) = inside.split_once(')')?;
+        (arguments, rest) = (Some(given), after);
     }
-    let Some(arguments) = rest.strip_prefix('(') else {
-        return end_of(rest);
-    };
-    // Arguments may have parentheses and percent signs of their own.
-    let ends = arguments.match_indices(')');
-    ends.map(|(at, _)| arguments.get(at + 1..).unwrap_or_default())
-        .find_map(end_of)
-}
-
-/// What follows `%` or `:N%`.
-fn end_of(text: &str) -> Option<&str> {
-    match text.strip_prefix(':') {
-        None => text.strip_prefix('%'),
-        Some(length) => {
-            let rest = length.trim_start_matches(|c: char| c.is_ascii_digit());
-            rest.strip_prefix('%').filter(|_| rest.len() < length.len())
-        }
+    let mut length = None;
+    if let Some(digits) = rest.strip_prefix(':') {
+        let end = digits.find(|c: char| !c.is_ascii_digit())?;
+        let (given, after) = digits.split_at_checked(end)?;
+        (length, rest) = (Some(given), after);
     }
+    let rest = rest.strip_prefix('%')?;
+    is_known(name, arguments, length).then_some(rest)
 }
 
 #[cfg(test)]
@@ -149,8 +142,7 @@ mod tests {
             "[%START_TIME(%s.%3f)%]",
             "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):10%",
             "%DYNAMIC_METADATA(a:b)%|",
-            "%CEL(size(request.headers['a']))%",
-            "%CEL(size(request.headers['a'])):12% and",
+            "%PATH(NQ:ORIG):12% and",
         ] {
             assert!(check_format(good).is_ok(), "{good}");
         }
@@ -161,12 +153,21 @@ mod tests {
             "%REQ(a%",
             "%REQ(a):x%",
             "%REQ(a):%",
+            "%NO_SUCH_THING%",
+            "%PROTOCOL(x)%",
             "%()%",
         ] {
             let error = check_format(bad).unwrap_err();
             assert!(error.to_string().contains("%RESPONSE_CODE%"), "{bad}: {error}");
         }
         assert!(check_format(&"x".repeat(MAX_LOG_FORMAT_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn every_example_of_an_operator_is_taken() {
+        for example in crate::config::log_operator_examples() {
+            assert!(check_format(&example).is_ok(), "{example}");
+        }
     }
 
     #[test]

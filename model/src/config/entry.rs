@@ -254,7 +254,7 @@ impl ConfigEntry {
             ConfigEntry::ServiceRouter(entry) => entry.validate(),
             ConfigEntry::ServiceSplitter(entry) => entry.validate(),
             ConfigEntry::Mesh(entry) => entry.validate(),
-            ConfigEntry::ServiceDefaults(_) => Ok(()),
+            ConfigEntry::ServiceDefaults(entry) => entry.validate(),
         }
     }
 }

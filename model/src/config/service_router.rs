@@ -11,6 +11,8 @@ pub const MAX_ROUTES: usize = 256;
 pub const MAX_ROUTE_TESTS: usize = 32;
 /// Longest path, value of a header or parameter that a route compares with, in bytes.
 pub const MAX_COMPARED_BYTES: usize = 2048;
+/// Longest name of a parameter that a route looks at (Envoy's bound), in bytes.
+pub const MAX_PARAMETER_BYTES: usize = 1024;
 /// Longest timeout of a request, in milliseconds.
 pub const MAX_TIMEOUT_MS: u64 = 24 * 3600 * 1000;
 /// Most retries of one request.
@@ -201,6 +203,12 @@ impl RequestMatch {
             bounded(&format!("{at}.Name"), &parameter.name)?;
             if parameter.name.is_empty() {
                 return Err(Invalid::new(format!("{at}.Name"), "is required"));
+            }
+            if parameter.name.len() > MAX_PARAMETER_BYTES {
+                return Err(Invalid::new(
+                    format!("{at}.Name"),
+                    format!("is longer than {MAX_PARAMETER_BYTES} bytes"),
+                ));
             }
             parameter.test.validate().map_err(|error| error.within(&at))?;
         }

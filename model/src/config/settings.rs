@@ -1,6 +1,6 @@
 //! `mesh`, `proxy-defaults` and `service-defaults`.
 
-use super::{AccessLogs, Meta, Tracing};
+use super::{AccessLogs, Inbound, MeshTls, Meta, Tracing, Upstreams};
 use crate::Invalid;
 use crate::instance::{GatewayMode, Opaque};
 use crate::name::{Namespace, Partition, ServiceName};
@@ -72,12 +72,15 @@ pub struct Mesh {
     /// Whether peers reach this cluster's servers, and its servers those of peers, through mesh gateways; `None` is
     /// no. Only the entry of the default partition counts: servers are no part of another one.
     pub peer_through_mesh_gateways: Option<bool>,
+    /// Which TLS proxies speak.
+    pub tls: MeshTls,
     /// The operator's pairs.
     pub meta: Meta,
 }
 
 impl Mesh {
     pub(super) fn validate(&self) -> Result<(), Invalid> {
+        self.tls.validate().map_err(|error| error.within("TLS"))?;
         if self.peer_through_mesh_gateways == Some(true) && !self.partition.is_default() {
             return Err(Invalid::new(
                 "Peering.PeerThroughMeshGateways",
@@ -148,6 +151,19 @@ pub struct ServiceDefaults {
     pub protocol: Option<Protocol>,
     /// How this service's proxies reach peers.
     pub mesh_gateway: Option<GatewayMode>,
+    /// How they take calls for it.
+    pub inbound: Inbound,
+    /// How they call others.
+    pub upstreams: Upstreams,
     /// The operator's pairs.
     pub meta: Meta,
+}
+
+impl ServiceDefaults {
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        self.inbound.validate()?;
+        self.upstreams
+            .validate()
+            .map_err(|error| error.within("UpstreamConfig"))
+    }
 }

@@ -116,6 +116,8 @@ fn a_service_speaks_its_own_protocol_else_that_of_all_else_tcp() {
         name: ServiceName::new("web").unwrap(),
         protocol,
         mesh_gateway: None,
+        inbound: Default::default(),
+        upstreams: Default::default(),
         meta: Meta::new(),
     };
     let all = |text: &str| ProxyDefaults {

@@ -223,6 +223,8 @@ impl World {
                 name: ServiceName::new(service).unwrap(),
                 protocol: Some(protocol),
                 mesh_gateway: None,
+                inbound: Default::default(),
+                upstreams: Default::default(),
                 meta: BTreeMap::new(),
             }),
             None => ConfigEntry::ProxyDefaults(ProxyDefaults {

@@ -67,6 +67,8 @@ fn speaks(service: &str, protocol: Protocol) -> ConfigEntry {
         name: name(service),
         protocol: Some(protocol),
         mesh_gateway: None,
+        inbound: Default::default(),
+        upstreams: Default::default(),
         meta: Meta::new(),
     })
 }

@@ -242,6 +242,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 5] {
         ConfigEntry::Mesh(Mesh {
             mesh_destinations_only: variant % 2 == 1,
             peer_through_mesh_gateways: None,
+            tls: Default::default(),
             partition: partition.clone(),
             meta: meta.clone(),
         }),
@@ -259,6 +260,8 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 5] {
             name: web,
             protocol: None,
             mesh_gateway: None,
+            inbound: Default::default(),
+            upstreams: Default::default(),
             meta,
         }),
     ]

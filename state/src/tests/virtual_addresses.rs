@@ -36,6 +36,8 @@ fn defaults(name: &str) -> Row {
         partition: Partition::default(),
         protocol: Some(Protocol::Http),
         mesh_gateway: None,
+        inbound: Default::default(),
+        upstreams: Default::default(),
         meta: Default::default(),
     })
     .into()

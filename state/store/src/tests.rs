@@ -7,6 +7,7 @@ mod fixtures;
 mod grants;
 mod records;
 mod rows;
+mod setting_rows;
 
 use crate::{MemoryStorage, conformance};
 

@@ -2,12 +2,13 @@
 
 use crate::packed::{millis, number};
 use crate::{endpoints, source, tls};
+use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
     ClusterDiscoveryType, CommonLbConfig, CustomClusterType, DiscoveryType, DnsLookupFamily,
     EdsClusterConfig, LbConfig, LbPolicy, LeastRequestLbConfig, RingHashLbConfig,
 };
 use envoy_types::pb::envoy::config::cluster::v3::{
-    Cluster as EnvoyCluster, OutlierDetection, UpstreamConnectionOptions,
+    CircuitBreakers, Cluster as EnvoyCluster, OutlierDetection, UpstreamConnectionOptions,
 };
 use envoy_types::pb::envoy::config::core::v3::{Http2ProtocolOptions, TcpKeepalive};
 use envoy_types::pb::envoy::extensions::clusters::aggregate::v3::ClusterConfig as Aggregate;
@@ -20,7 +21,7 @@ use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::pb::google::protobuf::UInt64Value;
 use envoy_types::util::pack_any;
 use peerway_mesh::{Cluster, Discovery};
-use peerway_model::config::Balance;
+use peerway_model::config::{Balance, Limits, PassiveHealthCheck};
 
 /// Envoy's key of what an Envoy cluster speaks.
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -41,7 +42,10 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
     let mut message = EnvoyCluster {
         name: cluster.name.clone(),
         connect_timeout: Some(millis(cluster.connect_timeout_ms)),
-        outlier_detection: cluster.max_ejection_percent.map(outliers),
+        circuit_breakers: limits(&cluster.terms.limits),
+        outlier_detection: cluster
+            .max_ejection_percent
+            .map(|percent| outliers(percent, &cluster.terms.passive)),
         transport_socket: cluster
             .tls
             .as_ref()
@@ -129,14 +133,39 @@ fn balance(message: &mut EnvoyCluster, rule: Balance) {
 
 /// Takes endpoints out that fail, and gives them another chance soon: with Envoy's default of 30 s the restart of a
 /// peer's only gateway, which takes one, would cost its callers half a minute. Who fails again waits longer each time.
-fn outliers(max_ejection_percent: u32) -> OutlierDetection {
+fn outliers(max_ejection_percent: u32, asked: &PassiveHealthCheck) -> OutlierDetection {
+    let first = asked.base_ejection_ms.unwrap_or(FIRST_EJECTION_MS);
     OutlierDetection {
         max_ejection_percent: Some(number(max_ejection_percent)),
-        interval: Some(millis(EJECTION_SWEEP_MS)),
-        base_ejection_time: Some(millis(FIRST_EJECTION_MS)),
-        max_ejection_time: Some(millis(LONGEST_EJECTION_MS)),
+        interval: Some(millis(asked.interval_ms.unwrap_or(EJECTION_SWEEP_MS))),
+        base_ejection_time: Some(millis(first)),
+        // Envoy refuses a longest ejection that is shorter than the first.
+        max_ejection_time: Some(millis(LONGEST_EJECTION_MS.max(first))),
+        consecutive_5xx: asked.max_failures.map(number),
+        enforcing_consecutive_5xx: asked.enforcing_consecutive_5xx.map(number),
         ..OutlierDetection::default()
     }
+}
+
+/// `None` where nothing is said: Envoy has limits of its own.
+fn limits(asked: &Limits) -> Option<CircuitBreakers> {
+    if *asked == Limits::default() {
+        return None;
+    }
+    let Limits {
+        max_connections,
+        max_pending_requests,
+        max_concurrent_requests,
+    } = *asked;
+    Some(CircuitBreakers {
+        thresholds: vec![Thresholds {
+            max_connections: max_connections.map(number),
+            max_pending_requests: max_pending_requests.map(number),
+            max_requests: max_concurrent_requests.map(number),
+            ..Thresholds::default()
+        }],
+        ..CircuitBreakers::default()
+    })
 }
 
 fn http2() -> HttpProtocolOptions {

@@ -4,14 +4,19 @@ use crate::dialect::Dialect;
 use crate::packed::{address, millis};
 use crate::{access_log, authorization, http, tls};
 use envoy_types::pb::envoy::config::core::v3::{CidrRange, TrafficDirection};
+use envoy_types::pb::envoy::config::listener::v3::listener::ConnectionBalanceConfig;
+use envoy_types::pb::envoy::config::listener::v3::listener::connection_balance_config::{
+    BalanceType, ExactBalance,
+};
 use envoy_types::pb::envoy::config::listener::v3::{
     Filter, FilterChain, FilterChainMatch, Listener as EnvoyListener, ListenerFilter, filter, listener_filter,
 };
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
+use envoy_types::pb::envoy::extensions::filters::network::connection_limit::v3::ConnectionLimit;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, UpstreamConnectMode};
-use envoy_types::pb::google::protobuf::UInt32Value;
+use envoy_types::pb::google::protobuf::{UInt32Value, UInt64Value};
 use envoy_types::util::pack_any;
 use peerway_mesh::{Chain, Direction, Listener, Tcp, Telemetry, Traffic};
 use peerway_model::config::Protocol;
@@ -42,8 +47,11 @@ pub(crate) fn listener(listener: &Listener, dialect: Dialect, since: u64) -> Env
         filter_chains: listener
             .chains
             .iter()
-            .map(|own| chain(own, &listener.telemetry, dialect, since))
+            .map(|own| chain(own, listener, dialect, since))
             .collect(),
+        connection_balance_config: listener.intake.exact_balance.then(|| ConnectionBalanceConfig {
+            balance_type: Some(BalanceType::ExactBalance(ExactBalance {})),
+        }),
         access_log: access_log::of_listener(listener.telemetry.access_log.as_ref()),
         listener_filters: listener
             .redirected
@@ -81,8 +89,9 @@ impl Decided {
     }
 }
 
-fn chain(chain: &Chain, telemetry: &Telemetry, dialect: Dialect, since: u64) -> FilterChain {
-    let (filters, socket) = match &chain.traffic {
+fn chain(chain: &Chain, listener: &Listener, dialect: Dialect, since: u64) -> FilterChain {
+    let telemetry = &listener.telemetry;
+    let (last, socket) = match &chain.traffic {
         Traffic::Tcp(tcp) => {
             let decided = Decided::of(tcp, dialect);
             let admitting = decided == Decided::AtHandshake;
@@ -108,6 +117,8 @@ fn chain(chain: &Chain, telemetry: &Telemetry, dialect: Dialect, since: u64) -> 
         Traffic::Tcp(tcp) => tcp.policy.is_some(),
         Traffic::Http(http) => http.policy.is_some(),
     };
+    let mut filters: Vec<Filter> = listener.intake.max_connections.map(at_most).into_iter().collect();
+    filters.extend(last);
     let chosen = !chain.server_names.is_empty() || !chain.destinations.is_empty();
     let first = chain.server_names.first().cloned();
     let first = first.or_else(|| chain.destinations.first().map(ToString::to_string));
@@ -157,6 +168,20 @@ fn bytes(tcp: &Tcp, stat_prefix: &str, telemetry: &Telemetry, decided: Decided) 
     }
     filters.push(filter("envoy.filters.network.tcp_proxy", proxy));
     filters
+}
+
+/// Closes connections beyond so many.
+fn at_most(connections: u32) -> Filter {
+    filter(
+        "envoy.filters.network.connection_limit",
+        ConnectionLimit {
+            stat_prefix: "inbound_connection_limit".to_owned(),
+            max_connections: Some(UInt64Value {
+                value: u64::from(connections),
+            }),
+            ..ConnectionLimit::default()
+        },
+    )
 }
 
 fn filter<M: Message + Name>(name: &str, config: M) -> Filter {

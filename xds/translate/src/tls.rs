@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
 use peerway_mesh::{DownstreamTls, LEAF_SECRET, UpstreamTls};
-use peerway_model::config::Protocol;
+use peerway_model::config::{CipherSuite, Protocol, TlsBounds, TlsVersion};
 
 /// mTLS as a client: the server must show one of the identities, vouched for by the validation's roots.
 pub(crate) fn upstream(tls: &UpstreamTls, protocol: Protocol) -> TransportSocket {
@@ -40,7 +40,7 @@ pub(crate) fn upstream(tls: &UpstreamTls, protocol: Protocol) -> TransportSocket
         ..CombinedCertificateValidationContext::default()
     });
     packed::tls_socket(UpstreamTlsContext {
-        common_tls_context: Some(common(validation, alpn)),
+        common_tls_context: Some(common(&tls.bounds, validation, alpn)),
         sni: tls.sni.clone(),
         // Servers of ours resume no sessions; the server's certificate is verified on every connection.
         max_session_keys: Some(UInt32Value { value: 0 }),
@@ -62,7 +62,7 @@ pub(crate) fn downstream(tls: &DownstreamTls, protocol: Protocol, admitting: boo
         name.unwrap_or(&tls.validation),
     ));
     packed::tls_socket(DownstreamTlsContext {
-        common_tls_context: Some(common(validation, alpn)),
+        common_tls_context: Some(common(&tls.bounds, validation, alpn)),
         require_client_certificate: Some(BoolValue { value: true }),
         // A resumed session skips the verification of the client's certificate: a root that was taken away would go
         // on vouching, and Envoy does not count the certificate as verified, so policy would refuse the caller.
@@ -85,16 +85,38 @@ pub(crate) fn uri(pattern: MatchPattern) -> SubjectAltNameMatcher {
     }
 }
 
-fn common(validation: ValidationContextType, alpn: &[&str]) -> CommonTlsContext {
+fn common(bounds: &TlsBounds, validation: ValidationContextType, alpn: &[&str]) -> CommonTlsContext {
     CommonTlsContext {
-        tls_params: Some(TlsParameters {
-            tls_minimum_protocol_version: i32::from(TlsProtocol::TlSv12),
-            tls_maximum_protocol_version: i32::from(TlsProtocol::TlSv13),
-            ..TlsParameters::default()
-        }),
+        tls_params: Some(parameters(bounds)),
         tls_certificate_sds_secret_configs: vec![source::secret(LEAF_SECRET)],
         validation_context_type: Some(validation),
         alpn_protocols: alpn.iter().map(|name| (*name).to_owned()).collect(),
         ..CommonTlsContext::default()
     }
+}
+
+fn parameters(bounds: &TlsBounds) -> TlsParameters {
+    let version = |version| match version {
+        TlsVersion::V1_2 => TlsProtocol::TlSv12,
+        TlsVersion::V1_3 => TlsProtocol::TlSv13,
+    };
+    TlsParameters {
+        tls_minimum_protocol_version: i32::from(version(bounds.oldest())),
+        tls_maximum_protocol_version: i32::from(version(bounds.newest())),
+        cipher_suites: bounds.ciphers.iter().map(|suite| cipher(*suite)).collect(),
+        ..TlsParameters::default()
+    }
+}
+
+/// BoringSSL's name.
+fn cipher(suite: CipherSuite) -> String {
+    let name = match suite {
+        CipherSuite::EcdsaAes128 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::EcdsaAes256 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::EcdsaChaCha20 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+        CipherSuite::RsaAes128 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::RsaAes256 => "ECDHE-RSA-AES256-GCM-SHA384",
+        CipherSuite::RsaChaCha20 => "ECDHE-RSA-CHACHA20-POLY1305",
+    };
+    name.to_owned()
 }

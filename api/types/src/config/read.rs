@@ -6,8 +6,10 @@ mod routing;
 pub(crate) use routing::hundredths;
 
 use super::access_logs::access_logs_from;
+use super::mesh_tls::mesh_tls_from;
 use super::permission::verdict_from;
 use super::tracing::tracing_from;
+use super::upstreams::{inbound_from, upstreams_from};
 use crate::fields::{Asked, Fields, says_something};
 use crate::opaque::{ConfigOf, UNDERSTOOD, config_from};
 use crate::proxy::mesh_gateway_from;
@@ -232,12 +234,21 @@ fn mesh(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Mesh, Invalid> {
         mesh_destinations_only = transparent.flag("MeshDestinationsOnly")?;
         transparent.finish()?;
     }
-    fields.not_offered(&[
-        "AllowEnablingPermissiveMutualTLS",
-        "TLS",
-        "HTTP",
-        "ValidateClusters",
-    ])?;
+    fields.refused("AllowEnablingPermissiveMutualTLS", PERMISSIVE)?;
+    let tls = mesh_tls_from(&mut fields)?;
+    if let Some(mut http) = fields.object("HTTP")? {
+        let at = http.at("SanitizeXForwardedClientCert");
+        let given = http.has("SanitizeXForwardedClientCert");
+        if !http.flag("SanitizeXForwardedClientCert")? && given {
+            return Err(Invalid::new(
+                at,
+                "cannot be false: who calls is only ever told by our own gateways, write true or remove it",
+            ));
+        }
+        http.not_offered(&["Incoming"])?;
+        http.finish()?;
+    }
+    fields.not_offered(&["ValidateClusters"])?;
     let mut peer_through_mesh_gateways = None;
     if let Some(mut peering) = fields.object("Peering")? {
         peer_through_mesh_gateways = Some(peering.flag("PeerThroughMeshGateways")?);
@@ -249,6 +260,7 @@ fn mesh(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Mesh, Invalid> {
         partition,
         mesh_destinations_only,
         peer_through_mesh_gateways,
+        tls,
         meta,
     })
 }
@@ -263,9 +275,9 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
     let access_logs = access_logs_from(&mut fields)?;
     let tracing = tracing_from(&mut fields)?;
     direct_mode_only(&mut fields)?;
+    strict_tls_only(&mut fields)?;
     fields.not_offered(&[
         "TransparentProxy",
-        "MutualTLSMode",
         "Expose",
         "EnvoyExtensions",
         "FailoverPolicy",
@@ -298,17 +310,17 @@ fn service_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Servic
     })?;
     let mesh_gateway = mesh_gateway_from(&mut fields)?;
     direct_mode_only(&mut fields)?;
+    strict_tls_only(&mut fields)?;
+    let inbound = inbound_from(&mut fields)?;
+    let upstreams = upstreams_from(&mut fields, &tenancy)?;
+    fields.refused(
+        "ExternalSNI",
+        "is for servers outside the mesh: services of the mesh and of peers are dialled by their own names, remove it",
+    )?;
     fields.not_offered(&[
         "TransparentProxy",
-        "MutualTLSMode",
         "Expose",
-        "ExternalSNI",
-        "UpstreamConfig",
         "Destination",
-        "MaxInboundConnections",
-        "LocalConnectTimeoutMs",
-        "LocalRequestTimeoutMs",
-        "BalanceInboundConnections",
         "RateLimits",
         "EnvoyExtensions",
     ])?;
@@ -320,8 +332,25 @@ fn service_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Servic
         name,
         protocol,
         mesh_gateway,
+        inbound,
+        upstreams,
         meta,
     })
+}
+
+/// Why callers need a certificate.
+const PERMISSIVE: &str = "would let callers in without a certificate, past every intention; give them a sidecar instead and remove it";
+
+fn strict_tls_only(fields: &mut Fields<'_>) -> Result<(), Invalid> {
+    let at = fields.at("MutualTLSMode");
+    match fields.text_or_empty("MutualTLSMode")?.as_str() {
+        "" | "strict" => Ok(()),
+        "permissive" => Err(Invalid::new(at, PERMISSIVE)),
+        other => Err(Invalid::new(
+            at,
+            format!("is {other:?}, \"strict\" is the only one"),
+        )),
+    }
 }
 
 fn direct_mode_only(fields: &mut Fields<'_>) -> Result<(), Invalid> {

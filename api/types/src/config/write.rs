@@ -7,8 +7,10 @@ pub(crate) use resolver::{load_balancer, subset};
 pub(crate) use routing::{route, split, weight};
 
 use super::access_logs::put_access_logs;
+use super::mesh_tls::put_mesh_tls;
 use super::permission::put_verdict;
 use super::tracing::put_tracing;
+use super::upstreams::{put_inbound, put_upstreams};
 use crate::opaque::opaque_map_to_json;
 use crate::proxy::MeshGatewayJson;
 use peerway_model::config::{ConfigEntry, Consumer, Meta, Pattern, ServiceIntentions, Source};
@@ -67,6 +69,7 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
                     json!({ "PeerThroughMeshGateways": through }),
                 );
             }
+            put_mesh_tls(&mut out, &entry.tls);
         }
         ConfigEntry::ProxyDefaults(entry) => {
             out.insert(
@@ -88,6 +91,8 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
                 "MeshGateway".to_owned(),
                 json!(MeshGatewayJson::from(entry.mesh_gateway)),
             );
+            put_inbound(&mut out, &entry.inbound);
+            put_upstreams(&mut out, entry);
         }
         ConfigEntry::SamenessGroup(entry) => routing::sameness_group(&mut out, entry),
         ConfigEntry::ServiceResolver(entry) => resolver::service_resolver(&mut out, entry),

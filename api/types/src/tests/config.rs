@@ -303,7 +303,57 @@ fn refusals_name_the_field_and_the_problem() {
         ),
         (
             json!({"Kind": "service-defaults", "Name": "web", "UpstreamConfig": {"Defaults": {"Protocol": "http"}}}),
-            "UpstreamConfig: is not offered yet",
+            "UpstreamConfig.Defaults.Protocol: is said by the service that is called",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "UpstreamConfig": {"Defaults": {"Name": "api"}}}),
+            "UpstreamConfig.Defaults.Name: is for Overrides",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web",
+                "UpstreamConfig": {"Overrides": [{"Name": "api", "Peer": "east", "Partition": "default"}]}}),
+            "UpstreamConfig.Overrides[0].Partition: does not go together with Peer",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web",
+                "UpstreamConfig": {"Defaults": {"PassiveHealthCheck": {"MaxEjectionPercent": 101}}}}),
+            "UpstreamConfig.Defaults.PassiveHealthCheck.MaxEjectionPercent: must be from 0 to 100",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "BalanceInboundConnections": "even"}),
+            "BalanceInboundConnections: is \"even\", \"exact_balance\" is the only one",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "LocalConnectTimeoutMs": 600_001}),
+            "LocalConnectTimeoutMs: must be from 1 to 600000 milliseconds",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "ExternalSNI": "db.example.com"}),
+            "ExternalSNI: is for servers outside the mesh",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "MutualTLSMode": "permissive"}),
+            "MutualTLSMode: would let callers in without a certificate",
+        ),
+        (
+            json!({"Kind": "mesh", "AllowEnablingPermissiveMutualTLS": true}),
+            "AllowEnablingPermissiveMutualTLS: would let callers in without a certificate",
+        ),
+        (
+            json!({"Kind": "mesh", "HTTP": {"SanitizeXForwardedClientCert": false}}),
+            "HTTP.SanitizeXForwardedClientCert: cannot be false",
+        ),
+        (
+            json!({"Kind": "mesh", "TLS": {"Incoming": {"TLSMinVersion": "TLSv1_1"}}}),
+            "TLS.Incoming.TLSMinVersion: is \"TLSv1_1\", which is not safe any more",
+        ),
+        (
+            json!({"Kind": "mesh", "TLS": {"Outgoing": {"CipherSuites": ["TLS_RSA_WITH_AES_128_CBC_SHA"]}}}),
+            "TLS.Outgoing.CipherSuites[0]: is \"TLS_RSA_WITH_AES_128_CBC_SHA\", offered are",
+        ),
+        (
+            json!({"Kind": "mesh", "TLS": {"Outgoing": {"TLSMinVersion": "TLSv1_3"}, "Incoming": {"TLSMaxVersion": "TLSv1_2"}}}),
+            "TLS.Outgoing: has no version in common",
         ),
         (
             json!({"Kind": "service-defaults", "Name": "a.b"}),
@@ -354,4 +404,72 @@ fn a_reader_tells_which_fields_it_asks_for() {
     let defaults = json!({"Kind": "proxy-defaults", "Name": "global"});
     let fields = crate::config::config_entry_fields(&defaults, &Tenancy::default()).unwrap();
     assert!(fields.contains("Config.protocol"), "{fields:?}");
+}
+
+#[test]
+fn settings_of_calls_are_read_and_written() {
+    let entry = json!({
+        "Kind": "service-defaults", "Name": "web", "Namespace": "shop", "Protocol": "http",
+        "MutualTLSMode": "strict", "MaxInboundConnections": 10, "LocalConnectTimeoutMs": "250",
+        "LocalRequestTimeoutMs": 3000, "BalanceInboundConnections": "exact_balance",
+        "UpstreamConfig": {
+            "Defaults": {"ConnectTimeoutMs": 1000, "MeshGateway": {"Mode": "local"}, "Protocol": ""},
+            "Overrides": [
+                {"Name": "api", "Peer": "east", "Limits": {"MaxConnections": 0, "MaxPendingRequests": 2}},
+                {"Name": "api", "BalanceOutboundConnections": "exact_balance"},
+                {"Name": "api", "Namespace": "default", "Partition": "billing",
+                    "PassiveHealthCheck": {"Interval": 2_000_000_000, "MaxFailures": 3, "EnforcingConsecutive5xx": 0,
+                        "MaxEjectionPercent": 20, "BaseEjectionTime": "5s"}},
+            ],
+        },
+    });
+    let read = config(entry).unwrap();
+    let ConfigEntry::ServiceDefaults(defaults) = &read else {
+        panic!("{read:?}");
+    };
+    let [theirs, own, elsewhere] = defaults.upstreams.overrides.as_slice() else {
+        panic!("{defaults:?}");
+    };
+    // An upstream is with whoever calls it, and at a peer in its default namespace.
+    assert_eq!(
+        (theirs.namespace.as_str(), own.namespace.as_str()),
+        ("default", "shop")
+    );
+    assert_eq!(
+        theirs.settings.limits.map(|limits| limits.max_connections),
+        Some(Some(0))
+    );
+    let check = elsewhere.settings.passive_health_check.unwrap();
+    assert_eq!(
+        (check.interval_ms, check.enforcing_consecutive_5xx),
+        (Some(2_000), Some(0))
+    );
+    let written = config_entry_to_json(&read, None);
+    assert_eq!(config(written.clone()).unwrap(), read, "{written}");
+    assert_eq!(
+        written["UpstreamConfig"]["Overrides"][2],
+        json!({"Name": "api", "Namespace": "default", "Partition": "billing",
+            "PassiveHealthCheck": {"Interval": "2s", "MaxFailures": 3, "EnforcingConsecutive5xx": 0,
+                "MaxEjectionPercent": 20, "BaseEjectionTime": "5s"}})
+    );
+}
+
+#[test]
+fn the_tls_of_a_mesh_is_read_and_written() {
+    let tls = json!({
+        "Incoming": {"TLSMinVersion": "TLSv1_2", "CipherSuites": ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"]},
+        "Outgoing": {"TLSMaxVersion": "TLSv1_3"},
+    });
+    let entry = json!({"Kind": "mesh", "TLS": tls, "HTTP": {"SanitizeXForwardedClientCert": true},
+        "AllowEnablingPermissiveMutualTLS": false});
+    let read = config(entry).unwrap();
+    let written = config_entry_to_json(&read, None);
+    assert_eq!(written["TLS"], tls);
+    assert_eq!(config(written).unwrap(), read);
+    let auto = json!({"Kind": "mesh", "TLS": {"Incoming": {"TLSMinVersion": "TLS_AUTO"}}});
+    assert_eq!(
+        config(auto).unwrap(),
+        config(json!({"Kind": "mesh"})).unwrap(),
+        "which is what holds anyway"
+    );
 }

@@ -2,13 +2,17 @@
 
 mod access_logs;
 mod chain;
+mod mesh_tls;
 mod resolver;
 mod tracing;
+mod upstreams;
 
 use self::access_logs::AccessLogsRecord;
 use self::chain::{GroupRecord, RouterRecord, SplitterRecord};
+use self::mesh_tls::MeshTlsRecord;
 use self::resolver::ResolverRecord;
 use self::tracing::TracingRecord;
+use self::upstreams::{InboundRecord, UpstreamsRecord};
 use super::opaque::{ConfigMap, give_back, keep};
 use super::permission::{self, PermissionRecord};
 use super::text::{Text, text};
@@ -247,6 +251,8 @@ pub(super) struct MeshRecord {
     mesh_destinations_only: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     peer_through_mesh_gateways: Option<bool>,
+    #[serde(default, skip_serializing_if = "MeshTlsRecord::is_default")]
+    tls: MeshTlsRecord,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -257,12 +263,14 @@ impl From<&Mesh> for MeshRecord {
             partition,
             mesh_destinations_only,
             peer_through_mesh_gateways,
+            tls,
             meta,
         } = entry;
         MeshRecord {
             partition: Text(partition.clone()),
             mesh_destinations_only: *mesh_destinations_only,
             peer_through_mesh_gateways: *peer_through_mesh_gateways,
+            tls: tls.into(),
             meta: meta.clone(),
         }
     }
@@ -274,6 +282,7 @@ impl From<MeshRecord> for Mesh {
             partition: record.partition.0,
             mesh_destinations_only: record.mesh_destinations_only,
             peer_through_mesh_gateways: record.peer_through_mesh_gateways,
+            tls: record.tls.into(),
             meta: record.meta,
         }
     }
@@ -337,6 +346,10 @@ pub(super) struct ServiceDefaultsRecord {
     protocol: Option<Text<Protocol>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mesh_gateway: Option<Text<GatewayMode>>,
+    #[serde(default, skip_serializing_if = "InboundRecord::is_default")]
+    inbound: InboundRecord,
+    #[serde(default, skip_serializing_if = "UpstreamsRecord::is_default")]
+    upstreams: UpstreamsRecord,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -349,6 +362,8 @@ impl From<&ServiceDefaults> for ServiceDefaultsRecord {
             name,
             protocol,
             mesh_gateway,
+            inbound,
+            upstreams,
             meta,
         } = entry;
         ServiceDefaultsRecord {
@@ -357,6 +372,8 @@ impl From<&ServiceDefaults> for ServiceDefaultsRecord {
             name: Text(name.clone()),
             protocol: text(protocol),
             mesh_gateway: text(mesh_gateway),
+            inbound: inbound.into(),
+            upstreams: upstreams.into(),
             meta: meta.clone(),
         }
     }
@@ -370,6 +387,8 @@ impl From<ServiceDefaultsRecord> for ServiceDefaults {
             name: record.name.0,
             protocol: record.protocol.map(|protocol| protocol.0),
             mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
+            inbound: record.inbound.into(),
+            upstreams: record.upstreams.into(),
             meta: record.meta,
         }
     }

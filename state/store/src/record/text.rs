@@ -1,6 +1,8 @@
 //! Values that are kept as one text, and checked when they are read back.
 
-use peerway_model::config::{Action, HeaderName, Method, Pattern, Protocol, ValuePart};
+use peerway_model::config::{
+    Action, CipherSuite, HeaderName, Method, Pattern, Protocol, TlsVersion, ValuePart,
+};
 use peerway_model::filter::Filter;
 use peerway_model::grant::{RefusalCause, TokenEnd};
 use peerway_model::instance::GatewayMode;
@@ -85,11 +87,13 @@ macro_rules! parsed {
 parsed!(
     AuditAction,
     CheckStatus,
+    CipherSuite,
     Method,
     PeeringState,
     Protocol,
     RefusalCause,
     ServiceKind,
+    TlsVersion,
     TokenEnd
 );
 

@@ -1,6 +1,7 @@
 //! Generated rows of every kind, with every field in use.
 
 use super::grants::{audit, bundle, grants, peering, secrets};
+use super::setting_rows::{inbound, mesh_tls, upstreams};
 use peerway_model::config::{
     AccessLogs, Action, ConfigEntry, Consumer, ExportedService, ExportedServices, HeaderCheck,
     HeaderCondition, HeaderName, LogFormat, LogSink, Mesh, Method, PathCondition, Pattern, Permission,
@@ -78,7 +79,7 @@ fn opaque_map() -> impl Strategy<Value = BTreeMap<String, Opaque>> {
     btree_map(any_text(), opaque(), 0..3)
 }
 
-fn gateway_mode() -> impl Strategy<Value = GatewayMode> {
+pub(super) fn gateway_mode() -> impl Strategy<Value = GatewayMode> {
     select(vec![GatewayMode::Local, GatewayMode::Remote])
 }
 
@@ -333,16 +334,24 @@ fn tracing() -> BoxedStrategy<Option<Tracing>> {
 fn settings() -> impl Strategy<Value = ConfigEntry> {
     let mode = || option::of(gateway_mode());
     prop_oneof![
-        (partition(), option::of(any::<bool>()), any::<bool>(), pairs()).prop_map(
-            |(partition, peer_through_mesh_gateways, mesh_destinations_only, meta)| {
-                ConfigEntry::Mesh(Mesh {
-                    partition,
-                    peer_through_mesh_gateways,
-                    mesh_destinations_only,
-                    meta,
-                })
-            }
-        ),
+        (
+            partition(),
+            option::of(any::<bool>()),
+            any::<bool>(),
+            mesh_tls(),
+            pairs()
+        )
+            .prop_map(
+                |(partition, peer_through_mesh_gateways, mesh_destinations_only, tls, meta)| {
+                    ConfigEntry::Mesh(Mesh {
+                        partition,
+                        peer_through_mesh_gateways,
+                        mesh_destinations_only,
+                        tls,
+                        meta,
+                    })
+                }
+            ),
         (
             partition(),
             mode(),
@@ -367,18 +376,24 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
             service_name(),
             option::of(select(Protocol::ALL.to_vec())),
             mode(),
+            inbound(),
+            upstreams(),
             pairs()
         )
-            .prop_map(|(partition, namespace, name, protocol, mesh_gateway, meta)| {
-                ConfigEntry::ServiceDefaults(ServiceDefaults {
-                    partition,
-                    namespace,
-                    name,
-                    protocol,
-                    mesh_gateway,
-                    meta,
-                })
-            }),
+            .prop_map(
+                |(partition, namespace, name, protocol, mesh_gateway, inbound, upstreams, meta)| {
+                    ConfigEntry::ServiceDefaults(ServiceDefaults {
+                        partition,
+                        namespace,
+                        name,
+                        protocol,
+                        mesh_gateway,
+                        inbound,
+                        upstreams,
+                        meta,
+                    })
+                }
+            ),
     ]
 }
 

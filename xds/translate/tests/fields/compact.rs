@@ -52,11 +52,14 @@ fn joined(mut block: Block) -> Block {
         return block;
     }
     let option = block.open.ends_with("Some(");
+    let list = block.open.ends_with('[');
     match block.inside.as_mut_slice() {
         [] => {
             block.open.push_str(&block.close);
             block.close.clear();
         }
+        // A list stays one, or all that is in it would move when a second thing joins it.
+        [only] if list && !only.close.is_empty() => {}
         [only] => {
             let (start, comma) = match option {
                 true => (block.open.trim_end_matches("Some("), true),

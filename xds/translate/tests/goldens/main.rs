@@ -11,13 +11,13 @@ mod render;
 
 use peerway_mesh::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
-    DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Health, Http, KnownBy,
-    Lets, Listener, Policy, RequestAuthorization, RequestCaller, RequestPolicy, Requests, RouteTable, Routes,
-    Tcp, Telemetry, Tracing, Traffic, UpstreamTls, Validation,
+    DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Health, Http, Intake,
+    KnownBy, Lets, Listener, Policy, RequestAuthorization, RequestCaller, RequestPolicy, Requests,
+    RouteTable, Routes, Tcp, Telemetry, Terms, Tracing, Traffic, UpstreamTls, Validation,
 };
 use peerway_model::config::{
     HeaderCheck, HeaderCondition, HeaderName, LogFormat, LogSink, Method, PathCondition, Pattern, Protocol,
-    RequestCondition, ValuePart,
+    RequestCondition, TlsBounds, ValuePart,
 };
 use peerway_model::name::{Namespace, Partition, ServiceName};
 use peerway_model::regular::Regular;
@@ -71,6 +71,7 @@ fn cluster(name: &str, discovery: Discovery) -> Cluster {
         max_ejection_percent: None,
         keepalive: false,
         balance: None,
+        terms: Terms::default(),
     }
 }
 
@@ -107,12 +108,14 @@ fn public(server_first: bool) -> Fragment {
         direction: Direction::Inbound,
         redirected: false,
         telemetry: Telemetry::default(),
+        intake: Intake::default(),
         chains: vec![Chain {
             server_names: Vec::new(),
             destinations: Vec::new(),
             tls: Some(DownstreamTls {
                 validation: "roots:web".to_owned(),
                 admitting: Some("admitted:web".to_owned()),
+                bounds: TlsBounds::default(),
             }),
             stat_prefix: "public_listener".to_owned(),
             traffic: Traffic::Tcp(Tcp {
@@ -151,6 +154,7 @@ fn clusters() {
             "spiffe://b.consul/gateway/mesh/dc/dc2".to_owned(),
         ],
         validation: "roots~west".to_owned(),
+        bounds: TlsBounds::default(),
     });
     peered.max_ejection_percent = Some(100);
     peered.keepalive = true;
@@ -161,6 +165,7 @@ fn clusters() {
         sni: "db.default.dc1.internal.a.consul".to_owned(),
         identities: vec!["spiffe://a.consul/ns/default/dc/dc1/svc/db".to_owned()],
         validation: "roots~local".to_owned(),
+        bounds: TlsBounds::default(),
     });
     golden("cluster_http2", Fragment::Cluster(exported.clone()));
     exported.protocol = Protocol::Http;
@@ -300,6 +305,7 @@ fn listeners() {
             direction: Direction::Unspecified,
             redirected: false,
             telemetry: Telemetry::default(),
+            intake: Intake::default(),
             chains: vec![
                 passthrough(&["db.one", "db.two"], "exported~db"),
                 passthrough(&["web.one"], "exported~web"),
@@ -314,6 +320,7 @@ fn listeners() {
             direction: Direction::Outbound,
             redirected: false,
             telemetry: Telemetry::default(),
+            intake: Intake::default(),
             chains: vec![passthrough(&[], "db.default.west.external.b.consul")],
         }),
     );
@@ -421,12 +428,14 @@ fn requests(direction: Direction, server_names: &[&str], validation: Option<&str
         direction,
         redirected: false,
         telemetry: Telemetry::default(),
+        intake: Intake::default(),
         chains: vec![Chain {
             server_names: server_names.iter().map(|name| (*name).to_owned()).collect(),
             destinations: Vec::new(),
             tls: validation.map(|validation| DownstreamTls {
                 validation: validation.to_owned(),
                 admitting: None,
+                bounds: TlsBounds::default(),
             }),
             stat_prefix: "stats".to_owned(),
             traffic: Traffic::Http(http),
@@ -456,6 +465,7 @@ fn redirected_calls() {
         direction: Direction::Outbound,
         redirected: true,
         telemetry: Telemetry::default(),
+        intake: Intake::default(),
         chains: vec![
             chain(&["240.0.0.7"], "api"),
             chain(&["10.0.0.2", "fd00::2"], "passthrough~api"),

@@ -20,6 +20,7 @@ use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRba
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
+use envoy_types::pb::envoy::extensions::filters::network::connection_limit::v3::ConnectionLimit;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::{rbac::v3::Rbac, tcp_proxy::v3::TcpProxy};
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation;
@@ -75,6 +76,7 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<TlsInspector>(any))
         .or_else(|| of::<OriginalDst>(any))
         .or_else(|| of::<Rbac>(any))
+        .or_else(|| of::<ConnectionLimit>(any))
         .or_else(|| of::<TcpProxy>(any))
         .or_else(|| of::<MtlsAuthenticated>(any))
         .or_else(|| of::<DownstreamTlsContext>(any))

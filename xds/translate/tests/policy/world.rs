@@ -161,6 +161,8 @@ impl World {
                 name,
                 protocol: Some(protocol),
                 mesh_gateway: None,
+                inbound: Default::default(),
+                upstreams: Default::default(),
                 meta: Meta::new(),
             })));
         }
