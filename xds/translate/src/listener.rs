@@ -49,7 +49,7 @@ pub(crate) fn listener(listener: &Listener, dialect: Dialect, since: u64) -> Env
             .iter()
             .map(|own| chain(own, listener, dialect, since))
             .collect(),
-        connection_balance_config: listener.intake.exact_balance.then(|| ConnectionBalanceConfig {
+        connection_balance_config: listener.intake.exact_balance.then_some(ConnectionBalanceConfig {
             balance_type: Some(BalanceType::ExactBalance(ExactBalance {})),
         }),
         access_log: access_log::of_listener(listener.telemetry.access_log.as_ref()),

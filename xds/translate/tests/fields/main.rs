@@ -13,9 +13,11 @@ mod base;
 mod case;
 mod compact;
 mod difference;
+mod entries;
 #[allow(dead_code, reason = "the goldens look at more of it")]
 #[path = "../goldens/render.rs"]
 mod render;
+mod rules;
 mod world;
 
 use case::Case;
@@ -23,6 +25,8 @@ use difference::{Differences, distance};
 use peerway_mesh::Fragment;
 use peerway_state::Snapshot;
 use peerway_xds_translate::{Dialect, ResourceKind, translate};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -259,6 +263,78 @@ fn the_base_is_what_it_was() {
         differs.is_empty(),
         "if that is meant, run with UPDATE_GOLDEN=1\n{differs}"
     );
+}
+
+/// What is wrong with the resources of all proxies, by the rules of Envoy's messages.
+fn breaches(seen: &Seen, known: &Seen) -> Vec<String> {
+    let mut found = Vec::new();
+    for (proxy, told) in &seen.told {
+        for (name, fragment) in told {
+            // What the base has anyway was looked at once.
+            if known.told[proxy].get(name) == Some(fragment) {
+                continue;
+            }
+            let wrong = rules::breaches(&translate(fragment, Dialect::From1_37).bytes);
+            found.extend(
+                wrong
+                    .into_iter()
+                    .map(|rule| format!("{}: not so: {rule}", called(name))),
+            );
+        }
+    }
+    found
+}
+
+#[test]
+fn what_cases_lead_to_is_within_the_rules() {
+    let base = world::base();
+    let nothing = Seen {
+        told: world::with(&base, &[], None)
+            .unwrap()
+            .told
+            .into_keys()
+            .map(|proxy| (proxy, BTreeMap::new()))
+            .collect(),
+        chains: BTreeMap::new(),
+        answer: None,
+    };
+    for case in case::all(&folder()).unwrap() {
+        let (_, entry) = world::read(&case.entry).unwrap();
+        let seen = world::with(&base, &case.world, Some(entry)).unwrap();
+        let found = breaches(&seen, &nothing);
+        assert!(found.is_empty(), "{}/{}: {found:?}", case.kind, case.field);
+    }
+}
+
+/// How many generated entries have to be accepted, so that the rules are looked at at all.
+const ACCEPTED: u32 = 300;
+
+#[test]
+fn what_is_accepted_is_within_the_rules() {
+    let base = world::base();
+    let known = world::with(&base, &[], None).unwrap();
+    let mut runner = TestRunner::deterministic();
+    let strategy = entries::entry();
+    let mut accepted = 0;
+    let mut tried = 0;
+    while accepted < ACCEPTED {
+        tried += 1;
+        assert!(
+            tried < 100 * ACCEPTED,
+            "only {accepted} of {tried} entries are accepted"
+        );
+        let value = strategy.new_tree(&mut runner).unwrap().current();
+        let Ok((_, entry)) = world::read(&value.to_string()) else {
+            continue;
+        };
+        // What other entries contradict is refused as well.
+        let Ok(seen) = world::with(&base, &[], Some(entry)) else {
+            continue;
+        };
+        accepted += 1;
+        let found = breaches(&seen, &known);
+        assert!(found.is_empty(), "{value}: {found:?}");
+    }
 }
 
 #[test]
