@@ -163,7 +163,9 @@ fn lets(fragment: &Fragment) -> Option<&Lets> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use peerway_mesh::{Authorization, Caller, CallerPattern, Chain, Direction, Policy, Tcp, Telemetry};
+    use peerway_mesh::{
+        Authorization, Caller, CallerPattern, Chain, Direction, Intake, Policy, Tcp, Telemetry,
+    };
     use peerway_model::config::Pattern;
     use peerway_model::{Namespace, Partition, ServiceAddress, ServiceName, TrustDomain};
 
@@ -217,6 +219,7 @@ mod tests {
                 }),
             }],
             telemetry: Telemetry::default(),
+            intake: Intake::default(),
         })
     }
 
