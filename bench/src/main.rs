@@ -3,6 +3,8 @@
 //! `cargo xtask bench NAME [--json FILE]`
 
 mod change;
+#[cfg(feature = "envoys")]
+mod policy;
 mod rekey;
 mod timing;
 mod world;
@@ -25,12 +27,14 @@ fn run(args: &[String]) -> Result<()> {
     let (name, file) = match args {
         [name] => (name, None),
         [name, flag, file] if flag == "--json" || flag == "-json" => (name, Some(file)),
-        _ => bail!("usage: NAME [--json FILE]; names: change, rekey"),
+        _ => bail!("usage: NAME [--json FILE]; names: change, policy, rekey"),
     };
     let rows = match name.as_str() {
         "change" => change::run(),
         "rekey" => rekey::run()?,
-        other => bail!("unknown benchmark {other:?}, there are: change, rekey"),
+        #[cfg(feature = "envoys")]
+        "policy" => policy::run()?,
+        other => bail!("unknown benchmark {other:?}, there are: change, policy, rekey"),
     };
     let text = serde_json::to_string_pretty(&rows)?;
     println!("{text}");
