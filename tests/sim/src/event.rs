@@ -1,5 +1,6 @@
 //! What happens at a moment of simulated time.
 
+use peerway_peering_link::TokenOrder;
 use peerway_peering_protocol::Refusal;
 
 /// One event. Tasks and connections are named by number; one that is gone makes the event void.
@@ -31,6 +32,12 @@ pub(crate) enum Event {
     Write { cluster: usize },
     /// A crashed cluster starts.
     Restart { cluster: usize },
+    /// Automation asks for a token, perhaps not for the first time.
+    Ask {
+        acceptor: usize,
+        dialer: usize,
+        order: TokenOrder,
+    },
     /// An operator of the dialer uses a token.
     Establish {
         dialer: usize,

@@ -18,18 +18,50 @@ use std::time::Duration;
 impl World {
     /// The operator of `acceptor` makes a token for `dialer`, who will use it some time later.
     pub(crate) fn make_token(&mut self, acceptor: usize, dialer: usize) -> Outcome {
+        if !self.clusters[acceptor].up {
+            return Ok(());
+        }
+        let order = order(&mut self.random, dialer).map_err(|invalid| broken(&invalid))?;
+        self.ask(acceptor, dialer, order)
+    }
+
+    /// A token is asked for with this order; with a request id often again.
+    pub(crate) fn ask(&mut self, acceptor: usize, dialer: usize, order: TokenOrder) -> Outcome {
         let key = rows::peering(dialer).map_err(|invalid| broken(&invalid))?;
         let here = &self.clusters[acceptor];
         if !here.up {
             return Ok(());
         }
-        let order = order(&mut self.random, dialer).map_err(|invalid| broken(&invalid))?;
-        let here = &self.clusters[acceptor];
-        let (own, occasion, random) = (here.addresses(), self.occasion(acceptor), &mut self.random);
-        let made = parts::token(&here.snapshot, &key, &order, &own, &occasion, || random.uuid());
+        let (own, occasion) = (here.addresses(), self.occasion(acceptor));
+        let live = here.snapshot.peering(&key).filter(|peering| peering.is_live());
+        let promised = live
+            .filter(|peering| peering.role == PeeringRole::Acceptor)
+            .and_then(|peering| {
+                self.introductions
+                    .unused_of(&peering.id, order.request_id.as_deref(), occasion.at)
+            });
+        if order.request_id.is_some() && self.random.chance(60) {
+            let (delay, order) = (self.random.within(50, 20_000), order.clone());
+            self.after(
+                delay,
+                Event::Ask {
+                    acceptor,
+                    dialer,
+                    order,
+                },
+            );
+        }
+        let (snapshot, random) = (&self.clusters[acceptor].snapshot, &mut self.random);
+        let made = parts::token(snapshot, &key, &order, &own, &occasion, || random.uuid());
         let (transaction, issued) = match made {
             Ok(made) => made,
             Err(error) => {
+                if let Some(promised) = promised {
+                    let text =
+                        format!("c{acceptor} does not give again what is unused ({error}): {promised:?}");
+                    return Err(Violation::new("secrets as the facts say", text));
+                }
+                self.counts.denied += u64::from(order.request_id.is_some());
                 self.say(format!("c{acceptor} makes no token for c{dialer}: {error}"));
                 return Ok(());
             }
@@ -44,21 +76,27 @@ impl World {
             secret: token.establishment_secret.expose().to_owned(),
             accessor: grant.accessor.clone(),
             until: order.ttl.map(|ttl| grant.made_at.saturating_add(millis(ttl))),
+            request: order.request_id.clone(),
             datacenter: order.bounds.datacenter.clone(),
             services: order.bounds.services.as_ref().map(|services| {
                 let names = services.iter().map(|service| service.name.to_string());
                 names.collect()
             }),
         };
-        // Asked for again, it is the very same, and still as it was.
+        // Asked for again, it is the very same, and still as it was; else it is another one.
         let known = self.introductions.of(&token.peer_id).establishment;
-        match known.filter(|known| known.accessor == held.accessor) {
-            Some(known) if known != held || grant.request_id != order.request_id => {
+        let is_known = known.is_some_and(|known| known.accessor == held.accessor);
+        match promised {
+            Some(promised) if promised != held => {
                 let text =
-                    format!("c{acceptor} gave another token for the same request: {known:?}, {held:?}");
+                    format!("c{acceptor} gave another token for the same request: {promised:?}, {held:?}");
                 return Err(Violation::new("secrets as the facts say", text));
             }
             Some(_) => self.counts.reissued += 1,
+            None if is_known => {
+                let text = format!("c{acceptor} gave an old token for another request: {held:?}");
+                return Err(Violation::new("secrets as the facts say", text));
+            }
             None => self.introductions.token(&token.peer_id, held),
         }
         self.say(format!("c{acceptor} makes a token for c{dialer}"));

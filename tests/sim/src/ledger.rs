@@ -120,6 +120,8 @@ pub(crate) struct Held {
     pub(crate) accessor: String,
     /// When the token expires by the acceptor's wall clock, unix milliseconds.
     pub(crate) until: Option<u64>,
+    /// By which it can be asked for again.
+    pub(crate) request: Option<String>,
     /// The datacenter that its user has to name.
     pub(crate) datacenter: Option<String>,
     /// The services that its user may see.
@@ -143,6 +145,13 @@ pub(crate) struct Introductions {
 impl Introductions {
     pub(crate) fn of(&self, id: &str) -> Secrets {
         self.secrets.get(id).cloned().unwrap_or_default()
+    }
+
+    /// The unused token of this request, which is to be given out again when the acceptor's wall clock shows `wall`.
+    pub(crate) fn unused_of(&self, id: &str, request: Option<&str>, wall: u64) -> Option<Held> {
+        let unused = self.secrets.get(id)?.establishment.as_ref()?;
+        let same = request.is_some() && unused.request.as_deref() == request;
+        (same && unused.until.is_none_or(|until| wall < until)).then(|| unused.clone())
     }
 
     pub(crate) fn token(&mut self, id: &str, held: Held) {

@@ -96,6 +96,8 @@ pub struct Counts {
     pub conflicts: u64,
     /// Tokens that were given out again for the same request.
     pub reissued: u64,
+    /// Requests for a token that was used, replaced or revoked, which were refused.
+    pub denied: u64,
     /// Revocations of tokens that opened something.
     pub revoked: u64,
     /// Times that everything was asked for anew because what was held had diverged.
@@ -110,17 +112,37 @@ pub struct Counts {
 
 impl Counts {
     fn add(&mut self, more: &Counts) {
-        self.commits += more.commits;
-        self.streams += more.streams;
-        self.takeovers += more.takeovers;
-        self.repeated += more.repeated;
-        self.imports += more.imports;
-        self.refused += more.refused;
-        self.conflicts += more.conflicts;
-        self.resyncs += more.resyncs;
-        self.lost += more.lost;
-        self.terminated += more.terminated;
-        self.links += more.links;
+        // All by name, so that none is forgotten.
+        let Counts {
+            commits,
+            streams,
+            takeovers,
+            repeated,
+            imports,
+            refused,
+            conflicts,
+            reissued,
+            denied,
+            revoked,
+            resyncs,
+            lost,
+            terminated,
+            links,
+        } = *more;
+        self.commits += commits;
+        self.streams += streams;
+        self.takeovers += takeovers;
+        self.repeated += repeated;
+        self.imports += imports;
+        self.refused += refused;
+        self.conflicts += conflicts;
+        self.reissued += reissued;
+        self.denied += denied;
+        self.revoked += revoked;
+        self.resyncs += resyncs;
+        self.lost += lost;
+        self.terminated += terminated;
+        self.links += links;
     }
 }
 
@@ -276,6 +298,11 @@ fn handle(world: &mut World, event: Event) -> Outcome {
         Event::Keepalive { connection, end } => world.on_keepalive(connection, end),
         Event::Write { cluster } => world.write(cluster),
         Event::Restart { cluster } => world.restart(cluster),
+        Event::Ask {
+            acceptor,
+            dialer,
+            order,
+        } => world.ask(acceptor, dialer, order),
         Event::Establish {
             dialer,
             acceptor,

@@ -36,6 +36,8 @@ fn the_invariants_hold() {
         ("links", counts.links),
         ("takeovers", counts.takeovers),
         ("repeated attempts", counts.repeated),
+        ("tokens that were given out again", counts.reissued),
+        ("requests for tokens that are spent", counts.denied),
         // Tokens that are revoked, late or for somebody else leave fewer peerings to end.
         ("terminations", counts.terminated),
     ] {
@@ -47,6 +49,7 @@ fn the_invariants_hold() {
         ("losses", counts.lost),
         ("resynchronisations", counts.resyncs),
         ("refusals", counts.refused),
+        ("revocations", counts.revoked),
     ] {
         assert!(count >= HISTORIES / 4, "only {count} {what}");
     }
