@@ -102,23 +102,56 @@ def _faces(domain, forged):
         yield f"a proxy also of {what}", mixed, [f"{at}.SpiffeID[2]", claimed]
 
 
-def _offer_all(stream, domain, forged, roots):
-    """Offers every hazard that an answer refuses; how many."""
-    count = 0
+class Offers:
+    """What the rogue offers, each of which has to be refused, and to show in our peering with its reason."""
+
+    def __init__(self, peerway, name, stream):
+        self.peerway, self.name, self.stream = peerway, name, stream
+        self.count = 0
+
+    def refused(self, url, resource, *words, resource_id=None):
+        """Offers what has to be refused with these words."""
+        said = self.stream.offer_refused(url, resource, *words, resource_id=resource_id)
+        self.count += 1
+        found = [one["Reason"] for one in self.shown() if one["Resource"] == _named(url, resource_id)]
+        equal(found, [said], f"what our peering says of the refused {_named(url, resource_id)}")
+
+    def shown(self):
+        """What our peering says to be refused."""
+        return self.peerway.peering(self.name)["Freshness"]["Refused"]
+
+    def lists(self, url, resource_id=None):
+        """Whether something is shown as refused."""
+        return any(one["Resource"] == _named(url, resource_id) for one in self.shown())
+
+
+KINDS = {
+    m.SERVICE: "exported service",
+    m.LIST: "exported service list",
+    m.BUNDLE: "trust bundle",
+    m.ADDRESSES: "server addresses",
+}
+
+
+def _named(url, resource_id):
+    """A resource as our API calls it."""
+    name = m.IDS[url] if resource_id is None else resource_id
+    quoted = name.replace("\n", "\\n")
+    return f'{KINDS[url]} "{quoted}"'
+
+
+def _offer_all(offers, domain, forged, roots):
+    """Offers every hazard that an answer refuses."""
     for what, service, words in _services(domain):
-        stream.offer_refused(m.SERVICE, service, *words, resource_id="bad")
-        count += 1
+        offers.refused(m.SERVICE, service, *words, resource_id="bad")
     for what, service, words in _faces(domain, forged):
-        stream.offer_refused(m.SERVICE, service, *words, resource_id="bad-sidecar-proxy")
-        count += 1
+        offers.refused(m.SERVICE, service, *words, resource_id="bad-sidecar-proxy")
     for name in ("", "a b", "../x", "x" * 300, "a\n"):
-        nonce = stream.nonce()
-        stream.refused(m.response(nonce, m.SERVICE, name, m.exported()), nonce, m.SERVICE, [3], "refused")
-        count += 1
-    passed(f"{count} kinds of broken services are refused by the name of the field")
+        offers.refused(m.SERVICE, m.exported(), "refused", resource_id=name)
+    passed(f"{offers.count} kinds of broken services are refused by the name of the field, and shown with the reason")
 
     for what, claimed in forged:
-        stream.offer_refused(m.BUNDLE, m.bundle(claimed, *roots), "TrustDomain", claimed)
+        offers.refused(m.BUNDLE, m.bundle(claimed, *roots), "TrustDomain", claimed)
     for what, offered, words in (
         ("no trust domain", m.bundle("", *roots), ["TrustDomain"]),
         ("no roots", m.bundle(domain), ["RootPEMs"]),
@@ -129,15 +162,45 @@ def _offer_all(stream, domain, forged, roots):
         ("a key for a root", m.bundle(domain, roots[0].replace("CERTIFICATE", "PRIVATE KEY")), ["RootPEMs[0]"]),
         ("very many roots", m.bundle(domain, *(roots * 50)), ["RootPEMs", "at most"]),
     ):
-        stream.offer_refused(m.BUNDLE, offered, *words)
-    passed("trust bundles of our own, another peer's and a strange trust domain, and without usable roots, are refused")
+        offers.refused(m.BUNDLE, offered, *words)
+    passed("trust bundles of our own, another peer's and a strange trust domain, and without usable roots, are refused and shown")
 
     digits = "0123456789abcdefghijklmnopqrstuvwxyz"
     million = [a + b + c + d for a in digits for b in digits for c in digits for d in digits][:1_000_000]
     for listed in (million, [f"s{n}" for n in range(10_001)]):
-        stream.offer_refused(m.LIST, m.names(*listed), "Services", str(len(listed)), "at most")
-    passed("lists of a million and of ten thousand and one names are refused")
-    stream.fence()
+        offers.refused(m.LIST, m.names(*listed), "Services", str(len(listed)), "at most")
+    passed("lists of a million and of ten thousand and one names are refused and shown")
+    offers.stream.fence()
+
+
+def _shows_until_mended(offers, bundle):
+    """What is refused shows in every place where a peering shows, until it is offered right or not at all."""
+    peerway, name, stream = offers.peerway, offers.name, offers.stream
+
+    said = stream.offer_refused(m.SERVICE, m.exported(m.instance("bad", port=70_000)), "Port", resource_id="bad")
+
+    def look():
+        line = next((one for one in peerway.peering(name)["Freshness"]["Imports"] if one["Name"] == "bad"), {})
+        equal((line.get("State"), line.get("Reason")), ("DIVERGED", said), "the refused service in Imports")
+        return line
+
+    eventually("the refusal in Imports", look)
+    freshness = peerway.peering(name)["Freshness"]
+    equal((freshness["State"], peerway.peering(name)["State"]), ("DIVERGED", "FAILING"), "the states of the peering")
+    headers = peerway.headers(f"/v1/health/service/bad?peer={name}")
+    equal(headers["X-Peerway-Peer-State"], "DIVERGED", "X-Peerway-Peer-State of the refused service")
+
+    # Each by itself: right, taken off the list, and right again.
+    stream.offer(m.SERVICE, m.exported(m.instance("bad")), "bad")
+    require(not offers.lists(m.SERVICE, "bad"), "a service that was mended still shows as refused")
+    stream.offer(m.BUNDLE, bundle)
+    require(not offers.lists(m.BUNDLE), "a bundle that was mended still shows as refused")
+    stream.offer(m.LIST, m.names())
+    equal([one["Resource"] for one in offers.shown() if one["Resource"].startswith(KINDS[m.SERVICE])], [], "refused services")
+    require(not offers.lists(m.LIST), "a list that was mended still shows as refused")
+    stream.send(m.HEARTBEAT)
+    peerway.wait_state(name, "ACTIVE")
+    passed("a refusal shows as DIVERGED in the peering, its line and its answers, until it is mended or withdrawn")
 
 
 class Bystander:
@@ -154,13 +217,21 @@ class Bystander:
         self.stream.offer(m.LIST, m.names("web"))
         self.before = peerway.imported("web", name)
 
+    def is_untouched(self):
+        """Nothing of what another peer offers shows here."""
+        equal(self.peerway.imported("web", self.name), self.before, "what another peer exports")
+        freshness = self.peerway.peering(self.name)["Freshness"]
+        equal(freshness["Refused"], [], "refused items of another peer")
+        wrong = [one for one in freshness["Imports"] if one["State"] == "DIVERGED"]
+        equal((wrong, freshness["State"] == "DIVERGED"), ([], False), "what diverged of another peer")
+
     def check(self):
         """Still connected, with everything that it offered and nothing else, and served as before."""
         self.stream.fence()
         # It may have been a while.
         self.stream.send(m.HEARTBEAT)
         self.peerway.wait_state(self.name, "ACTIVE")
-        equal(self.peerway.imported("web", self.name), self.before, "what another peer exports")
+        self.is_untouched()
         equal(self.peerway.imported("bad", self.name), [], "what another peer does not export")
         self.stream.offer(m.SERVICE, m.exported(m.instance("late")), "late")
         self.stream.offer(m.SERVICE, m.exported(), "late")
@@ -202,15 +273,18 @@ def dialed(west):
     authority = Acceptor().authority
     domain, own = authority.trust_domain, west.trust_domain()
 
+    offers = Offers(west, "rogue", stream)
     for claimed in (own, bystander.domain):
-        stream.offer_refused(m.BUNDLE, m.bundle(claimed, *authority.roots), "TrustDomain", claimed)
+        offers.refused(m.BUNDLE, m.bundle(claimed, *authority.roots), "TrustDomain", claimed)
     passed("the first bundle cannot claim our own or another peer's trust domain")
     stream.offer(m.BUNDLE, m.bundle(domain, *authority.roots))
     forged = [("our own domain", own), ("another peer", bystander.domain), ("a stranger", "stranger.consul")]
-    _offer_all(stream, domain, forged, authority.roots)
+    _offer_all(offers, domain, forged, authority.roots)
     equal(west.imported("bad", "rogue"), [], "what was refused")
+    bystander.is_untouched()
     shown = [pem.strip() for pem in west.peering("rogue")["PeerCAPems"]]
     equal(shown, [pem.strip() for pem in authority.roots], "PeerCAPems")
+    _shows_until_mended(offers, m.bundle(domain, *authority.roots))
     _same_name_as_ours(west, "rogue", stream, domain, before)
 
     stream.send(m.response("big", m.SERVICE, "big", b"\0" * (10 * MIB)))
@@ -239,18 +313,22 @@ def dialing(east):
     stream = rogue.serve()
     domain, roots, own = rogue.authority.trust_domain, rogue.authority.roots, east.trust_domain()
     forged = [("our own domain", own), ("another peer", bystander.domain), ("a stranger", "stranger.consul")]
-    _offer_all(stream, domain, forged, roots)
+    offers = Offers(east, "rogue", stream)
+    _offer_all(offers, domain, forged, roots)
     stream.offer(m.BUNDLE, rogue.bundle())
+    bystander.is_untouched()
     for listed, words in (
         (["127.0.0.1:0"], ["Addresses[0]", "port"]),
         (["::1:80"], ["Addresses[0]", "brackets"]),
         (["a b:1"], ["Addresses[0]"]),
         (["h:1"] * 65, ["Addresses", "at most"]),
     ):
-        stream.offer_refused(m.ADDRESSES, m.addresses(*listed), *words)
+        offers.refused(m.ADDRESSES, m.addresses(*listed), *words)
     shown = east.peering("rogue")["PeerServerAddresses"]
     equal(shown, [rogue.relays[0].address], "PeerServerAddresses")
-    passed("addresses that cannot be dialled are refused, those of the token stay")
+    passed("addresses that cannot be dialled are refused and shown, those of the token stay")
+    stream.offer(m.ADDRESSES, m.addresses(rogue.relays[0].address))
+    _shows_until_mended(offers, rogue.bundle())
     _same_name_as_ours(east, "rogue", stream, domain, before)
 
     stream.send(m.response("big", m.SERVICE, "big", b"\0" * (10 * MIB)))

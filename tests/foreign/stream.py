@@ -153,7 +153,7 @@ class Stream:
     def offer_refused(self, url, resource, *words, resource_id=None, codes=(3, 13)):
         """Offers a resource that has to be refused with `words`."""
         nonce = self.nonce()
-        message = m.response(nonce, url, resource_id or m.IDS[url], resource)
+        message = m.response(nonce, url, m.IDS[url] if resource_id is None else resource_id, resource)
         return self.refused(message, nonce, url, codes, *words)
 
     def fence(self):

@@ -121,10 +121,27 @@ fn a_foreign_dialer_that_keeps_an_old_root_is_served_after_rotations() {
 }
 
 #[test]
+fn a_foreign_dialer_is_held_to_the_limits_of_its_token() {
+    let test = TestStage::new(BINARY, ENVOY_ENV).unwrap();
+    let west = Cluster::start(&test.stage, "west").unwrap();
+    against(
+        &west,
+        &[
+            ("tokens.expired", 3),
+            ("tokens.revoked", 5),
+            ("tokens.bound", 2),
+            ("tokens.twice", 1),
+            ("tokens.reissued", 4),
+        ],
+    );
+    assert!(west.process.is_running(), "{}", west.process.tail(10));
+}
+
+#[test]
 fn a_rogue_that_dials_harms_nobody() {
     let test = TestStage::new(BINARY, ENVOY_ENV).unwrap();
     let west = Cluster::start(&test.stage, "west").unwrap();
-    against(&west, &[("hazards.dialed", 8)]);
+    against(&west, &[("hazards.dialed", 9)]);
     assert!(west.process.is_running(), "{}", west.process.tail(10));
 }
 
@@ -132,7 +149,7 @@ fn a_rogue_that_dials_harms_nobody() {
 fn a_rogue_that_is_dialled_harms_nobody() {
     let test = TestStage::new(BINARY, ENVOY_ENV).unwrap();
     let east = Cluster::start(&test.stage, "east").unwrap();
-    against(&east, &[("hazards.dialing", 8)]);
+    against(&east, &[("hazards.dialing", 9)]);
     assert!(east.process.is_running(), "{}", east.process.tail(10));
 }
 
