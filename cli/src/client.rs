@@ -39,6 +39,7 @@ pub struct Answer {
     pub body: String,
     /// The id of the change that the request was, if it was a write to a Peerway.
     pub change: Option<u64>,
+    headers: ureq::http::HeaderMap,
 }
 
 impl Answer {
@@ -49,6 +50,11 @@ impl Answer {
     pub fn json(self) -> Result<Value> {
         let answer = self.ok()?;
         serde_json::from_str(&answer.body).context("the answer is not JSON")
+    }
+
+    /// The text of a header, whose name is given in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// The answer itself, if its status is 2xx.
@@ -155,7 +161,8 @@ impl Client {
                 self.base
             )
         })?;
-        let change = response.headers().get("x-peerway-change");
+        let headers = response.headers().clone();
+        let change = headers.get("x-peerway-change");
         let change = change.and_then(|id| id.to_str().ok()?.parse().ok());
         let body = response
             .body_mut()
@@ -167,6 +174,7 @@ impl Client {
             status: response.status().as_u16(),
             body,
             change,
+            headers,
         })
     }
 }

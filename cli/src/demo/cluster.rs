@@ -17,6 +17,8 @@ pub struct Cluster {
     pub name: String,
     /// Where its HTTP API listens.
     pub http: SocketAddr,
+    /// Where its peering endpoint listens.
+    pub tls: SocketAddr,
     /// Its process.
     pub process: Process,
     stage: Stage,
@@ -48,6 +50,7 @@ impl Cluster {
         let cluster = Cluster {
             name: name.to_owned(),
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, http)),
+            tls: SocketAddr::from((Ipv4Addr::LOCALHOST, tls)),
             process,
             stage: stage.clone(),
             config,

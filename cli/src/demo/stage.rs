@@ -43,6 +43,12 @@ impl Process {
         &self.log
     }
 
+    /// Its number in the system, until it was stopped or killed.
+    pub fn id(&self) -> Option<u32> {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.as_ref().map(Child::id)
+    }
+
     /// Asks it to stop, waits, and kills it if it does not; its exit status, if it was running.
     pub fn stop(&self) -> Option<ExitStatus> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take()?;
