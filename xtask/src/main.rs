@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask envoy | foreign | demo | sim | fuzz | test | bench | help`.
+//! Developer commands: `cargo xtask envoy | foreign | demo | sim | fuzz | soak | test | bench | help`.
 //!
 //! Nothing here is shipped. It is a program and not a set of shell scripts so that it runs the same on every
 //! machine that can build Peerway, and so that its decisions have tests.
@@ -12,6 +12,7 @@ mod instrument;
 mod place;
 mod run;
 mod sim;
+mod soak;
 mod steps;
 
 use std::process::ExitCode;
@@ -35,6 +36,9 @@ developer commands; run as `cargo xtask <command>`
   fuzz [--target T] [--seconds N] [--jobs N] [--json FILE] [--input FILE]
       build the fuzzer and run each target (or T; `list` prints them) for N seconds, or T once on the input FILE.
       docs/fuzzing.md says what the targets check.
+  soak churn|faults [--seconds N] [--seed S] [--json FILE]
+      build everything optimised and run it for N seconds (600 unless given), real processes with real Envoys: under
+      many changes, or under every fault that there is. docs/reliability.md says what has to hold.
   test
       everything that has to pass before a commit: format, lints, a real Envoy, a foreign peer, build, tests,
       every fuzz target for a few seconds.
@@ -51,7 +55,9 @@ environment
 ";
 
 /// The subcommands, in the order of [`HELP`].
-const COMMANDS: [&str; 8] = ["envoy", "foreign", "demo", "sim", "fuzz", "test", "bench", "help"];
+const COMMANDS: [&str; 9] = [
+    "envoy", "foreign", "demo", "sim", "fuzz", "soak", "test", "bench", "help",
+];
 
 /// What the first argument asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +67,7 @@ enum Command {
     Demo,
     Sim,
     Fuzz,
+    Soak,
     Test,
     Bench,
     Help,
@@ -96,6 +103,7 @@ fn parse_command(word: Option<&str>) -> Result<Command, String> {
         Some("demo") => Ok(Command::Demo),
         Some("sim") => Ok(Command::Sim),
         Some("fuzz") => Ok(Command::Fuzz),
+        Some("soak") => Ok(Command::Soak),
         Some("test") => Ok(Command::Test),
         Some("bench") => Ok(Command::Bench),
         None | Some("help" | "--help" | "-h") => Ok(Command::Help),
@@ -124,6 +132,7 @@ fn dispatch(command: &Command, args: Vec<String>) -> Result<ExitCode> {
         Command::Demo => Err(demo::exec(&place::Place::find()?, args)),
         Command::Sim => Err(sim::exec(&place::Place::find()?, args)),
         Command::Fuzz => fuzz::exec(&place::Place::find()?, &args),
+        Command::Soak => Err(soak::exec(&place::Place::find()?, args)),
         Command::Test => {
             if let Some(extra) = args.first() {
                 anyhow::bail!(
