@@ -33,6 +33,9 @@ pub struct HttpRoute {
     pub idle_timeout_ms: Option<u64>,
     /// What is tried again; `None` is only what nobody has seen anything of yet.
     pub retry: Option<Retry>,
+    /// Whether something stands in for a leg: what is tried again then goes there once the leg has failed twice,
+    /// without waiting for anybody to find out how the leg is.
+    pub elsewhere: bool,
     /// Headers towards the service.
     pub request_headers: HeaderEdits,
     /// Headers towards the caller.
@@ -94,6 +97,7 @@ impl HttpRoute {
             timeout_ms: None,
             idle_timeout_ms: None,
             retry: None,
+            elsewhere: false,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
             hash: Vec::new(),

@@ -62,7 +62,12 @@ pub(super) fn gateway(reading: &mut Reading<'_>, service: &ServiceKey) -> Option
         let inside = target.service.origin.is_local() && target.service.partition == service.partition;
         inside.then(|| naming::exported_cluster(&identity, target))
     });
-    Some(table(service, routes, None))
+    let mut table = table(service, routes, None);
+    for route in &mut table.routes {
+        // Nothing stands in for anything on a gateway.
+        route.elsewhere = false;
+    }
+    Some(table)
 }
 
 /// A gRPC call may be a stream that never ends, and says its own deadline otherwise.
@@ -110,6 +115,9 @@ fn to(chain: &Chain, next: &NodeId, cluster: &mut impl FnMut(&Leg) -> Option<Str
         .map(|balancer| &balancer.hash)
         .find(|hash| !hash.is_empty());
     let hash: Vec<HashPolicy> = hash.cloned().unwrap_or_default();
+    let elsewhere = legs
+        .iter()
+        .any(|leg| settings(leg).is_some_and(|settings| !settings.failover.is_empty()));
     let legs = legs
         .iter()
         .filter_map(|leg| {
@@ -123,6 +131,7 @@ fn to(chain: &Chain, next: &NodeId, cluster: &mut impl FnMut(&Leg) -> Option<Str
         .collect();
     HttpRoute {
         timeout_ms,
+        elsewhere,
         hash,
         ..HttpRoute::to(whole(legs))
     }

@@ -215,6 +215,9 @@ fn route(route: &HttpRoute) -> String {
         if let Some(rewrite) = &route.prefix_rewrite {
             text += &format!(" as {rewrite}");
         }
+        if route.elsewhere {
+            text.push_str(" elsewhere");
+        }
         if let Some(retry) = &route.retry {
             text += &format!(
                 " retry {:?} {:?} {:?}",

@@ -180,10 +180,12 @@ fn http2() -> HttpProtocolOptions {
 }
 
 /// Never sends to endpoints that are known to be bad, however few are left: their health is the verdict of checks
-/// and not a guess of this proxy.
+/// and not a guess of this proxy. It counts at once: Envoy would keep a verdict from its workers for a second when
+/// there was another one a moment before.
 fn no_panic() -> CommonLbConfig {
     CommonLbConfig {
         healthy_panic_threshold: Some(Percent { value: 0.0 }),
+        update_merge_window: Some(millis(0)),
         ..CommonLbConfig::default()
     }
 }

@@ -2,11 +2,15 @@
 //! can be less strict than another about what a request may look like before policy sees it.
 
 use crate::packed::{millis, number};
+use crate::route::UNSERVED;
 use crate::{access_log, authorization, route, source, tracing};
+use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
+use envoy_types::pb::envoy::config::accesslog::v3::{AccessLogFilter, ResponseFlagFilter};
 use envoy_types::pb::envoy::config::common::mutation_rules::v3::{HeaderMutation, header_mutation};
 use envoy_types::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{
-    Http2ProtocolOptions, HttpProtocolOptions, TypedExtensionConfig,
+    HeaderValue, HeaderValueOption, Http2ProtocolOptions, HttpProtocolOptions, TypedExtensionConfig,
 };
 use envoy_types::pb::envoy::extensions::filters::http::grpc_http1_bridge::v3::Config as GrpcBridge;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
@@ -17,7 +21,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
     UpgradeConfig,
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
-    HttpConnectionManager, HttpFilter, Rds, http_filter,
+    HttpConnectionManager, HttpFilter, LocalReplyConfig, Rds, ResponseMapper, http_filter,
 };
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation as EarlyMutation;
 use envoy_types::pb::google::protobuf::BoolValue;
@@ -36,6 +40,10 @@ const CONNECTION_IDLE_TIMEOUT_MS: u64 = 3_600_000;
 const MAX_HEADERS_KIB: u32 = 60;
 /// Most headers of one request (Envoy's default, said aloud).
 const MAX_HEADERS: u32 = 100;
+
+/// Envoy's reasons for an answer of its own to a request that it could not pass on: nobody is well, or nobody could be
+/// connected.
+const UNSERVED_FLAGS: [&str; 2] = ["UH", "UF"];
 
 /// Headers by which a request tells Envoy's router what to do. A caller from the network must not: `max-retries` is
 /// work for the service a hundredfold, `alt-stat-name` a new statistic with every request, `timeout` and `retry-on`
@@ -95,6 +103,7 @@ pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> 
             uri: true,
             ..SetCurrentClientCertDetails::default()
         }),
+        local_reply_config: (http.caller_header == CallerHeader::Replace).then(unserved),
         early_header_mutation_extensions: from_network.then(ignore_orders).into_iter().collect(),
         upgrade_configs: vec![UpgradeConfig {
             upgrade_type: "websocket".to_owned(),
@@ -108,6 +117,29 @@ pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> 
             }),
         }),
         ..HttpConnectionManager::default()
+    }
+}
+
+/// Marks the answers of a gateway to requests of which nobody has seen anything: whoever called may ask somebody else.
+fn unserved() -> LocalReplyConfig {
+    let flags = UNSERVED_FLAGS.map(str::to_owned).to_vec();
+    LocalReplyConfig {
+        mappers: vec![ResponseMapper {
+            filter: Some(AccessLogFilter {
+                filter_specifier: Some(FilterSpecifier::ResponseFlagFilter(ResponseFlagFilter { flags })),
+            }),
+            headers_to_add: vec![HeaderValueOption {
+                header: Some(HeaderValue {
+                    key: UNSERVED.to_owned(),
+                    value: "true".to_owned(),
+                    ..HeaderValue::default()
+                }),
+                append_action: i32::from(HeaderAppendAction::OverwriteIfExistsOrAdd),
+                ..HeaderValueOption::default()
+            }],
+            ..ResponseMapper::default()
+        }],
+        ..LocalReplyConfig::default()
     }
 }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use std::hash::Hash;
 
 /// Raised whenever the same fragment becomes other bytes, so that proxies that were served before are told.
-pub const TRANSLATION: u32 = 4;
+pub const TRANSLATION: u32 = 5;
 
 /// Keys of the version hash. Any fixed values do: versions must be equal in every process, not unguessable.
 const KEYS: (u64, u64) = (0x7065_6572_7761_7920, 0x7472_616e_736c_6174);

@@ -5,6 +5,8 @@ use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendA
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
 use envoy_types::pb::envoy::config::route::v3::query_parameter_matcher::QueryParameterMatchSpecifier;
+use envoy_types::pb::envoy::config::route::v3::retry_policy::RetryPriority;
+use envoy_types::pb::envoy::config::route::v3::retry_policy::retry_priority::ConfigType;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::hash_policy::{
     ConnectionProperties, Cookie, Header, PolicySpecifier, QueryParameter,
@@ -16,9 +18,11 @@ use envoy_types::pb::envoy::config::route::v3::{
     DirectResponseAction, HeaderMatcher, QueryParameterMatcher, RetryPolicy, Route, RouteAction,
     RouteConfiguration, RouteMatch, VirtualHost, WeightedCluster,
 };
+use envoy_types::pb::envoy::extensions::retry::priority::previous_priorities::v3::PreviousPrioritiesConfig;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher};
 use envoy_types::pb::google::protobuf::BoolValue;
+use envoy_types::util::pack_any;
 use peerway_mesh::{HttpRoute, Retry, RouteLeg, RouteTable};
 use peerway_model::config::{
     HashOf, HashPolicy as Hash, HeaderEdits, HeaderTest, PathTest, QueryTest, RequestMatch, TextTest,
@@ -28,6 +32,10 @@ use peerway_model::config::{
 const RETRY_ON: &str = "connect-failure,refused-stream";
 /// How often. An instance that was registered a moment before it listens costs a retry and no call.
 const RETRIES: u32 = 3;
+/// The header by which a gateway says that a request was passed on to nobody.
+pub(crate) const UNSERVED: &str = "x-peerway-unserved";
+/// How often before that happens somewhere else, where something stands in: not at once, since the next gateway may do.
+const TRIES_IN_ONE_PLACE: i32 = 2;
 /// The answer when no way to a service is known.
 const UNAVAILABLE: u32 = 503;
 
@@ -84,7 +92,10 @@ fn action(route: &HttpRoute, legs: &[RouteLeg]) -> RouteAction {
         // 0 is Envoy's word for none; leaving it out means 15 seconds.
         timeout: Some(millis(route.timeout_ms.unwrap_or(0))),
         idle_timeout: route.idle_timeout_ms.map(millis),
-        retry_policy: Some(retry(route.retry.as_ref())),
+        retry_policy: Some(match route.elsewhere {
+            true => elsewhere(retry(route.retry.as_ref())),
+            false => retry(route.retry.as_ref()),
+        }),
         prefix_rewrite: route.prefix_rewrite.clone().unwrap_or_default(),
         hash_policy: route.hash.iter().map(hash).collect(),
         cluster_specifier: Some(to),
@@ -118,6 +129,24 @@ fn retry(asked: Option<&Retry>) -> RetryPolicy {
             ..RetryPolicy::default()
         },
     }
+}
+
+/// The same, but where something stands in: the clusters that have failed are left out, be they well or not as far as
+/// anybody knows, and a peer's gateway that has nobody for a request has failed too.
+fn elsewhere(mut policy: RetryPolicy) -> RetryPolicy {
+    policy.retry_on.push_str(",retriable-headers");
+    policy.retriable_headers.push(HeaderMatcher {
+        name: UNSERVED.to_owned(),
+        header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(true)),
+        ..HeaderMatcher::default()
+    });
+    policy.retry_priority = Some(RetryPriority {
+        name: "envoy.retry_priorities.previous_priorities".to_owned(),
+        config_type: Some(ConfigType::TypedConfig(pack_any(PreviousPrioritiesConfig {
+            update_frequency: TRIES_IN_ONE_PLACE,
+        }))),
+    });
+    policy
 }
 
 fn matching(request: &RequestMatch) -> RouteMatch {

@@ -143,6 +143,20 @@ fn what_a_route_does_with_a_request() {
 }
 
 #[test]
+fn what_is_tried_again_goes_elsewhere_where_something_stands_in() {
+    golden(
+        "routes_elsewhere",
+        table(
+            "web",
+            vec![HttpRoute {
+                elsewhere: true,
+                ..HttpRoute::to(vec![leg("api", 10_000)])
+            }],
+        ),
+    );
+}
+
+#[test]
 fn what_a_request_is_hashed_by() {
     let cookie = |name: &str, ttl_ms, session, path: Option<&str>| HashOf::Cookie {
         name: name.to_owned(),

@@ -25,6 +25,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::filters::network::{rbac::v3::Rbac, tcp_proxy::v3::TcpProxy};
 use envoy_types::pb::envoy::extensions::http::early_header_mutation::header_mutation::v3::HeaderMutation;
 use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3::Config as MtlsAuthenticated;
+use envoy_types::pb::envoy::extensions::retry::priority::previous_priorities::v3::PreviousPrioritiesConfig;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     DownstreamTlsContext, Secret, SpiffeCertValidatorConfig, UpstreamTlsContext,
 };
@@ -93,6 +94,7 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<RouteConfiguration>(any))
         .or_else(|| of::<SpiffeCertValidatorConfig>(any))
         .or_else(|| of::<Aggregate>(any))
+        .or_else(|| of::<PreviousPrioritiesConfig>(any))
         .unwrap_or_else(|| panic!("unknown type {}", any.type_url))
 }
 
