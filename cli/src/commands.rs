@@ -7,6 +7,7 @@ mod connect;
 mod demo;
 mod echo;
 mod intention;
+mod maint;
 mod observed;
 mod peering;
 mod proxies;
@@ -39,6 +40,8 @@ pub enum Command {
     /// Register and deregister services
     #[command(subcommand)]
     Services(services::ServicesCommand),
+    /// Take a service instance or a node out of traffic, and put it back
+    Maint(maint::Maint),
     /// Run the proxies of the mesh
     #[command(subcommand)]
     Connect(connect::ConnectCommand),
@@ -66,6 +69,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Config(command) => config::run(command),
         Command::Intention(command) => intention::run(command),
         Command::Services(command) => services::run(command),
+        Command::Maint(args) => maint::run(&args),
         Command::Connect(command) => connect::run(command),
         Command::Change(command) => change::run(command),
         Command::Proxies(command) => proxies::run(command),

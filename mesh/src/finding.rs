@@ -47,6 +47,8 @@ pub(crate) enum FindingKey {
     Destinations(ServiceKey),
     /// How an imported service is dialled.
     Import(ServiceKey),
+    /// Whether an imported service has an instance that serves.
+    Serves(ServiceKey),
     /// Who is at a place where some have to be looked up by name.
     Hosts(Place),
     /// Where single instances of a local service may be dialled.
@@ -84,6 +86,8 @@ pub(crate) enum Finding {
     Destinations(Arc<BTreeSet<ServiceKey>>),
     /// To [`FindingKey::Import`].
     Import(Option<Arc<Import>>),
+    /// To [`FindingKey::Serves`].
+    Serves(bool),
     /// To [`FindingKey::Hosts`].
     Hosts(Option<Arc<Vec<Endpoint>>>),
     /// To [`FindingKey::DialledDirectly`].
@@ -132,6 +136,7 @@ fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
             Finding::Destinations(Arc::new(catalog::destinations(reading, service)))
         }
         FindingKey::Import(service) => Finding::Import(catalog::import(reading, service).map(Arc::new)),
+        FindingKey::Serves(service) => Finding::Serves(catalog::serves(reading, service)),
         FindingKey::Hosts(place) => Finding::Hosts(hosts::named(reading, place).map(Arc::new)),
         FindingKey::DialledDirectly(service) => {
             Finding::DialledDirectly(Arc::new(addressed::directly(reading, service)))

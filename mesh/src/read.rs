@@ -5,14 +5,17 @@ use crate::finding::{
     Place, Route, ServerRoute,
 };
 use crate::fragment::Endpoint;
-use peerway_model::chain::Chain;
+use peerway_model::chain::{Chain, Target};
 use peerway_model::config::{Action, MeshTls, Protocol, ServiceDefaults};
 use peerway_model::name::Partition;
 use peerway_model::{
-    CaRoots, ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceKey, Origin, Peering, PeeringKey,
-    ServiceKey, ServiceKind, TrustBundle, VirtualAddress,
+    CaRoots, ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, InstanceKey, Origin, Peering,
+    PeeringKey, ServiceKey, ServiceKind, TrustBundle, VirtualAddress,
 };
-use peerway_state::{InstanceHealth, Snapshot, Topic, gateways, health_of};
+use peerway_state::{
+    InstanceHealth, Snapshot, Topic, gateways, health_of, imported_health, mesh_face, sidecars,
+    sidecars_of_target,
+};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +27,8 @@ pub(crate) enum Dependency {
     Topic(Topic),
     /// Something derived; its change counts, not the change of what it was derived from.
     Finding(FindingKey),
+    /// Whether what is held of a peer is too old.
+    Age(PeeringKey),
 }
 
 /// Reads a Snapshot and remembers what it read, also what was looked for and not found.
@@ -52,6 +57,12 @@ impl<'a> Reading<'a> {
     /// What happens to callers about whom no intention says anything. It never changes while a mesh is kept.
     pub(crate) fn default_action(&self) -> Action {
         self.findings.default_action()
+    }
+
+    /// Whether what is held of a peer is so old that nobody knows any more how it is.
+    pub(crate) fn is_stale(&mut self, peering: &PeeringKey) -> bool {
+        self.reads.insert(Dependency::Age(peering.clone()));
+        self.findings.stale().contains(peering)
     }
 
     fn note(&mut self, topic: Topic) {
@@ -86,14 +97,36 @@ impl<'a> Reading<'a> {
         health_of(self.snapshot, self.snapshot.instances_of(service))
     }
 
-    /// The sidecars that stand for a service with their health, by key.
+    /// The sidecars that stand for a service with their health and that of their applications, by key.
     pub(crate) fn sidecars_of(&mut self, service: &ServiceKey) -> Vec<InstanceHealth> {
         self.note(Topic::ProxiesOf(service.clone()));
-        let sidecars = self
-            .snapshot
-            .proxies_of(service)
-            .filter(|proxy| proxy.kind == ServiceKind::ConnectProxy);
-        health_of(self.snapshot, sidecars)
+        self.note(Topic::Service(service.clone()));
+        sidecars(self.snapshot, service)
+    }
+
+    /// The same of a target.
+    pub(crate) fn sidecars_of_target(&mut self, target: &Target) -> Vec<InstanceHealth> {
+        let service = &target.service;
+        self.note(Topic::ProxiesOf(service.clone()));
+        self.note(Topic::Service(service.clone()));
+        let subset = target.subset.as_ref().and_then(|name| {
+            let kind = ConfigKind::ServiceResolver;
+            let key = ConfigKey::of_service(kind, &service.partition, &service.namespace, &service.name);
+            match self.config(key) {
+                Some(ConfigEntry::ServiceResolver(resolver)) => resolver.subsets.get(name),
+                _ => None,
+            }
+        });
+        sidecars_of_target(self.snapshot, target, subset)
+    }
+
+    /// How the instances of an imported service are; `None` when nothing is known.
+    pub(crate) fn imported_health(&mut self, service: &ServiceKey) -> Option<HealthSummary> {
+        self.note(Topic::Service(service.clone()));
+        if let Some(face) = mesh_face(service) {
+            self.note(Topic::Service(face));
+        }
+        imported_health(self.snapshot, service)
     }
 
     /// The mesh gateways of a partition with their health, by key.
@@ -235,6 +268,14 @@ impl<'a> Reading<'a> {
         match self.ask(FindingKey::Import(service.clone())) {
             Finding::Import(import) => import,
             _ => None,
+        }
+    }
+
+    /// Whether an imported service has an instance that traffic may go to, as far as is known.
+    pub(crate) fn serves(&mut self, service: &ServiceKey) -> bool {
+        match self.ask(FindingKey::Serves(service.clone())) {
+            Finding::Serves(serves) => serves,
+            _ => true,
         }
     }
 

@@ -4,6 +4,7 @@ mod authorization;
 mod chains;
 mod cost;
 mod entries;
+mod failover;
 mod gateway;
 mod histories;
 mod http;

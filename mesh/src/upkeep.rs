@@ -7,7 +7,7 @@ use crate::pieces;
 use crate::read::{Dependency, Reading};
 use crate::shape::{Shape, shape};
 use peerway_model::config::Action;
-use peerway_model::{InstanceKey, SpiffeId};
+use peerway_model::{InstanceKey, PeeringKey, SpiffeId};
 use peerway_state::{ChangeSet, Snapshot};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -138,6 +138,13 @@ impl Mesh {
         let shapes = self.proxies.keys().cloned().map(Dependent::Shape);
         let fragments = self.fragments.keys().cloned().map(Dependent::Fragment);
         let dirty = findings.chain(shapes).chain(fragments).collect();
+        self.settle(dirty)
+    }
+
+    /// Says of which peers what is held is so old that nobody knows any more how they are; none at first. Not a matter
+    /// of the snapshot, since time makes it so. Returns what [`Mesh::update`] returns.
+    pub fn judge(&mut self, stale: BTreeSet<PeeringKey>) -> Vec<Changed> {
+        let dirty = self.findings.judge(stale);
         self.settle(dirty)
     }
 

@@ -1,5 +1,6 @@
 //! Checks and the one status that several of them amount to.
 
+use crate::Invalid;
 use crate::key::CheckKey;
 use crate::name::{InstanceId, Namespace, ServiceName};
 
@@ -40,6 +41,58 @@ impl CheckStatus {
     }
 }
 
+/// Most instances that a [`HealthSummary`] counts.
+pub const MAX_COUNTED: u32 = 1_000_000;
+
+/// How the instances behind a service are, in numbers: what an exporter tells an importer, who sees only gateways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct HealthSummary {
+    /// Instances that traffic may go to.
+    pub healthy: u32,
+    /// All instances; at most [`MAX_COUNTED`].
+    pub total: u32,
+    /// The weights of the healthy ones together; at least 1 for each of them.
+    pub weight: u32,
+    /// Instances that an operator is taking out; not among the healthy ones.
+    pub draining: u32,
+}
+
+impl HealthSummary {
+    /// The summary with one more instance; `weight` is what it has in its status.
+    #[must_use]
+    pub fn with(self, status: CheckStatus, weight: u32) -> Self {
+        let serves = status <= CheckStatus::Warning && weight > 0;
+        let more = |count: u32, one: bool| count.saturating_add(u32::from(one)).min(MAX_COUNTED);
+        HealthSummary {
+            healthy: more(self.healthy, serves),
+            total: more(self.total, true),
+            weight: self.weight.saturating_add(if serves { weight } else { 0 }),
+            draining: more(self.draining, status == CheckStatus::Maintenance),
+        }
+    }
+
+    /// Checks one that somebody else counted.
+    ///
+    /// # Errors
+    /// When the numbers cannot be true together.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let refuse = |field: &str, problem: String| Err(Invalid::new(field, problem));
+        if self.total > MAX_COUNTED {
+            return refuse(
+                "Total",
+                format!("is {}, at most {MAX_COUNTED} are counted", self.total),
+            );
+        }
+        if u64::from(self.healthy) + u64::from(self.draining) > u64::from(self.total) {
+            return refuse("Total", "is less than Healthy and Draining together".to_owned());
+        }
+        if self.weight < self.healthy || (self.healthy == 0 && self.weight > 0) {
+            return refuse("Weight", "is not that of the healthy instances".to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// The health of a node (`service` is `None`) or of one instance on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Check {
@@ -59,6 +112,11 @@ pub struct Check {
     pub service: Option<(Namespace, ServiceName)>,
 }
 
+/// The id of the check by which an operator takes a node out (Consul's).
+pub const NODE_MAINTENANCE: &str = "_node_maintenance";
+/// The same for an instance, before its id.
+pub const SERVICE_MAINTENANCE: &str = "_service_maintenance:";
+
 /// One status for many checks (wire facts, section 5.4): maintenance wins outright, else the worst. `None` without
 /// checks, which counts as passing.
 pub fn flatten<'a>(checks: impl IntoIterator<Item = &'a Check>) -> Option<CheckStatus> {
@@ -66,7 +124,7 @@ pub fn flatten<'a>(checks: impl IntoIterator<Item = &'a Check>) -> Option<CheckS
         .into_iter()
         .map(|check| {
             let id = check.key.id.as_str();
-            let maintenance = id == "_node_maintenance" || id.starts_with("_service_maintenance:");
+            let maintenance = id == NODE_MAINTENANCE || id.starts_with(SERVICE_MAINTENANCE);
             if maintenance {
                 CheckStatus::Maintenance
             } else {
@@ -100,6 +158,32 @@ mod tests {
             instance: None,
             service: None,
         }
+    }
+
+    #[test]
+    fn a_summary_counts_whom_traffic_may_go_to() {
+        use CheckStatus::{Critical, Maintenance, Passing, Warning};
+        let all = [
+            (Passing, 5),
+            (Warning, 2),
+            (Warning, 0),
+            (Critical, 9),
+            (Maintenance, 9),
+        ];
+        let sum = all
+            .into_iter()
+            .fold(HealthSummary::default(), |sum, (status, weight)| {
+                sum.with(status, weight)
+            });
+        let expected = HealthSummary {
+            healthy: 2,
+            total: 5,
+            weight: 7,
+            draining: 1,
+        };
+        assert_eq!(sum, expected);
+        assert_eq!(sum.validate(), Ok(()));
+        assert_eq!(HealthSummary::default().validate(), Ok(()));
     }
 
     #[test]

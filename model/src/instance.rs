@@ -1,5 +1,6 @@
 //! Catalog rows: nodes and service instances.
 
+use crate::health::HealthSummary;
 use crate::key::{InstanceKey, NodeKey, ServiceKey};
 use crate::name::{Datacenter, InstanceId, Namespace, Partition, PeerName, ServiceName};
 use std::collections::BTreeMap;
@@ -202,7 +203,7 @@ pub struct Proxy {
 }
 
 /// How an imported service is dialled, in the exporter's words (wire facts, section 5.5). Opaque to importers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct PeerMeta {
     /// The first is presented as SNI.
     pub sni: Vec<String>,
@@ -210,6 +211,8 @@ pub struct PeerMeta {
     pub spiffe_ids: Vec<String>,
     /// `tcp`, `http`, `http2` or `grpc`.
     pub protocol: String,
+    /// How the instances behind the exporter's gateways are; `None` when it does not say so. Not in Consul.
+    pub health: Option<HealthSummary>,
 }
 
 /// One running copy of a service.

@@ -32,7 +32,7 @@ pub use authority::{BroughtRoot, CaKey, CaRoot, CaRoots, Leaf};
 pub use config::{ConfigEntry, ConfigKey, ConfigKind};
 pub use failure::{Failure, FailureKind};
 pub use grant::{PeeringGrants, TokenBounds, TokenGrant};
-pub use health::{Check, CheckStatus};
+pub use health::{Check, CheckStatus, HealthSummary};
 pub use instance::{Instance, Node, PeerMeta, Proxy, ServiceAddress, ServiceKind, Upstream, Weights};
 pub use invalid::Invalid;
 pub use key::{CheckKey, InstanceKey, NodeKey, Origin, PeeringKey, ServiceKey, Tenancy};

@@ -193,6 +193,10 @@ impl Introductions for Peerings {
     fn standing(&self, key: &PeeringKey, service: Option<&str>) -> Option<Standing> {
         self.link.standing(key, service)
     }
+
+    fn is_stale(&self, key: &PeeringKey) -> bool {
+        self.link.stale().borrow().contains(key)
+    }
 }
 
 fn failure(error: IntroductionError) -> Failure {

@@ -156,14 +156,6 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
     let peering_port = port(grpc_tls.as_ref()).filter(|_| settings.peering);
     seed::seed(settings, peering_port, writer, reader).await?;
 
-    let gate = Gate::start(Parts {
-        reader: reader.clone(),
-        secrets: Arc::new(Secrets { certs: certs.clone() }),
-        tasks: tasks.clone(),
-        clock: clock.clone(),
-        node_name: settings.node_name.clone(),
-        default_intention: settings.default_intention,
-    });
     let link = Link::new(
         link_config(settings, grpc_tls.as_ref()),
         reader.clone(),
@@ -171,6 +163,15 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
         clock.clone(),
         tasks.clone(),
     );
+    let gate = Gate::start(Parts {
+        reader: reader.clone(),
+        secrets: Arc::new(Secrets { certs: certs.clone() }),
+        tasks: tasks.clone(),
+        clock: clock.clone(),
+        node_name: settings.node_name.clone(),
+        default_intention: settings.default_intention,
+        stale: link.stale(),
+    });
     if settings.peering {
         link.start();
     }
@@ -259,6 +260,7 @@ fn link_config(settings: &Settings, listener: Option<&TcpListener>) -> LinkConfi
         server_addresses: address.into_iter().collect(),
         token_ttl: settings.token_ttl,
         imports: settings.imports.clone(),
+        stale_after: settings.stale_after,
     }
 }
 

@@ -7,7 +7,7 @@ use peerway_api_types::hcl;
 use peerway_model::config::Action;
 use peerway_model::name::{Datacenter, NodeName};
 use peerway_model::{BroughtRoot, Invalid};
-use peerway_peering_link::{ImportPolicy, MAX_TOKEN_TTL};
+use peerway_peering_link::{ImportPolicy, MAX_TOKEN_TTL, MIN_STALE_AFTER};
 use read::Reading;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
@@ -120,6 +120,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "peering.imports.peer",
         default: "none",
+    },
+    Setting {
+        key: "peering.stale_after",
+        default: "`\"60s\"`",
     },
     Setting {
         key: "peering.token_ttl",
@@ -236,6 +240,8 @@ pub struct Settings {
     pub peering: bool,
     /// How long a peering token can be used that is made without a limit of its own; `None` is for ever.
     pub token_ttl: Option<Duration>,
+    /// How old what is held of a peer may be before others stand in for it; `None` is the default.
+    pub stale_after: Option<Duration>,
     /// What is let in from peers.
     pub imports: ImportPolicy,
     /// Config entries that are written at start unless an entry of the same kind and name exists.
@@ -313,6 +319,7 @@ impl Settings {
             root: root(&reading)?,
             peering: reading.flag("peering.enabled")?.unwrap_or(true),
             token_ttl: token_ttl(&reading)?,
+            stale_after: stale_after(&reading)?,
             imports: imports::policy(&reading)?,
             bootstrap: reading.list("config_entries.bootstrap"),
             services: [reading.list("service"), reading.list("services")].concat(),
@@ -405,6 +412,21 @@ fn token_ttl(reading: &Reading) -> Result<Option<Duration>, SettingsError> {
         None => Err(reading.problem(
             key,
             format!("{text:?} is not a duration, write for example \"24h\""),
+        )),
+    }
+}
+
+fn stale_after(reading: &Reading) -> Result<Option<Duration>, SettingsError> {
+    let key = "peering.stale_after";
+    let Some(text) = reading.text(key)? else {
+        return Ok(None);
+    };
+    match read::duration(&text) {
+        Some(age) if age >= MIN_STALE_AFTER => Ok(Some(age)),
+        Some(_) => Err(reading.problem(key, format!("must be at least {}s", MIN_STALE_AFTER.as_secs()))),
+        None => Err(reading.problem(
+            key,
+            format!("{text:?} is not a duration, write for example \"60s\""),
         )),
     }
 }

@@ -13,7 +13,10 @@ mod transaction;
 
 pub use apply::{Applied, MAX_AUDIT_RECORDS, MAX_OPAQUE_DEPTH, apply, chain_of, load};
 pub use change::{ChangeSet, Topic};
-pub use read::{InstanceHealth, gateways, health_of};
+pub use read::{
+    FACE_SUFFIX, InstanceHealth, gateways, health_of, imported_health, mesh_face, sidecars,
+    sidecars_of_target, summary,
+};
 pub use row::{Row, RowChange, RowKey, StoredRow};
 pub use snapshot::{Revision, Snapshot, Versioned};
 pub use transaction::{Expect, Op, Refused, Transaction};

@@ -1,9 +1,15 @@
 //! Questions that several rooms ask of a snapshot.
 
 use crate::snapshot::{Snapshot, Versioned};
+use peerway_model::chain::Target;
+use peerway_model::config::Subset;
 use peerway_model::health::{Check, CheckStatus, flatten};
 use peerway_model::name::Partition;
-use peerway_model::{Instance, Node, ServiceKind};
+use peerway_model::{HealthSummary, Instance, InstanceKey, Node, ServiceKey, ServiceKind, ServiceName};
+
+/// What the name of a synthetic service that stands for the sidecars of an exported one ends in (wire facts,
+/// section 5.3).
+pub const FACE_SUFFIX: &str = "-sidecar-proxy";
 
 /// An instance with its node and its checks (the node's included).
 #[derive(Clone)]
@@ -20,6 +26,14 @@ impl InstanceHealth {
     /// The one status that the checks amount to; passing without checks.
     pub fn status(&self) -> CheckStatus {
         flatten(self.checks.iter().map(|check| &*check.row)).unwrap_or(CheckStatus::Passing)
+    }
+
+    /// The weight that it has in its status; 0 takes it out (xDS facts, section 2.5).
+    pub fn weight(&self) -> u32 {
+        match self.status() {
+            CheckStatus::Passing => self.instance.weights.passing,
+            _ => self.instance.weights.warning,
+        }
     }
 
     /// Whether traffic may go there: passing or warning.
@@ -50,6 +64,96 @@ pub fn health_of<'a>(
             })
         })
         .collect()
+}
+
+/// The sidecars that stand for a service, by key, each with the checks of the instance that it stands for among its own:
+/// a sidecar whose application does not serve is no better. Consul has a check of the sidecar's own for that, which is
+/// an alias of the others.
+pub fn sidecars(snapshot: &Snapshot, service: &ServiceKey) -> Vec<InstanceHealth> {
+    let proxies = snapshot
+        .proxies_of(service)
+        .filter(|proxy| proxy.kind == ServiceKind::ConnectProxy);
+    let mut sidecars = health_of(snapshot, proxies);
+    for sidecar in &mut sidecars {
+        let id = sidecar
+            .instance
+            .proxy
+            .as_ref()
+            .and_then(|proxy| proxy.destination_id.clone());
+        let Some(id) = id.filter(|id| *id != sidecar.instance.key.id) else {
+            continue;
+        };
+        let node = &sidecar.instance.key.node;
+        let application = InstanceKey {
+            node: node.clone(),
+            id,
+        };
+        let its_own = snapshot
+            .instance(&application)
+            .is_some_and(|found| found.service_key() == *service);
+        if its_own {
+            let checks = snapshot.checks_on(node);
+            let of_application = checks.filter(|check| check.instance.as_ref() == Some(&application.id));
+            sidecar.checks.extend(of_application.cloned());
+        }
+    }
+    sidecars
+}
+
+/// The sidecars that a target is: those of its service, or those that its subset takes. A subset is asked about the
+/// sidecar, whose tags and pairs are those of its service unless its registration says otherwise (xDS facts, section
+/// 4.5). `subset` is what the resolver of the service says about the one that the target names, if it knows it.
+pub fn sidecars_of_target(
+    snapshot: &Snapshot,
+    target: &Target,
+    subset: Option<&Subset>,
+) -> Vec<InstanceHealth> {
+    let mut found = sidecars(snapshot, &target.service);
+    if target.subset.is_some() {
+        // A subset that nobody knows is nobody.
+        let Some(subset) = subset else {
+            return Vec::new();
+        };
+        found.retain(|held| {
+            let chosen = subset
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.holds(&held.instance, &held.node));
+            chosen && (!subset.only_passing || held.status() == CheckStatus::Passing)
+        });
+    }
+    found
+}
+
+/// How all of these are, in numbers.
+pub fn summary<'a>(found: impl IntoIterator<Item = &'a InstanceHealth>) -> HealthSummary {
+    found.into_iter().fold(HealthSummary::default(), |sum, one| {
+        sum.with(one.status(), one.weight())
+    })
+}
+
+/// The synthetic service that carries how an exported one is dialled; `None` when its name would be too long for one.
+pub fn mesh_face(service: &ServiceKey) -> Option<ServiceKey> {
+    let name = ServiceName::new(&format!("{}{FACE_SUFFIX}", service.name)).ok()?;
+    Some(ServiceKey {
+        name,
+        ..service.clone()
+    })
+}
+
+/// How the instances of an imported service are: as its exporter says, else as the instances are that it sent, as an
+/// exporter does that is not Peerway. `None` when nothing is known. Depends on the instances of the service and on
+/// those of its mesh face.
+pub fn imported_health(snapshot: &Snapshot, service: &ServiceKey) -> Option<HealthSummary> {
+    service.origin.peer()?;
+    let said = mesh_face(service).and_then(|face| {
+        let mut gateways = snapshot.instances_of(&face);
+        gateways.find_map(|gateway| gateway.peer_meta.as_ref()?.health)
+    });
+    said.or_else(|| {
+        let counted = summary(&health_of(snapshot, snapshot.instances_of(service)));
+        (counted.total > 0).then_some(counted)
+    })
 }
 
 /// The mesh gateways of a partition with their health, by key.

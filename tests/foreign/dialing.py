@@ -283,6 +283,14 @@ def exporting(west):
     _flattened(api)
     passed("a normal service: everything kept, Proxy, Connect, virtual address and index cleared")
 
+    meta = new(
+        "PeeringServiceMeta",
+        SNI=[f"api.default.default.exporting.external.{domain}"],
+        SpiffeID=[f"spiffe://{domain}/ns/default/dc/west/svc/api", f"spiffe://{domain}/gateway/mesh/dc/west"],
+        Protocol="tcp",
+    )
+    # A field that others do not know, and skip: one instance behind the gateway, healthy, of weight 1.
+    meta.MergeFromString(b"\xca\x93\x04\x06" + b"\x08\x01\x10\x01\x18\x01")
     (face,) = stream.wait_latest(m.SERVICE, "api-sidecar-proxy", lambda one: len(one.Nodes) == 1, "the face").Nodes
     expected = new(
         "NodeService",
@@ -294,15 +302,7 @@ def exporting(west):
         Weights=new("Weights", Passing=1, Warning=1),
         TaggedAddresses={"wan": new("ServiceAddress", Address="198.51.100.9", Port=443)},
         Proxy=new("ConnectProxyConfig", DestinationServiceName="api", DestinationServiceID="api-instance-0"),
-        Connect=new(
-            "ServiceConnect",
-            PeerMeta=new(
-                "PeeringServiceMeta",
-                SNI=[f"api.default.default.exporting.external.{domain}"],
-                SpiffeID=[f"spiffe://{domain}/ns/default/dc/west/svc/api", f"spiffe://{domain}/gateway/mesh/dc/west"],
-                Protocol="tcp",
-            ),
-        ),
+        Connect=new("ServiceConnect", PeerMeta=meta),
         EnterpriseMeta=new("EnterpriseMeta"),
     )
     _same(face.Service, expected, "the synthetic proxy")

@@ -8,8 +8,8 @@ from dialing import peer
 from report import equal, eventually, passed, require, says
 from schema import decode, encode, new
 
-# Fields of a Request: 8503 = 1 announces digests, 8504 = true asks for everything.
-ANNOUNCE, RESYNC = b"\xb8\x93\x04\x01", b"\xc0\x93\x04\x01"
+# Fields of a Request: 8503 = 2 announces digests, 8504 = true asks for everything.
+ANNOUNCE, RESYNC = b"\xb8\x93\x04\x02", b"\xc0\x93\x04\x01"
 MASK = (1 << 64) - 1
 
 

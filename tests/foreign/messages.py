@@ -42,7 +42,7 @@ def subscription(url, peer_id=""):
 def announced(url, peer_id=""):
     """The bytes of Peerway's first request for a type: it says that it knows digests, in a field that others ignore."""
     request = new("Request")
-    request.MergeFromString(encode(new("Request", PeerID=peer_id, ResourceURL=url)) + b"\xb8\x93\x04\x01")
+    request.MergeFromString(encode(new("Request", PeerID=peer_id, ResourceURL=url)) + b"\xb8\x93\x04\x02")
     return encode(new("ReplicationMessage", request=request))
 
 

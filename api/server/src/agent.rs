@@ -125,21 +125,25 @@ async fn unhurried(
 }
 
 impl Shared {
-    fn node_key(&self, partition: Partition) -> NodeKey {
+    pub(crate) fn node_key(&self, partition: Partition) -> NodeKey {
         NodeKey {
             partition,
             ..self.parts.node.key.clone()
         }
     }
 
-    fn instance_key(&self, ask: &Ask, id: &str) -> Result<InstanceKey, Refusal> {
+    pub(crate) fn instance_key(&self, ask: &Ask, id: &str) -> Result<InstanceKey, Refusal> {
         Ok(InstanceKey {
             node: self.node_key(ask.partition()),
             id: InstanceId::new(id).map_err(|error| query("id", error))?,
         })
     }
 
-    fn found<'a>(&self, snapshot: &'a Snapshot, key: &InstanceKey) -> Result<&'a Instance, Refusal> {
+    pub(crate) fn found<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        key: &InstanceKey,
+    ) -> Result<&'a Instance, Refusal> {
         let registered = snapshot.instance(key).filter(|row| !is_server(&row.key));
         registered.map(|row| &*row.row).ok_or_else(|| {
             Refusal::absent(format!(

@@ -3,6 +3,7 @@
 use crate::answer::indexed;
 use crate::ask::{Ask, read_body};
 use crate::catalog::service_key;
+use crate::reach;
 use crate::refusal::Refusal;
 use crate::routes::{App, Shared};
 use axum::body::Body;
@@ -50,17 +51,27 @@ pub(crate) async fn read_with(
 
 async fn answer(app: &Shared, ask: &Ask, name: &str) -> Result<Response, Refusal> {
     let service = service_key(ask, name)?;
-    let topics = |_: &_| {
+    let topics = |snapshot: &_| {
         let kinds = KINDS.into_iter().map(Topic::ConfigKind);
-        kinds.chain([Topic::Roots]).collect()
+        let targets = chain_of(snapshot, &service).map_or(Vec::new(), |chain| chain.targets());
+        let healths = targets.iter().flat_map(reach::topics);
+        kinds.chain([Topic::Roots]).chain(healths).collect()
     };
     let snapshot = app.watch(ask, topics).await?;
     let chain = chain_of(&snapshot, &service).map_err(|error| Refusal::bad(error.to_string()))?;
     let roots = snapshot.roots().map(|held| &held.row.trust_domain);
     let datacenter = &app.parts.node.datacenter;
+    let healths = chain
+        .targets()
+        .into_iter()
+        .map(|target| {
+            let health = reach::health(&snapshot, &*app.parts.introductions, &target);
+            (target, health)
+        })
+        .collect();
     indexed(
         ask,
         &snapshot,
-        &json!({ "Chain": chain_to_json(&chain, datacenter, roots) }),
+        &json!({ "Chain": chain_to_json(&chain, datacenter, roots, &healths) }),
     )
 }

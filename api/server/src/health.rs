@@ -9,11 +9,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use peerway_api_types::catalog::{CheckJson, HealthEntryJson, NodeJson, ServiceJson};
 use peerway_model::CheckStatus;
-use peerway_state::{InstanceHealth, Topic, health_of};
-
-/// What a peer sends in place of its sidecars is called like the service with this at its end (wire facts, section
-/// 5.3).
-const SIDECAR_SUFFIX: &str = "-sidecar-proxy";
+use peerway_state::{FACE_SUFFIX, InstanceHealth, Topic, health_of, sidecars};
 
 /// The instances of a service.
 pub(crate) async fn service(
@@ -28,17 +24,18 @@ pub(crate) async fn service(
     app.with_standing(&ask, Some(key.name.as_str()), answer)
 }
 
-/// The sidecars of a service; for a peer's service what it is dialled at.
+/// The sidecars of a service, with the checks of their applications among their own; for a peer's service what it is dialled at.
 pub(crate) async fn connect(
     State(app): State<App>,
     Path(name): Path<String>,
     ask: Ask,
 ) -> Result<Response, Refusal> {
     let key = service_key(&ask, &name)?;
-    let snapshot = app.watch(&ask, |_| vec![Topic::ProxiesOf(key.clone())]).await?;
-    let found = health_of(&snapshot, snapshot.proxies_of(&key));
+    let topics = |_: &_| vec![Topic::ProxiesOf(key.clone()), Topic::Service(key.clone())];
+    let snapshot = app.watch(&ask, topics).await?;
+    let found = sidecars(&snapshot, &key);
     let answer = indexed(&ask, &snapshot, &entries(&ask, &found))?;
-    let face = format!("{}{SIDECAR_SUFFIX}", key.name);
+    let face = format!("{}{FACE_SUFFIX}", key.name);
     app.with_standing(&ask, Some(&face), answer)
 }
 

@@ -172,4 +172,7 @@ pub trait Introductions: Send + Sync {
     /// Whether what is held of a peer, or of one of its services, is what the peer exports; `None` when this process
     /// never tried to reach it. Cheap, unlike [`Introductions::status`].
     fn standing(&self, key: &PeeringKey, service: Option<&str>) -> Option<Standing>;
+
+    /// Whether what is held of a peer is so old that others stand in for its services.
+    fn is_stale(&self, key: &PeeringKey) -> bool;
 }

@@ -6,8 +6,8 @@ use crate::parts::Parts;
 use crate::receipt::{self, MAX_SETTLING};
 use crate::refusal::Refusal;
 use crate::{
-    agent, authority, catalog, chain, config, health, intention, peering, rotation, status, token,
-    virtual_addresses,
+    agent, authority, catalog, chain, config, health, intention, maintenance, peering, rotation, status,
+    token, virtual_addresses,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -62,6 +62,8 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/agent/service/register", put(agent::register))
         .route("/v1/agent/service/deregister/{id}", put(agent::deregister))
         .route("/v1/agent/service/{id}", get(agent::service))
+        .route("/v1/agent/service/maintenance/{id}", put(maintenance::service))
+        .route("/v1/agent/maintenance", put(maintenance::node))
         .route("/v1/agent/connect/ca/roots", get(authority::roots))
         .route("/v1/agent/connect/ca/leaf/{service}", get(authority::leaf))
         .route("/v1/agent/metrics", get(status::agent_metrics))

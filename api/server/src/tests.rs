@@ -38,6 +38,7 @@ mod chain;
 mod config;
 mod errors;
 mod intention;
+mod maintenance;
 mod peers;
 mod receipts;
 mod rotation;
@@ -207,6 +208,10 @@ impl Introductions for Hatches {
             reason: String::new(),
             age_ms: Some(192_000),
         })
+    }
+
+    fn is_stale(&self, key: &PeeringKey) -> bool {
+        key.name.as_str() == "old"
     }
 }
 

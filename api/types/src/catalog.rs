@@ -10,7 +10,7 @@ pub use health::{CheckJson, HealthEntryJson, NodeJson, ServiceJson};
 pub use services::{AgentServiceJson, CatalogServiceJson};
 
 use crate::proxy::ProxyJson;
-use peerway_model::{Instance, Origin, PeerMeta, ServiceKind, VirtualAddress, Weights};
+use peerway_model::{HealthSummary, Instance, Origin, PeerMeta, ServiceKind, VirtualAddress, Weights};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -89,6 +89,36 @@ struct PeerMetaJson {
     #[serde(rename = "SpiffeID")]
     spiffe_id: Vec<String>,
     protocol: String,
+    /// Not in Consul.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<HealthSummaryJson>,
+}
+
+/// How the instances behind an exporter's gateways are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct HealthSummaryJson {
+    healthy: u32,
+    total: u32,
+    weight: u32,
+    draining: u32,
+}
+
+impl From<HealthSummary> for HealthSummaryJson {
+    fn from(summary: HealthSummary) -> Self {
+        let HealthSummary {
+            healthy,
+            total,
+            weight,
+            draining,
+        } = summary;
+        HealthSummaryJson {
+            healthy,
+            total,
+            weight,
+            draining,
+        }
+    }
 }
 
 impl ConnectJson {
@@ -98,6 +128,7 @@ impl ConnectJson {
                 sni: meta.sni.clone(),
                 spiffe_id: meta.spiffe_ids.clone(),
                 protocol: meta.protocol.clone(),
+                health: meta.health.map(HealthSummaryJson::from),
             }),
         }
     }

@@ -5,11 +5,9 @@ use crate::read::Reading;
 use peerway_model::config::Protocol;
 use peerway_model::name::Datacenter;
 use peerway_model::{Instance, PeerMeta, ServiceKey, ServiceKind, ServiceName, TrustDomain};
+use peerway_state::{FACE_SUFFIX, mesh_face};
 use std::collections::BTreeSet;
 
-/// What the name of a synthetic service that stands for the sidecars of an exported one ends in (wire facts,
-/// section 5.3).
-pub(crate) const SIDECAR_SUFFIX: &str = "-sidecar-proxy";
 /// Longest SNI that a peer may give us, in bytes: four labels of 63 and a trust domain of 255 with what joins them.
 const MAX_SNI_BYTES: usize = 4 * 64 + "external.".len() + 255;
 
@@ -49,18 +47,9 @@ pub(super) fn destinations(reading: &mut Reading<'_>, service: &ServiceKey) -> B
         .collect()
 }
 
-/// The synthetic service that carries how `service` is dialled; `None` when its name would be too long for one.
-pub(crate) fn mesh_face(service: &ServiceKey) -> Option<ServiceKey> {
-    let name = ServiceName::new(&format!("{}{SIDECAR_SUFFIX}", service.name)).ok()?;
-    Some(ServiceKey {
-        name,
-        ..service.clone()
-    })
-}
-
 /// The imported service that a synthetic one carries; `None` for an ordinary one.
 pub(crate) fn behind_mesh_face(face: &ServiceKey) -> Option<ServiceKey> {
-    let name = ServiceName::new(face.name.as_str().strip_suffix(SIDECAR_SUFFIX)?).ok()?;
+    let name = ServiceName::new(face.name.as_str().strip_suffix(FACE_SUFFIX)?).ok()?;
     Some(ServiceKey { name, ..face.clone() })
 }
 
@@ -77,6 +66,13 @@ pub(super) fn import(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<
         spiffe_ids: meta.spiffe_ids.clone(),
         protocol: Protocol::parse(&meta.protocol).unwrap_or_default(),
     })
+}
+
+/// Whether an imported service has an instance that traffic may go to, as far as is known.
+pub(super) fn serves(reading: &mut Reading<'_>, service: &ServiceKey) -> bool {
+    reading
+        .imported_health(service)
+        .is_none_or(|health| health.healthy > 0)
 }
 
 fn is_usable_sni(sni: &str) -> bool {

@@ -3,10 +3,10 @@
 use super::{Finding, FindingKey, find};
 use crate::fragment_key::FragmentKey;
 use crate::read::{Dependency, Reading};
-use peerway_model::InstanceKey;
 use peerway_model::config::Action;
+use peerway_model::{InstanceKey, PeeringKey};
 use peerway_state::{Snapshot, Topic};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Something built from what it read. The order is the order of upkeep.
@@ -28,6 +28,8 @@ struct Held {
 /// All findings that somebody depends on, and the index.
 pub(crate) struct Findings {
     default: Action,
+    /// The peers of whom what is held is too old.
+    stale: BTreeSet<PeeringKey>,
     held: HashMap<FindingKey, Held>,
     index: HashMap<Dependency, HashSet<Dependent>>,
     orphans: Vec<FindingKey>,
@@ -39,6 +41,7 @@ impl Findings {
     pub(crate) fn new(default: Action) -> Self {
         Findings {
             default,
+            stale: BTreeSet::new(),
             held: HashMap::new(),
             index: HashMap::new(),
             orphans: Vec::new(),
@@ -49,6 +52,23 @@ impl Findings {
     /// What happens to callers about whom no intention says anything.
     pub(crate) fn default_action(&self) -> Action {
         self.default
+    }
+
+    /// The peers of whom what is held is too old.
+    pub(crate) fn stale(&self) -> &BTreeSet<PeeringKey> {
+        &self.stale
+    }
+
+    /// Replaces them; returns who depends on one whose state is another one now.
+    pub(crate) fn judge(&mut self, stale: BTreeSet<PeeringKey>) -> BTreeSet<Dependent> {
+        let turned: Vec<PeeringKey> = self.stale.symmetric_difference(&stale).cloned().collect();
+        self.stale = stale;
+        turned
+            .into_iter()
+            .filter_map(|peering| self.index.get(&Dependency::Age(peering)))
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// The answer, found now unless it is already held.

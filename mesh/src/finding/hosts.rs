@@ -1,15 +1,12 @@
 //! Places of which some address is a host name: Envoy cannot be told those as endpoints, it has to resolve them.
 
-use super::catalog::mesh_face;
 use crate::address;
 use crate::fragment::{Endpoint, Health};
 use crate::read::Reading;
 use peerway_model::chain::Target;
-use peerway_model::config::Subset;
-use peerway_model::health::CheckStatus;
-use peerway_model::name::{Partition, SubsetName};
-use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, ServiceAddress, ServiceKey};
-use peerway_state::InstanceHealth;
+use peerway_model::name::Partition;
+use peerway_model::{ServiceAddress, ServiceKey};
+use peerway_state::{InstanceHealth, mesh_face};
 use std::collections::BTreeMap;
 
 /// Most weight of one endpoint (Consul's bound).
@@ -32,41 +29,14 @@ pub(crate) fn found(reading: &mut Reading<'_>, place: &Place) -> Vec<(ServiceAdd
     let outside = |held: InstanceHealth| (held.instance.wan_address(&held.node), held);
     match place {
         Place::Gateways(partition) => reading.gateways(partition).into_iter().map(inside).collect(),
-        Place::Sidecars(target) => sidecars(reading, target).into_iter().map(inside).collect(),
+        Place::Sidecars(target) => {
+            let sidecars = reading.sidecars_of_target(target);
+            sidecars.into_iter().map(inside).collect()
+        }
         Place::Exporters(service) => match mesh_face(service) {
             Some(face) => reading.health_of(&face).into_iter().map(outside).collect(),
             None => Vec::new(),
         },
-    }
-}
-
-/// The sidecars of a target. A subset is asked about the sidecar, whose tags and pairs are those of its service unless
-/// its registration says otherwise (xDS facts, section 4.5).
-fn sidecars(reading: &mut Reading<'_>, target: &Target) -> Vec<InstanceHealth> {
-    let all = reading.sidecars_of(&target.service);
-    let Some(name) = &target.subset else {
-        return all;
-    };
-    // A subset that nobody knows is nobody.
-    let Some(subset) = subset(reading, &target.service, name) else {
-        return Vec::new();
-    };
-    let belongs = |held: &InstanceHealth| {
-        let chosen = subset
-            .filter
-            .as_ref()
-            .is_none_or(|filter| filter.holds(&held.instance, &held.node));
-        chosen && (!subset.only_passing || held.status() == CheckStatus::Passing)
-    };
-    all.into_iter().filter(belongs).collect()
-}
-
-fn subset<'a>(reading: &mut Reading<'a>, service: &ServiceKey, name: &SubsetName) -> Option<&'a Subset> {
-    let kind = ConfigKind::ServiceResolver;
-    let key = ConfigKey::of_service(kind, &service.partition, &service.namespace, &service.name);
-    match reading.config(key) {
-        Some(ConfigEntry::ServiceResolver(resolver)) => resolver.subsets.get(name),
-        _ => None,
     }
 }
 
@@ -91,10 +61,7 @@ pub(crate) fn members(
         let Some(address) = usable(given) else {
             continue;
         };
-        let weight = match held.status() {
-            CheckStatus::Passing => held.instance.weights.passing,
-            _ => held.instance.weights.warning,
-        };
+        let weight = held.weight();
         // A weight of 0 takes an instance out (xDS facts, section 2.5).
         let health = match held.is_serving() && weight > 0 {
             true => Health::Up,

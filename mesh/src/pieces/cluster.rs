@@ -116,7 +116,7 @@ pub(super) fn upstream(
         name,
         connect_timeout_ms: connect_timeout(connect_timeout_ms, &settings),
         protocol,
-        discovery: discovery(reading, endpoints::place(target, reach.mode)),
+        discovery: upstream_discovery(reading, reach),
         tls: Some(tls),
         max_ejection_percent: Some(percent),
         keepalive: target.service.origin.peer().is_some() && reach.mode == GatewayMode::Remote,
@@ -219,6 +219,18 @@ fn discovery(reading: &mut Reading<'_>, place: Place) -> Discovery {
         Some(hosts) => Discovery::Dns(hosts.to_vec()),
         None => Discovery::Eds,
     }
+}
+
+/// The same for a target on a sidecar. What an Envoy cluster resolves by itself comes with it, and so does its health.
+fn upstream_discovery(reading: &mut Reading<'_>, reach: &Reach) -> Discovery {
+    let mut found = discovery(reading, endpoints::place(&reach.target, reach.mode));
+    if let Discovery::Dns(members) = &mut found {
+        let best = endpoints::best(reading, reach);
+        for member in members {
+            member.health = member.health.min(best);
+        }
+    }
+    found
 }
 
 /// Those identities of an imported service that its peer's roots can vouch for: of a service or a gateway in the

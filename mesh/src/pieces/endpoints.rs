@@ -3,13 +3,13 @@
 use super::cluster::{dialled, reached};
 use crate::address;
 use crate::finding::{Face, Place, found, members};
-use crate::fragment::Endpoints;
+use crate::fragment::{Endpoints, Health};
 use crate::fragment_key::Reach;
 use crate::naming;
 use crate::read::Reading;
-use peerway_model::ServiceKey;
 use peerway_model::chain::Target;
 use peerway_model::instance::GatewayMode;
+use peerway_model::{PeeringKey, ServiceKey};
 
 /// The endpoints of a target on a sidecar; `None` while its Envoy cluster cannot exist or resolves host names.
 pub(super) fn upstream(reading: &mut Reading<'_>, reach: &Reach) -> Option<Endpoints> {
@@ -17,7 +17,33 @@ pub(super) fn upstream(reading: &mut Reading<'_>, reach: &Reach) -> Option<Endpo
         dialled(reading, &reach.target.service)?;
     }
     let cluster = reached(reading, reach)?;
-    at(reading, cluster, place(&reach.target, reach.mode))
+    let mut endpoints = at(reading, cluster, place(&reach.target, reach.mode))?;
+    let best = best(reading, reach);
+    for member in &mut endpoints.members {
+        member.health = member.health.min(best);
+    }
+    Some(endpoints)
+}
+
+/// How the endpoints of a target are at best, whatever the checks of the gateways say that they are: as is known of what
+/// is behind these. Only of a target that something stands in for, or that does so itself: where there is nowhere else
+/// to go, a call is worth a try.
+pub(super) fn best(reading: &mut Reading<'_>, reach: &Reach) -> Health {
+    let service: &ServiceKey = &reach.target.service;
+    let (Some(peer), Some(_)) = (service.origin.peer(), &reach.stands_in) else {
+        return Health::Up;
+    };
+    let peering = PeeringKey {
+        partition: service.partition.clone(),
+        name: peer.clone(),
+    };
+    if !reading.serves(service) {
+        Health::Down
+    } else if reading.is_stale(&peering) {
+        Health::Doubtful
+    } else {
+        Health::Up
+    }
 }
 
 /// The endpoints of a target on a gateway.

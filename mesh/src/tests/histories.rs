@@ -11,8 +11,8 @@ use peerway_model::config::{
 };
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
-    CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Instance, InstanceKey, PeerMeta, PeeringState,
-    Upstream,
+    CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Instance, InstanceKey, PeerMeta, PeeringKey,
+    PeeringState, Upstream,
 };
 use peerway_state::{ChangeSet, Op, Row, RowKey, Transaction};
 use proptest::prelude::*;
@@ -57,6 +57,8 @@ enum Step {
     Reload(Vec<Op>),
     /// Stops or starts watching the proxy of this number.
     Toggle(usize),
+    /// What is held of these peers is too old, and of no others.
+    Judge(BTreeSet<PeeringKey>),
 }
 
 fn proxies() -> Vec<InstanceKey> {
@@ -138,6 +140,7 @@ fn check_row() -> impl Strategy<Value = Op> {
     let on = prop_oneof![
         1 => Just(None),
         3 => one_of(&SERVICES).prop_map(|service| Some(format!("{service}-sidecar-proxy"))),
+        2 => one_of(&SERVICES).prop_map(|service| Some(service.to_owned())),
         1 => Just(Some("gateway".to_owned())),
     ];
     let whose = prop_oneof![
@@ -177,10 +180,13 @@ fn peer_row() -> impl Strategy<Value = Op> {
             .prop_map(|(peer, service, address, meta)| {
                 put(row(import(peer, "g", service, (address, 8443), meta)))
             }),
-        1 => (one_of(&PEERS), one_of(&SERVICES)).prop_map(|(peer, service)| {
+        2 => (one_of(&PEERS), one_of(&SERVICES))
+            .prop_map(|(peer, service)| put(row(imported_app(peer, "g", service)))),
+        1 => (one_of(&PEERS), one_of(&SERVICES), any::<bool>()).prop_map(|(peer, service, face)| {
+            let suffix = if face { "-sidecar-proxy" } else { "" };
             Op::Delete(RowKey::Instance(InstanceKey {
                 node: node_key(Some(peer), "g"),
-                ..instance_key("n1", &format!("{service}-sidecar-proxy"))
+                ..instance_key("n1", &format!("{service}{suffix}"))
             }))
         }),
     ]
@@ -203,7 +209,8 @@ fn peer_meta() -> impl Strategy<Value = PeerMeta> {
         protocol: protocol.to_owned(),
         ..honest
     });
-    prop_oneof![4 => honest, 2 => spoken, 1 => hostile]
+    let counted = (honest.clone(), 0_u32..3).prop_map(|(honest, healthy)| with_health(healthy, 2, honest));
+    prop_oneof![4 => honest, 4 => counted, 2 => spoken, 1 => hostile]
 }
 
 fn config_row() -> impl Strategy<Value = Op> {
@@ -380,6 +387,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => proptest::collection::vec(ops(), 2..4).prop_map(Step::Batch),
         1 => ops().prop_map(Step::Reload),
         2 => (0..proxies().len()).prop_map(Step::Toggle),
+        2 => proptest::collection::btree_set(one_of(&PEERS).prop_map(peering_key), 0..3).prop_map(Step::Judge),
     ]
 }
 
@@ -556,6 +564,7 @@ fn run(steps: &[Step]) {
     let mut world = World::new();
     furnish(&mut world);
     let mut mesh = Mesh::new(world.shared());
+    let mut stale = BTreeSet::new();
     let mut views: Views = BTreeMap::new();
     for key in proxies() {
         let view = mesh.watch(&key);
@@ -589,8 +598,13 @@ fn run(steps: &[Step]) {
                 }
                 Vec::new()
             }
+            Step::Judge(peers) => {
+                stale.clone_from(peers);
+                mesh.judge(peers.clone())
+            }
         };
         let mut fresh = Mesh::new(world.shared());
+        fresh.judge(stale.clone());
         let mut differing: Vec<(InstanceKey, Option<Arc<View>>)> = Vec::new();
         for (key, before) in &views {
             let (kept, built) = (mesh.view(key), fresh.watch(key));

@@ -12,9 +12,9 @@ use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::server::server_instance;
 use peerway_model::{
-    Check, CheckKey, CheckStatus, ConfigEntry, Instance, InstanceKey, Node, NodeKey, Origin, PeerMeta,
-    Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringState, Proxy, ServiceAddress, ServiceKey,
-    ServiceKind, Tenancy, TokenBounds, TokenGrant, TrustBundle, TrustDomain, Upstream, Weights,
+    Check, CheckKey, CheckStatus, ConfigEntry, HealthSummary, Instance, InstanceKey, Node, NodeKey, Origin,
+    PeerMeta, Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringState, Proxy, ServiceAddress,
+    ServiceKey, ServiceKind, Tenancy, TokenBounds, TokenGrant, TrustBundle, TrustDomain, Upstream, Weights,
 };
 use peerway_state::{ChangeSet, Refused, Row, RowKey, Snapshot, Transaction, apply};
 use std::collections::BTreeMap;
@@ -166,6 +166,30 @@ pub(super) fn app(node: &str, service: &str, port: u16) -> Instance {
     plain(node_key(None, node), service, service, ServiceKind::Typical, port)
 }
 
+/// The application `service` of a peer, as imported, with the id of its name: the node named `node` must be there.
+pub(super) fn imported_app(peer: &str, node: &str, service: &str) -> Instance {
+    plain(
+        node_key(Some(peer), node),
+        service,
+        service,
+        ServiceKind::Typical,
+        8080,
+    )
+}
+
+/// What the peer says about dialling, with how the instances are.
+pub(super) fn with_health(healthy: u32, total: u32, meta: PeerMeta) -> PeerMeta {
+    PeerMeta {
+        health: Some(HealthSummary {
+            healthy,
+            total,
+            weight: healthy,
+            draining: 0,
+        }),
+        ..meta
+    }
+}
+
 /// The sidecar of [`app`], with the id `<service>-sidecar-proxy`.
 pub(super) fn sidecar(node: &str, service: &str, port: u16, upstreams: Vec<Upstream>) -> Instance {
     let name = format!("{service}-sidecar-proxy");
@@ -249,6 +273,7 @@ pub(super) fn meta(service: &str, us: &str, trust_domain: &str) -> PeerMeta {
             format!("spiffe://{trust_domain}/gateway/mesh/dc/dc9"),
         ],
         protocol: "tcp".to_owned(),
+        health: None,
     }
 }
 

@@ -5,18 +5,21 @@
 mod tests;
 
 use crate::reach;
+use peerway_model::chain::Target;
 use peerway_model::config::{ExportedServices, Protocol};
 use peerway_model::grant::AllowedService;
 use peerway_model::health::flatten;
 use peerway_model::name::Partition;
 use peerway_model::{
-    CaRoots, ConfigEntry, ConfigKey, ConfigKind, Instance, Namespace, Origin, PeerMeta, PeeringKey,
-    ServiceKey, ServiceKind, ServiceName, SpiffeId, TokenGrant, sni,
+    CaRoots, ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, Namespace, Origin, PeerMeta,
+    PeeringKey, ServiceKey, ServiceKind, ServiceName, SpiffeId, TokenGrant, sni,
 };
 use peerway_peering_protocol::digest::check_offer;
 use peerway_peering_protocol::resource::SIDECAR_SUFFIX;
 use peerway_peering_protocol::{Exports, OfferedBundle, OfferedInstance};
-use peerway_state::{ChangeSet, InstanceHealth, Snapshot, Topic, chain_of, gateways, health_of};
+use peerway_state::{
+    ChangeSet, InstanceHealth, Snapshot, Topic, chain_of, gateways, health_of, sidecars_of_target, summary,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -35,6 +38,8 @@ pub(crate) struct Exporter {
     /// Where this cluster's own peering endpoint is.
     own: Arc<[String]>,
     current: Exports,
+    /// For the services that chains of others end at: those others.
+    led_from: BTreeMap<ServiceName, BTreeSet<ServiceName>>,
     stale: Stale,
 }
 
@@ -50,6 +55,7 @@ impl Exporter {
             peering,
             own: addresses.into(),
             current: Exports::default(),
+            led_from: BTreeMap::new(),
             stale: Stale::Everything,
         }
     }
@@ -100,6 +106,8 @@ impl Exporter {
                         && !key.name.as_str().ends_with(SIDECAR_SUFFIX)
                     {
                         names.insert(key.name.clone());
+                        // How the instances are that calls of others end at is told with those.
+                        names.extend(self.led_from.get(&key.name).into_iter().flatten().cloned());
                     }
                 }
                 // What the peer may see.
@@ -141,6 +149,7 @@ impl Exporter {
                 }
             }
             None => {
+                self.led_from.clear();
                 self.current = Exports {
                     addresses: reach::advertised(snapshot, &self.own).into(),
                     bundle: Some(Arc::new(bundle(roots, &self.peering.partition))),
@@ -186,7 +195,15 @@ impl Exporter {
         }
         self.offer(name.to_string(), instances.into());
         if let Some(key) = meshed {
-            let meta = peer_meta(snapshot, roots, &key, &self.peering);
+            let ends = ends(snapshot, &key);
+            for end in ends.iter().filter(|end| end.service.name != key.name) {
+                let heads = self.led_from.entry(end.service.name.clone()).or_default();
+                heads.insert(key.name.clone());
+            }
+            let meta = PeerMeta {
+                health: Some(health(snapshot, &ends)),
+                ..peer_meta(snapshot, roots, &key, &self.peering, &ends)
+            };
             let synthetic = gateways.iter().enumerate().map(|(index, gateway)| {
                 let status = flatten(gateway.checks.iter().map(|check| &*check.row));
                 OfferedInstance::of_gateway(
@@ -358,8 +375,42 @@ fn typical_instances(snapshot: &Snapshot, key: &ServiceKey) -> Vec<OfferedInstan
     health_of(snapshot, instances).iter().map(offered).collect()
 }
 
+/// Where the calls of a service end, as far as gateways lead them there: distinct.
+fn ends(snapshot: &Snapshot, key: &ServiceKey) -> BTreeSet<Target> {
+    let Ok(chain) = chain_of(snapshot, key) else {
+        return BTreeSet::new();
+    };
+    let inside =
+        |target: &&Target| target.service.origin.is_local() && target.service.partition == key.partition;
+    let ends = chain.resolvers().map(|resolver| &resolver.target);
+    ends.filter(inside).cloned().collect()
+}
+
+/// How the sidecars are that calls end at. An importer cannot know: what it dials are gateways.
+fn health(snapshot: &Snapshot, ends: &BTreeSet<Target>) -> HealthSummary {
+    let sidecars = ends.iter().flat_map(|end| {
+        let service = &end.service;
+        let kind = ConfigKind::ServiceResolver;
+        let key = ConfigKey::of_service(kind, &service.partition, &service.namespace, &service.name);
+        let subset = match snapshot.config(&key).map(|held| &*held.row) {
+            Some(ConfigEntry::ServiceResolver(resolver)) => {
+                end.subset.as_ref().and_then(|name| resolver.subsets.get(name))
+            }
+            _ => None,
+        };
+        sidecars_of_target(snapshot, end, subset)
+    });
+    summary(&sidecars.collect::<Vec<_>>())
+}
+
 /// How an importer dials the service; the peer's name in the SNI is ours for it (wire facts, section 5.5).
-fn peer_meta(snapshot: &Snapshot, roots: &CaRoots, key: &ServiceKey, peering: &PeeringKey) -> PeerMeta {
+fn peer_meta(
+    snapshot: &Snapshot,
+    roots: &CaRoots,
+    key: &ServiceKey,
+    peering: &PeeringKey,
+    ends: &BTreeSet<Target>,
+) -> PeerMeta {
     let protocol = protocol(snapshot, key);
     let gateway = SpiffeId::MeshGateway {
         trust_domain: roots.trust_domain.clone(),
@@ -368,12 +419,8 @@ fn peer_meta(snapshot: &Snapshot, roots: &CaRoots, key: &ServiceKey, peering: &P
     };
     let mut spiffe_ids = vec![identity(roots, key), gateway.to_string()];
     // Bytes go through the gateway to whoever the chain ends at, who then shows the own certificate.
-    if !protocol.is_http()
-        && let Ok(chain) = chain_of(snapshot, key)
-    {
-        let inside = |service: &&ServiceKey| service.origin.is_local() && service.partition == key.partition;
-        let ends = chain.resolvers().map(|resolver| &resolver.target.service);
-        for id in ends.filter(inside).map(|service| identity(roots, service)) {
+    if !protocol.is_http() {
+        for id in ends.iter().map(|end| identity(roots, &end.service)) {
             if !spiffe_ids.contains(&id) {
                 spiffe_ids.push(id);
             }
@@ -389,6 +436,7 @@ fn peer_meta(snapshot: &Snapshot, roots: &CaRoots, key: &ServiceKey, peering: &P
         )],
         spiffe_ids,
         protocol: protocol.as_str().to_owned(),
+        health: None,
     }
 }
 

@@ -200,6 +200,25 @@ impl World {
         self.put([Row::Instance(Arc::new(instance)), Row::Check(Arc::new(check))])
     }
 
+    /// Gives an instance a check of this status; nothing happens when it is not there.
+    pub(crate) fn is(&mut self, id: &str, status: CheckStatus) -> &mut Self {
+        let node = self.local();
+        let check = Check {
+            key: CheckKey {
+                node: node.clone(),
+                id: CheckId::new(&format!("is:{id}")).unwrap(),
+            },
+            name: String::new(),
+            status,
+            notes: String::new(),
+            output: String::new(),
+            instance: Some(InstanceId::new(id).unwrap()),
+            service: None,
+        };
+        self.attempt(&Transaction::new().put(Row::Check(Arc::new(check))));
+        self
+    }
+
     pub(crate) fn proxy(&mut self, service: &str) -> &mut Self {
         let sidecar = sidecar(&self.local(), service);
         self.put([Row::Instance(Arc::new(sidecar))])

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admission;
+mod age;
 mod dial;
 mod dialer;
 pub mod exporter;
@@ -32,6 +33,7 @@ mod fixture;
 mod tests;
 
 pub use accept::OPEN_TIMEOUT;
+pub use age::{LOOK_EVERY, MIN_STALE_AFTER, STALE_AFTER, Stale};
 pub use dial::{CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAM_TIMEOUT};
 pub use grpc::{MAX_MESSAGE_BYTES, PeerStreamServer};
 pub use importer::MAX_NAMES_PER_PEER;

@@ -5,6 +5,7 @@
 //! stream a peering and the newest wins: a dialer that comes again knows better than we do that its old stream is
 //! dead. After a restart everything follows from the stored records and secrets.
 
+use crate::age::{STALE_AFTER, Stale};
 use crate::introduction::claim::Claims;
 use crate::pump::{Setup, Wish};
 use crate::status::StreamStatus;
@@ -14,11 +15,11 @@ use crate::{dialer, metrics, records};
 use parking_lot::Mutex;
 use peerway_model::freshness::Standing;
 use peerway_model::{Peering, PeeringKey, PeeringState};
-use peerway_peering_protocol::{End, Freshness, ImportLimits, Terms};
+use peerway_peering_protocol::{End, Freshness, ImportLimits, Judgement, Terms};
 use peerway_runtime::{SharedClock, Tasks};
 use peerway_state::{Snapshot, Topic};
 use peerway_store::{FeedEvent, Reader, Writer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -36,6 +37,8 @@ pub struct LinkConfig {
     pub token_ttl: Option<Duration>,
     /// How much is imported from whom.
     pub imports: ImportPolicy,
+    /// How old what is held of a peer may be before others stand in for it; `None` is [`STALE_AFTER`].
+    pub stale_after: Option<Duration>,
 }
 
 /// How much is imported from each peer.
@@ -69,6 +72,7 @@ struct Shared {
     table: Mutex<Table<Owner>>,
     establishing: Claims,
     turns: Turns,
+    stale: watch::Sender<Arc<BTreeSet<PeeringKey>>>,
     /// Something ended: the supervisor has to look again.
     wake: Notify,
 }
@@ -120,6 +124,7 @@ impl Link {
                 table: Mutex::default(),
                 establishing: Claims::default(),
                 turns: Turns::default(),
+                stale: watch::Sender::default(),
                 wake: Notify::new(),
             }),
         }
@@ -130,6 +135,16 @@ impl Link {
         let link = self.clone();
         self.tasks()
             .spawn("peering supervisor", async move { link.supervise().await });
+        let link = self.clone();
+        self.tasks().spawn("peering ages", async move {
+            link.age(&link.shared.stale).await;
+            Ok::<(), String>(())
+        });
+    }
+
+    /// The peers of whom what is held is too old to count on, as it changes; none before [`Link::start`].
+    pub fn stale(&self) -> Stale {
+        self.shared.stale.subscribe()
     }
 
     /// What is known about the stream of a peering; the default for one that never had any.
@@ -268,6 +283,11 @@ impl Link {
         self.shared.table.lock().standing(key, service, monotonic)
     }
 
+    /// Whether what is held of a peer is what it exports; `None` when there never was a stream.
+    pub(crate) fn judge(&self, key: &PeeringKey, monotonic: Duration) -> Option<Judgement> {
+        self.shared.table.lock().judge(key, monotonic)
+    }
+
     /// What a stream of this peering is made with.
     pub(crate) fn setup(&self, key: &PeeringKey) -> Setup {
         Setup {
@@ -291,6 +311,10 @@ impl Link {
 
     pub(crate) fn token_ttl(&self) -> Option<Duration> {
         self.shared.config.token_ttl
+    }
+
+    pub(crate) fn stale_after(&self) -> Duration {
+        self.shared.config.stale_after.unwrap_or(STALE_AFTER)
     }
 
     pub(crate) fn establishing(&self) -> &Claims {

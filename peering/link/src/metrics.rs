@@ -44,6 +44,13 @@ static PROVEN_AGE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
         &["partition", "peer"],
     )
 });
+static STALE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge_vec(
+        "peerway_peering_stale_info",
+        "1 while what is held of a peer is too old, so that others stand in for its services; else absent.",
+        &["partition", "peer"],
+    )
+});
 static ITEMS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauge_vec(
         "peerway_peering_unapplied_items",
@@ -135,12 +142,24 @@ pub(crate) fn peer(key: &PeeringKey, status: &StreamStatus) {
     }
 }
 
+pub(crate) fn stale(key: &PeeringKey, stale: bool) {
+    let labels = [key.partition.as_str(), key.name.as_str()];
+    match stale {
+        true => STALE.with_label_values(&labels).set(1),
+        // The peering may be gone; absent already is fine.
+        false => {
+            let _ = STALE.remove_label_values(&labels);
+        }
+    }
+}
+
 pub(crate) fn forget(key: &PeeringKey) {
     let labels = [key.partition.as_str(), key.name.as_str()];
     // Absent already is fine.
     let _ = CONNECTED.remove_label_values(&labels);
     let _ = AGE.remove_label_values(&labels);
     let _ = PROVEN_AGE.remove_label_values(&labels);
+    let _ = STALE.remove_label_values(&labels);
     let [partition, peer] = labels;
     for state in State::ALL {
         let _ = FRESHNESS.remove_label_values(&[partition, peer, state.as_str()]);

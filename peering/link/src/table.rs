@@ -6,7 +6,7 @@ use crate::report;
 use crate::status::{StreamStatus, Tracked};
 use peerway_model::freshness::Standing;
 use peerway_model::{Peering, PeeringKey, PeeringRole, PeeringState};
-use peerway_peering_protocol::{Code, End, Freshness, Refusal};
+use peerway_peering_protocol::{Code, End, Freshness, Judgement, Refusal};
 use peerway_runtime::UnixMillis;
 use peerway_state::Snapshot;
 use std::collections::BTreeMap;
@@ -157,6 +157,11 @@ impl<H: Handle> Table<H> {
             Some(service) => report::of_service(&judgement, &tracked.freshness, service, monotonic),
             None => report::of_peer(&judgement),
         })
+    }
+
+    /// Whether what is held of a peer is what it exports; `None` when there never was a stream.
+    pub(crate) fn judge(&self, key: &PeeringKey, monotonic: Duration) -> Option<Judgement> {
+        self.entries.get(key)?.tracked.judge(monotonic)
     }
 
     /// Says how fresh a stream is.

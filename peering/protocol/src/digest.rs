@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What digests are made of; those of another version are not compared.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The digest of everything that one side exports to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -123,6 +123,12 @@ fn of_row(service: &str, node: &Node, instance: &Instance, check: Option<&Check>
         hasher.texts(meta.sni.iter());
         hasher.texts(meta.spiffe_ids.iter());
         hasher.text(&meta.protocol);
+        hasher.number(u64::from(meta.health.is_some()));
+        if let Some(health) = &meta.health {
+            for count in [health.healthy, health.total, health.weight, health.draining] {
+                hasher.number(u64::from(count));
+            }
+        }
     }
     hasher.optional(check.map(|check| check.status.as_str()));
     hasher.finish()

@@ -23,6 +23,9 @@ fn defaults_are_safe_on_loopback() {
     assert_eq!(settings.default_intention, Action::Deny);
     let open = load("data_dir = \"d\"\ndefault_intention_policy = \"allow\"").unwrap();
     assert_eq!(open.default_intention, Action::Allow);
+    assert_eq!(settings.stale_after, None);
+    let short = load("data_dir = \"d\"\npeering { stale_after = \"5s\" }").unwrap();
+    assert_eq!(short.stale_after, Some(Duration::from_secs(5)));
     let limited = load("data_dir = \"d\"\npeering { token_ttl = \"24h\" }").unwrap();
     assert_eq!(limited.token_ttl, Some(Duration::from_secs(24 * 3600)));
 }
@@ -63,6 +66,14 @@ fn refusals_name_file_path_and_cure() {
         (
             "data_dir = \"d\"\nports { htp = 1 }",
             "a.hcl: ports.htp: unknown setting",
+        ),
+        (
+            "data_dir = \"d\"\npeering { stale_after = \"999ms\" }",
+            "a.hcl: peering.stale_after: must be at least 1s",
+        ),
+        (
+            "data_dir = \"d\"\npeering { stale_after = \"old\" }",
+            "a.hcl: peering.stale_after: \"old\" is not a duration",
         ),
         (
             "data_dir = \"d\"\npeering { token_ttl = \"soon\" }",

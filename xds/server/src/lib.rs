@@ -33,13 +33,14 @@ pub use status::{LastNack, ProxyStatus};
 pub use trust::ProxyTrust;
 
 use peerway_model::config::Action;
-use peerway_model::{CaRoot, InstanceKey, NodeName, ProxyReceipt, ReceiptState};
+use peerway_model::{CaRoot, InstanceKey, NodeName, PeeringKey, ProxyReceipt, ReceiptState};
 use peerway_runtime::{SharedClock, Tasks};
 use peerway_state::Revision;
 use peerway_store::Reader;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use tokio::sync::watch;
 
 /// What the gate is made of.
 pub struct Parts {
@@ -55,6 +56,8 @@ pub struct Parts {
     pub node_name: NodeName,
     /// What happens to callers about whom no intention says anything.
     pub default_intention: Action,
+    /// The peers of whom what is held is too old to count on, as it changes.
+    pub stale: watch::Receiver<Arc<BTreeSet<PeeringKey>>>,
 }
 
 /// The running gate. Clones are the same gate.
@@ -91,8 +94,9 @@ impl Gate {
             clock,
             node_name,
             default_intention,
+            stale,
         } = parts;
-        let pump = pump::start(&reader, default_intention, &tasks, Arc::clone(&clock));
+        let pump = pump::start(&reader, default_intention, stale, &tasks, Arc::clone(&clock));
         let shared = Shared {
             reader,
             pump,

@@ -9,13 +9,13 @@ use crate::piece::Piece;
 use crate::revocation::Revocations;
 use peerway_mesh::{Changed, FragmentKind, Mesh, View};
 use peerway_model::config::Action;
-use peerway_model::{InstanceKey, SpiffeId};
+use peerway_model::{InstanceKey, PeeringKey, SpiffeId};
 use peerway_runtime::{SharedClock, Tasks};
 use peerway_state::Revision;
 use peerway_store::{Feed, FeedEvent, Reader};
 use peerway_xds_protocol::{Holding, HoldingBuilder};
 use peerway_xds_translate::{Dialect, version};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -42,6 +42,9 @@ pub(crate) struct Published {
 
 /// The newest of what a proxy should hold; `None` while it is not registered.
 pub(crate) type Publication = watch::Receiver<Option<Arc<Published>>>;
+
+/// The peers of whom what is held is too old to count on. Time makes it so, not a commit.
+type Stale = watch::Receiver<Arc<BTreeSet<PeeringKey>>>;
 
 /// The streams' end of the pump.
 pub(crate) struct Pump {
@@ -104,6 +107,7 @@ impl Pump {
 struct Worker {
     mesh: Mesh,
     feed: Feed,
+    stale: Stale,
     cache: Cache,
     clock: SharedClock,
     proxies: HashMap<InstanceKey, Proxy>,
@@ -119,9 +123,15 @@ struct Proxy {
 }
 
 /// Starts the task, a critical one: without it no proxy hears of a change.
-pub(crate) fn start(reader: &Reader, default_intention: Action, tasks: &Tasks, clock: SharedClock) -> Pump {
+pub(crate) fn start(
+    reader: &Reader,
+    default_intention: Action,
+    stale: Stale,
+    tasks: &Tasks,
+    clock: SharedClock,
+) -> Pump {
     let (asks, queue) = mpsc::channel(WATCH_QUEUE);
-    let worker = Worker::new(reader, default_intention, clock);
+    let worker = Worker::new(reader, default_intention, stale, clock);
     let published = Arc::clone(&worker.published);
     let drain = tasks.watch();
     tasks.spawn("xds-pump", async move {
@@ -134,12 +144,15 @@ pub(crate) fn start(reader: &Reader, default_intention: Action, tasks: &Tasks, c
 }
 
 impl Worker {
-    fn new(reader: &Reader, default_intention: Action, clock: SharedClock) -> Self {
+    fn new(reader: &Reader, default_intention: Action, mut stale: Stale, clock: SharedClock) -> Self {
         // The feed first, so that no commit falls between it and the snapshot.
         let feed = reader.feed();
-        let mesh = Mesh::with_default(reader.snapshot(), default_intention);
+        let mut mesh = Mesh::with_default(reader.snapshot(), default_intention);
+        // Nobody is watched yet, so nothing changes for anybody.
+        mesh.judge(BTreeSet::clone(&stale.borrow_and_update()));
         Worker {
             mesh,
+            stale,
             published: Arc::new(AtomicU64::new(feed.told())),
             feed,
             cache: Cache::default(),
@@ -167,12 +180,33 @@ impl Worker {
                         FeedEvent::Reload => self.mesh.reload(self.feed.snapshot()),
                         FeedEvent::Closed => return Err("the store has stopped"),
                     };
-                    self.publish(changed).await;
+                    self.publish(changed, self.feed_round()).await;
                     // After it, so that whoever sees the number sees what was published.
                     self.published.store(self.feed.told(), Ordering::Release);
                 }
+                // Whoever judged may be gone before this task, which does not end it.
+                Ok(()) = self.stale.changed() => {
+                    let stale = BTreeSet::clone(&self.stale.borrow_and_update());
+                    let changed = self.mesh.judge(stale);
+                    // No revision brought it.
+                    let round = Round { since: 0, ..self.feed_round() };
+                    self.publish(changed, round).await;
+                }
                 _ = sweep.tick() => self.sweep(),
             }
+        }
+    }
+
+    /// A look after something came from the feed.
+    fn feed_round(&self) -> Round {
+        let after = self.published.load(Ordering::Relaxed);
+        Round {
+            // What changed is as old as the event, however long the crowd before it takes.
+            at: self.clock.monotonic(),
+            after,
+            revision: self.feed.told(),
+            shows: self.mesh.revision(),
+            since: after.saturating_add(1),
         }
     }
 
@@ -243,16 +277,7 @@ impl Worker {
         }
     }
 
-    async fn publish(&mut self, changed: Vec<Changed>) {
-        let after = self.published.load(Ordering::Relaxed);
-        let round = Round {
-            // What changed is as old as the event, however long the crowd before it takes.
-            at: self.clock.monotonic(),
-            after,
-            revision: self.feed.told(),
-            shows: self.mesh.revision(),
-            since: after.saturating_add(1),
-        };
+    async fn publish(&mut self, changed: Vec<Changed>, round: Round) {
         for (number, (key, view)) in changed.into_iter().enumerate() {
             if number % PUBLISH_BATCH == PUBLISH_BATCH - 1 {
                 tokio::task::yield_now().await;

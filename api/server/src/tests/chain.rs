@@ -47,7 +47,7 @@ async fn the_chain_of_a_service_is_shown() {
         chain["Nodes"]["resolver:v1.web.default.default.dc1"],
         json!({"Type": "resolver", "Name": "v1.web.default.default.dc1", "Resolver": {
             "Target": "v1.web.default.default.dc1", "ConnectTimeout": "2s",
-            "Failover": {"Targets": ["web.default.default.external.west"]}}})
+            "Failover": {"Targets": ["web.default.default.external.west"], "Now": null}}})
     );
     let target = &chain["Targets"]["v1.web.default.default.dc1"];
     assert_eq!(

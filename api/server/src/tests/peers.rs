@@ -47,6 +47,7 @@ async fn import(bench: &Bench) {
             sni: vec!["api.default.default.west.external.td2.consul".to_owned()],
             spiffe_ids: vec!["spiffe://td2.consul/ns/default/dc/dc2/svc/api".to_owned()],
             protocol: "tcp".to_owned(),
+            health: None,
         }),
     };
     let proxy = instance("p1", "api-sidecar-proxy", ServiceKind::ConnectProxy);
@@ -370,4 +371,48 @@ async fn answers_about_a_peer_say_how_fresh_they_are() {
     }
     let local = bench.get("/v1/catalog/services").await;
     assert!(!local.headers.contains_key("x-peerway-peer-state"));
+}
+
+#[tokio::test]
+async fn a_chain_says_where_calls_go_and_why_not_elsewhere() {
+    let bench = Bench::new();
+    import(&bench).await;
+    let entry = json!({"Kind": "service-resolver", "Name": "api", "Failover": {"*": {"Targets": [
+        {"Peer": "east"}, {"Peer": "nobody"}]}}});
+    bench.put("/v1/config", entry).await;
+    let chain = bench.get("/v1/discovery-chain/api").await.json()["Chain"].clone();
+    let health = |target: &str| chain["Targets"][target]["Health"].clone();
+    assert_eq!(
+        health("api.default.default.dc1"),
+        json!({"State": "ABSENT", "Reason": "it has no instance in the mesh",
+            "Healthy": 0, "Total": 0, "Weight": 0, "Draining": 0})
+    );
+    assert_eq!(
+        health("api.default.default.external.east"),
+        json!({"State": "ABSENT", "Reason": "the peer does not export it into the mesh, it is skipped",
+            "Healthy": 1, "Total": 1, "Weight": 1, "Draining": 0, "AgeMs": 192_000})
+    );
+    assert_eq!(
+        health("api.default.default.external.nobody"),
+        json!({"State": "ABSENT", "Reason": "there is no such peering, it is skipped"})
+    );
+    let now = |chain: &Value| {
+        chain["Nodes"]["resolver:api.default.default.dc1"]["Resolver"]["Failover"]["Now"].clone()
+    };
+    assert_eq!(now(&chain), Value::Null);
+    let bundle = peerway_model::TrustBundle {
+        peering: PeeringKey {
+            partition: peerway_model::Partition::default(),
+            name: PeerName::new("east").unwrap(),
+        },
+        trust_domain: peerway_model::TrustDomain::new("td2.consul").unwrap(),
+        exported_partition: peerway_model::Partition::default(),
+        root_pems: vec!["pem".to_owned()],
+    };
+    bench.commit(vec![Row::Bundle(Arc::new(bundle))]).await;
+    let chain = bench.get("/v1/discovery-chain/api").await.json()["Chain"].clone();
+    let east = chain["Targets"]["api.default.default.external.east"]["Health"].clone();
+    assert_eq!(east["State"], "DOWN");
+    assert_eq!(east["Reason"], "none of the peer's mesh gateways serves");
+    assert_eq!(now(&chain), Value::Null);
 }

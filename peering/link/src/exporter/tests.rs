@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fixture::{self, World};
+use peerway_model::CheckStatus;
 use peerway_state::Snapshot;
 
 fn exported(world: &World) -> Exports {
@@ -182,6 +183,40 @@ fn a_name_that_is_nothing_but_a_way_to_others_is_exported_and_listed() {
 }
 
 #[test]
+fn a_mesh_face_says_how_those_are_that_calls_end_at() {
+    let mut world = World::new("us");
+    world
+        .service("web", "web-1")
+        .proxy("web")
+        .gateway("gw-1")
+        .redirect("front", Some("web"))
+        .export(&["*"], "west");
+    let health = |world: &World, face: &str| {
+        let face = &exported(world).services[face][0];
+        face.service.peer_meta.clone().unwrap().health.unwrap()
+    };
+    let counted = |healthy, draining| HealthSummary {
+        healthy,
+        total: 1,
+        weight: healthy,
+        draining,
+    };
+    for (status, expected) in [
+        (CheckStatus::Passing, counted(1, 0)),
+        (CheckStatus::Warning, counted(1, 0)),
+        (CheckStatus::Critical, counted(0, 0)),
+        (CheckStatus::Maintenance, counted(0, 1)),
+    ] {
+        world.is("web-sidecar-proxy", status);
+        for face in ["web-sidecar-proxy", "front-sidecar-proxy"] {
+            assert_eq!(health(&world, face), expected, "{face} {status:?}");
+        }
+    }
+    world.remove("web-sidecar-proxy");
+    assert_eq!(health(&world, "front-sidecar-proxy"), HealthSummary::default());
+}
+
+#[test]
 fn what_was_imported_makes_nothing_stale() {
     let mut world = World::new("us");
     world.export(&["*"], "west").service("web", "web-1");
@@ -217,7 +252,7 @@ fn upkeep_equals_building_from_nothing() {
         for step in 0..40 {
             let service = ["a", "b", "b-sidecar-proxy", "consul"][random.usize(..4)];
             let id = ["1", "2"][random.usize(..2)];
-            let choice = random.u8(..11);
+            let choice = random.u8(..12);
             let changes = world.changes(|world| match choice {
                 0 | 1 => drop(world.service(service, &format!("{service}-{id}"))),
                 2 => drop(world.proxy(service)),
@@ -229,6 +264,10 @@ fn upkeep_equals_building_from_nothing() {
                     ["west", "east"][random.usize(..2)],
                 )),
                 7 => drop(world.protocol(Some(service), Protocol::ALL[random.usize(..4)])),
+                10 => drop(world.is(
+                    ["a-1", "a-sidecar-proxy", "b-sidecar-proxy"][random.usize(..3)],
+                    [CheckStatus::Passing, CheckStatus::Critical][random.usize(..2)],
+                )),
                 9 => drop(world.redirect(
                     ["c", service][random.usize(..2)],
                     [None, Some("a")][random.usize(..2)],

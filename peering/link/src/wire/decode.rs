@@ -2,7 +2,7 @@
 
 use super::messages as wire;
 use peerway_model::peering::RemoteInfo;
-use peerway_model::{PeerMeta, Secret};
+use peerway_model::{HealthSummary, PeerMeta, Secret};
 use peerway_peering_protocol::digest::Digest;
 use peerway_peering_protocol::{
     Content, Message, OfferedBundle, OfferedCheck, OfferedInstance, OfferedNode, OfferedProxy,
@@ -155,6 +155,12 @@ fn instance(index: usize, node: wire::CheckServiceNode) -> Result<OfferedInstanc
                     sni: meta.sni,
                     spiffe_ids: meta.spiffe_id,
                     protocol: meta.protocol,
+                    health: meta.health.map(|health| HealthSummary {
+                        healthy: health.healthy,
+                        total: health.total,
+                        weight: health.weight,
+                        draining: health.draining,
+                    }),
                 }),
         },
         checks: node

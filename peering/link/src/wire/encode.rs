@@ -132,6 +132,12 @@ fn encode_instance(offer: &OfferedInstance) -> wire::CheckServiceNode {
                     sni: meta.sni.clone(),
                     spiffe_id: meta.spiffe_ids.clone(),
                     protocol: meta.protocol.clone(),
+                    health: meta.health.map(|health| wire::HealthSummary {
+                        healthy: health.healthy,
+                        total: health.total,
+                        weight: health.weight,
+                        draining: health.draining,
+                    }),
                 }),
             }),
             tagged_addresses: service

@@ -290,6 +290,22 @@ pub(crate) struct PeeringServiceMeta {
     pub(crate) spiffe_id: Vec<String>,
     #[prost(string, tag = "3")]
     pub(crate) protocol: String,
+    /// Not in Consul.
+    #[prost(message, optional, tag = "8505")]
+    pub(crate) health: Option<HealthSummary>,
+}
+
+/// Not in Consul.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct HealthSummary {
+    #[prost(uint32, tag = "1")]
+    pub(crate) healthy: u32,
+    #[prost(uint32, tag = "2")]
+    pub(crate) total: u32,
+    #[prost(uint32, tag = "3")]
+    pub(crate) weight: u32,
+    #[prost(uint32, tag = "4")]
+    pub(crate) draining: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

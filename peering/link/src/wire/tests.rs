@@ -3,7 +3,7 @@
 use super::messages::{self as wire, Payload};
 use super::*;
 use peerway_model::peering::RemoteInfo;
-use peerway_model::{PeerMeta, Secret};
+use peerway_model::{HealthSummary, PeerMeta, Secret};
 use peerway_peering_protocol::{
     Content, Message, OfferedBundle, OfferedCheck, OfferedInstance, OfferedNode, OfferedProxy,
     OfferedService, Open, Request, Resource, ResourceType, Response,
@@ -115,6 +115,7 @@ fn sample() -> OfferedInstance {
                 sni: vec!["sni".to_owned()],
                 spiffe_ids: vec!["sp".to_owned()],
                 protocol: "tcp".to_owned(),
+                health: None,
             }),
             ..OfferedService::default()
         },
@@ -127,6 +128,46 @@ fn sample() -> OfferedInstance {
             service_name: "s".to_owned(),
         }],
     }
+}
+
+#[test]
+fn the_health_behind_a_gateway_is_a_field_that_others_do_not_know() {
+    let mut offer = sample();
+    let health = HealthSummary {
+        healthy: 2,
+        total: 4,
+        weight: 7,
+        draining: 1,
+    };
+    offer.service.peer_meta.as_mut().unwrap().health = Some(health);
+    let response = |offer: OfferedInstance| {
+        Message::Response(Response {
+            nonce: "1".to_owned(),
+            url: ResourceType::ExportedService.url().to_owned(),
+            id: "s".to_owned(),
+            operation: 1,
+            content: Content::Resource(Resource::ExportedService {
+                name: "s".to_owned(),
+                instances: Arc::from([offer]),
+            }),
+            bytes: 0,
+        })
+    };
+    let encoded = bytes(&response(offer.clone()));
+    let known = [number(1, 2), number(2, 4), number(3, 7), number(4, 1)].concat();
+    let mut tagged = Vec::new();
+    prost::encoding::encode_varint(8505 << 3 | 2, &mut tagged);
+    tagged.push(u8::try_from(known.len()).unwrap());
+    tagged.extend(known);
+    assert!(encoded.windows(tagged.len()).any(|part| part == tagged));
+    let Message::Response(response) = back(&encoded) else {
+        panic!("not a response");
+    };
+    let expected = Resource::ExportedService {
+        name: "s".to_owned(),
+        instances: Arc::from([offer]),
+    };
+    assert_eq!(response.content, Content::Resource(expected));
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn no_field_of_a_service_is_taken_for_another() {
         sni: list("Connect.PeerMeta.SNI"),
         spiffe_ids: list("Connect.PeerMeta.SpiffeID"),
         protocol: at("Connect.PeerMeta.Protocol"),
+        health: None,
     };
     assert_eq!(service.peer_meta, Some(meta));
 }

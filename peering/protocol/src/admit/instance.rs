@@ -196,6 +196,9 @@ fn peer_meta(scope: &ImportScope<'_>, meta: &PeerMeta) -> Result<(), Invalid> {
     bounded("SpiffeID", meta.spiffe_ids.len(), MAX_IDENTITIES)?;
     bounded("SNI", meta.sni.len(), MAX_IDENTITIES)?;
     short("Protocol", &meta.protocol)?;
+    if let Some(health) = &meta.health {
+        health.validate().map_err(|invalid| invalid.within("Health"))?;
+    }
     let mut trust_domain = None;
     for (index, id) in meta.spiffe_ids.iter().enumerate() {
         let at = format!("SpiffeID[{index}]");

@@ -3,7 +3,7 @@
 use super::*;
 use crate::offer::{OfferedCheck, OfferedInstance, OfferedNode, OfferedProxy, OfferedService};
 use crate::pem::tests::certificate;
-use peerway_model::{CheckStatus, PeerMeta, PeerName};
+use peerway_model::{CheckStatus, HealthSummary, PeerMeta, PeerName};
 use std::sync::Arc;
 
 struct World {
@@ -94,6 +94,7 @@ fn proxy() -> OfferedInstance {
             "spiffe://west.consul/gateway/mesh/dc/dc2".to_owned(),
         ],
         protocol: "tcp".to_owned(),
+        health: None,
     });
     proxy
 }
@@ -227,7 +228,35 @@ fn each_unsound_instance_is_refused_by_name() {
             |i| meta(i).spiffe_ids[1] = "spiffe://else.consul/gateway/mesh/dc/dc1".to_owned(),
             "SpiffeID[1]: else.consul is not the trust domain that this peering",
         ),
+        (
+            |i| meta(i).health = Some(counted(2, 1, 2, 0)),
+            "PeerMeta.Health.Total: is less than",
+        ),
+        (
+            |i| meta(i).health = Some(counted(u32::MAX, u32::MAX, u32::MAX, u32::MAX)),
+            "Health.Total: is 4294967295, at most 1000000",
+        ),
+        (
+            |i| meta(i).health = Some(counted(1, 2, 0, 0)),
+            "Health.Weight: is not that of",
+        ),
+        (
+            |i| meta(i).health = Some(counted(0, 2, 1, 0)),
+            "Health.Weight: is not that of",
+        ),
+        (
+            |i| meta(i).health = Some(counted(1, 2, 1, 2)),
+            "Health.Total: is less than",
+        ),
     ];
+    fn counted(healthy: u32, total: u32, weight: u32, draining: u32) -> HealthSummary {
+        HealthSummary {
+            healthy,
+            total,
+            weight,
+            draining,
+        }
+    }
     fn meta(instance: &mut OfferedInstance) -> &mut PeerMeta {
         instance.service.peer_meta.as_mut().unwrap()
     }

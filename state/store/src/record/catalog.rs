@@ -4,9 +4,9 @@ use super::opaque::{ConfigMap, give_back, keep};
 use super::text::{Text, text};
 use peerway_model::instance::{GatewayMode, Transparent};
 use peerway_model::{
-    Check, CheckId, CheckKey, CheckStatus, Datacenter, Instance, InstanceId, InstanceKey, Namespace, Node,
-    NodeKey, NodeName, Origin, Partition, PeerMeta, PeerName, Proxy, ServiceAddress, ServiceKind,
-    ServiceName, Upstream, Weights,
+    Check, CheckId, CheckKey, CheckStatus, Datacenter, HealthSummary, Instance, InstanceId, InstanceKey,
+    Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta, PeerName, Proxy, ServiceAddress,
+    ServiceKind, ServiceName, Upstream, Weights,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -197,6 +197,9 @@ struct PeerMetaRecord {
     sni: Vec<String>,
     spiffe_ids: Vec<String>,
     protocol: String,
+    /// Healthy, total, weight, draining.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<(u32, u32, u32, u32)>,
 }
 
 impl From<&Instance> for InstanceRecord {
@@ -299,11 +302,13 @@ impl From<&PeerMeta> for PeerMetaRecord {
             sni,
             spiffe_ids,
             protocol,
+            health,
         } = meta;
         PeerMetaRecord {
             sni: sni.clone(),
             spiffe_ids: spiffe_ids.clone(),
             protocol: protocol.clone(),
+            health: health.map(|health| (health.healthy, health.total, health.weight, health.draining)),
         }
     }
 }
@@ -314,6 +319,14 @@ impl From<PeerMetaRecord> for PeerMeta {
             sni: record.sni,
             spiffe_ids: record.spiffe_ids,
             protocol: record.protocol,
+            health: record
+                .health
+                .map(|(healthy, total, weight, draining)| HealthSummary {
+                    healthy,
+                    total,
+                    weight,
+                    draining,
+                }),
         }
     }
 }

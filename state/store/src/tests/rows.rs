@@ -12,9 +12,9 @@ use peerway_model::instance::{GatewayMode, Opaque, Transparent};
 use peerway_model::regular::Regular;
 use peerway_model::{
     CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
-    Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta,
-    PeerName, PeeringKey, Proxy, Rotation, RotationPhase, Secret, ServiceAddress, ServiceKey, ServiceKind,
-    ServiceName, TrustDomain, Upstream, VirtualAddress, Weights,
+    HealthSummary, Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition,
+    PeerMeta, PeerName, PeeringKey, Proxy, Rotation, RotationPhase, Secret, ServiceAddress, ServiceKey,
+    ServiceKind, ServiceName, TrustDomain, Upstream, VirtualAddress, Weights,
 };
 use peerway_state::{Row, RowKey, StoredRow};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -485,11 +485,21 @@ fn instance() -> impl Strategy<Value = Instance> {
     ]);
     let address = (any_text(), any::<u16>()).prop_map(|(address, port)| ServiceAddress { address, port });
     let weights = (any::<u32>(), any::<u32>()).prop_map(|(passing, warning)| Weights { passing, warning });
-    let peer_meta = (texts(), texts(), any_text()).prop_map(|(sni, spiffe_ids, protocol)| PeerMeta {
-        sni,
-        spiffe_ids,
-        protocol,
+    let health = any::<(u32, u32, u32, u32)>().prop_map(|(healthy, total, weight, draining)| HealthSummary {
+        healthy,
+        total,
+        weight,
+        draining,
     });
+    let peer_meta =
+        (texts(), texts(), any_text(), option::of(health)).prop_map(|(sni, spiffe_ids, protocol, health)| {
+            PeerMeta {
+                sni,
+                spiffe_ids,
+                protocol,
+                health,
+            }
+        });
     (
         (node_key(), instance_id(), namespace(), service_name(), kind),
         (

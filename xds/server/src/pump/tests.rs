@@ -9,7 +9,12 @@ use peerway_xds_protocol::Kind;
 async fn twins() -> (World, Worker) {
     let world = World::new().await;
     world.put([copy("-2", "web", 20001, Some("api"))]).await;
-    let worker = Worker::new(&world.store.reader, Action::Deny, SystemClock::shared());
+    let worker = Worker::new(
+        &world.store.reader,
+        Action::Deny,
+        watch::Sender::default().subscribe(),
+        SystemClock::shared(),
+    );
     (world, worker)
 }
 
@@ -53,7 +58,8 @@ async fn proxies_share_what_they_both_need_before_and_after_a_change() {
         panic!("a change")
     };
     let changed = worker.mesh.update(worker.feed.snapshot(), &changes);
-    worker.publish(changed).await;
+    let round = worker.feed_round();
+    worker.publish(changed, round).await;
     assert!(same(Kind::Endpoints, API));
     assert!(!Arc::ptr_eq(&endpoints.0, &piece(&one, Kind::Endpoints, API).0));
     assert!(

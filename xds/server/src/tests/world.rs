@@ -66,6 +66,7 @@ impl World {
             clock: SystemClock::shared(),
             node_name: NodeName::new("n1").unwrap(),
             default_intention: Action::Deny,
+            stale: watch::Sender::default().subscribe(),
         };
         let gate = Gate::start_with(parts, max_streams);
         let world = World {

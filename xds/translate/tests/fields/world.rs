@@ -96,7 +96,12 @@ fn chains(snapshot: &Snapshot) -> BTreeMap<String, String> {
         };
         let service = ServiceKey::local(&tenancy, ServiceName::new(name).unwrap());
         let text = match chain_of(snapshot, &service) {
-            Ok(chain) => pretty(&chain_to_json(&chain, &datacenter(), Some(&domain))),
+            Ok(chain) => pretty(&chain_to_json(
+                &chain,
+                &datacenter(),
+                Some(&domain),
+                &BTreeMap::new(),
+            )),
             Err(error) => error.to_string(),
         };
         chains.insert(base::id(name, namespace), text);
@@ -273,6 +278,7 @@ fn imported(origin: &Origin, service: &str, protocol: &str) -> Row {
                 format!("spiffe://{THEIRS}/gateway/mesh/dc/dc2"),
             ],
             protocol: protocol.to_owned(),
+            health: None,
         }),
     }))
 }
