@@ -8,6 +8,7 @@
 )]
 
 #[path = "chains/three.rs"]
+#[allow(dead_code, reason = "not every test looks at every proxy")]
 mod three;
 
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV};

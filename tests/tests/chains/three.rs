@@ -21,6 +21,8 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(40);
 pub(crate) struct Exporter {
     pub(crate) cluster: Cluster,
     pub(crate) gateway: Envoy,
+    /// Where its servers are dialled.
+    servers: u16,
 }
 
 /// The clusters.
@@ -28,6 +30,8 @@ pub(crate) struct Exporter {
 pub(crate) struct Three {
     test: TestStage,
     pub(crate) home: Cluster,
+    /// The sidecar of `web`.
+    pub(crate) web: Envoy,
     pub(crate) east: Exporter,
     pub(crate) west: Exporter,
     dials: u16,
@@ -38,10 +42,26 @@ fn http(cluster: &Cluster) -> Result<String> {
     cluster.write_config(&format!("{}-defaults.hcl", cluster.name), defaults)
 }
 
-fn exporter(stage: &Stage, name: &str) -> Result<Exporter> {
+/// What is otherwise than usual.
+#[derive(Default)]
+pub(crate) struct Setup {
+    /// More settings of home's server.
+    pub(crate) home: String,
+    /// What others see as the ports of west's gateway and of its servers, given the real ones.
+    pub(crate) west: Option<Box<Seen>>,
+}
+
+/// From the ports of a gateway and of a server to those that others dial.
+pub(crate) type Seen = dyn FnOnce(u16, u16) -> (u16, u16);
+
+fn exporter(stage: &Stage, name: &str, seen: Option<Box<Seen>>) -> Result<Exporter> {
     let cluster = Cluster::start(stage, name)?;
     http(&cluster)?;
     let (port, sidecar, gateway) = (free_port()?, free_port()?, free_port()?);
+    let (wan, servers) = match seen {
+        Some(seen) => seen(gateway, cluster.tls.port()),
+        None => (gateway, cluster.tls.port()),
+    };
     let echo = [
         "echo".to_owned(),
         format!("-listen=127.0.0.1:{port}"),
@@ -57,7 +77,7 @@ fn exporter(stage: &Stage, name: &str) -> Result<Exporter> {
     cluster.register(
         &format!("{name}-gateway.hcl"),
         &format!(
-            "service {{\n kind = \"mesh-gateway\"\n name = \"mesh-gateway\"\n id = \"gateway\"\n address = \"127.0.0.1\"\n port = {gateway}\n}}"
+            "service {{\n kind = \"mesh-gateway\"\n name = \"mesh-gateway\"\n id = \"gateway\"\n address = \"127.0.0.1\"\n port = {gateway}\n tagged_addresses {{ wan = {{ address = \"127.0.0.1\" port = {wan} }} }}\n}}"
         ),
     )?;
     cluster.write_config(
@@ -72,20 +92,33 @@ fn exporter(stage: &Stage, name: &str) -> Result<Exporter> {
     let gateway = cluster.envoy(&format!("{name}-gateway"), "-gateway=mesh")?;
     sidecar.wait_live(SETTLE)?;
     gateway.wait_live(SETTLE)?;
-    Ok(Exporter { cluster, gateway })
+    Ok(Exporter {
+        cluster,
+        gateway,
+        servers,
+    })
 }
 
 impl Three {
     /// All three, peered; `web`'s sidecar runs.
     pub(crate) fn start(envoy: &str) -> Self {
+        Three::start_with(envoy, Setup::default())
+    }
+
+    /// The same with something otherwise.
+    pub(crate) fn start_with(envoy: &str, setup: Setup) -> Self {
         let test = TestStage::new(BINARY, envoy).unwrap();
         let stage = &test.stage;
-        let home = Cluster::start(stage, "home").unwrap();
+        let home = Cluster::start_with(stage, "home", &setup.home).unwrap();
         http(&home).unwrap();
-        let east = exporter(stage, "east").unwrap();
-        let west = exporter(stage, "west").unwrap();
-        for peer in [&east.cluster, &west.cluster] {
-            let token = peer.cli(&["peering", "generate-token", "-name=home"]).unwrap();
+        let east = exporter(stage, "east", None).unwrap();
+        let west = exporter(stage, "west", setup.west).unwrap();
+        for exporter in [&east, &west] {
+            let peer = &exporter.cluster;
+            let address = format!("-server-external-addresses=127.0.0.1:{}", exporter.servers);
+            let token = peer
+                .cli(&["peering", "generate-token", "-name=home", &address])
+                .unwrap();
             let name = format!("-name={}", peer.name);
             home.cli(&["peering", "establish", &name, "-peering-token", &token])
                 .unwrap();
@@ -105,6 +138,7 @@ impl Three {
         Three {
             test,
             home,
+            web,
             east,
             west,
             dials,
