@@ -6,7 +6,7 @@ use crate::finding::{
 };
 use crate::fragment::Endpoint;
 use peerway_model::chain::{Chain, Target};
-use peerway_model::config::{Action, MeshTls, Protocol, ServiceDefaults};
+use peerway_model::config::{Action, Inbound, MeshTls, Protocol, ServiceDefaults};
 use peerway_model::name::Partition;
 use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, InstanceKey, Origin, Peering,
@@ -210,6 +210,19 @@ impl<'a> Reading<'a> {
         match self.config(key) {
             Some(ConfigEntry::Mesh(mesh)) => mesh.tls.clone(),
             _ => MeshTls::default(),
+        }
+    }
+
+    /// How the proxies of a local service take calls for it: as it says, else as is said for all of them.
+    pub(crate) fn inbound_of(&mut self, service: &ServiceKey) -> Inbound {
+        let own = self
+            .service_defaults(service)
+            .map(|own| own.inbound)
+            .unwrap_or_default();
+        let key = ConfigKey::singleton(ConfigKind::ProxyDefaults, &service.partition);
+        match self.config(key) {
+            Some(ConfigEntry::ProxyDefaults(all)) => own.or(all.inbound()),
+            _ => own,
         }
     }
 

@@ -17,7 +17,13 @@ const ESCAPE_HATCHES: [&str; 5] = [
 ];
 
 /// Keys of a `Config` of all proxies that Peerway understands; the others are kept for other tools.
-pub(crate) const UNDERSTOOD: [&str; 1] = ["protocol"];
+pub(crate) const UNDERSTOOD: [&str; 5] = [
+    "balance_inbound_connections",
+    "local_connect_timeout_ms",
+    "local_request_timeout_ms",
+    "max_inbound_connections",
+    "protocol",
+];
 
 /// The value as the model keeps it; numbers keep their text.
 pub fn opaque_from_json(value: &Value) -> Opaque {

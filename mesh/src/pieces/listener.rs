@@ -26,8 +26,7 @@ pub(super) fn public(
 ) -> Option<Listener> {
     // Without a policy there is no listener: it must never be open.
     let decides = reading.authorization(service)?;
-    let defaults = reading.service_defaults(service);
-    let inbound = defaults.map(|defaults| defaults.inbound).unwrap_or_default();
+    let inbound = reading.inbound_of(service);
     let bounds = reading.tls(&service.partition).incoming;
     let (tls, traffic) = match &*decides {
         Decides::Connections(_) => {

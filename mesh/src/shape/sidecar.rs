@@ -29,11 +29,10 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         keys.add(FragmentKey::TraceCollector(service.partition.clone()));
     }
     if let Some(address) = local_app(instance, proxy, reading) {
-        let defaults = reading.service_defaults(&service);
         keys.add(FragmentKey::LocalApp {
             address,
             protocol,
-            connect_timeout_ms: defaults.and_then(|defaults| defaults.inbound.connect_timeout_ms),
+            connect_timeout_ms: reading.inbound_of(&service).connect_timeout_ms,
         });
     }
     if let Some(address) = public_address(instance, proxy)

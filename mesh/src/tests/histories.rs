@@ -261,6 +261,7 @@ fn config_row() -> impl Strategy<Value = Op> {
                 put(settings(service, mode, inbound, Upstreams { defaults, overrides }))
             }
         ),
+        1 => one_of(&["0", "7", "nothing"]).prop_map(|number| put(all_take(number))),
         1 => (tls_bounds(), tls_bounds()).prop_map(|(incoming, outgoing)| put(mesh_tls(incoming, outgoing))),
         2 => (one_of(&SERVICES), one_of(&Protocol::ALL))
             .prop_map(|(service, spoken)| put(protocol(Some(service), spoken))),

@@ -131,6 +131,7 @@ fn a_service_says_how_its_proxies_take_calls() {
         exact_balance: true,
     };
     world.put([settings("web", None, inbound, Upstreams::default())]);
+    world.put([all_take("7")]);
     let view = view(&world);
     assert_eq!(cluster(&view, "local_app").connect_timeout_ms, 250);
     let intake = listener(&view, "public_listener").intake;
@@ -156,4 +157,13 @@ fn a_mesh_says_which_tls_is_spoken() {
     for name in ["api.default.dc1", "api.default.west", "db.default.west"] {
         assert_eq!(spoken(&outgoing, name), newer);
     }
+}
+
+#[test]
+fn all_services_may_be_told_how_to_take_calls() {
+    let mut world = world();
+    world.put([all_take("7")]);
+    let view = view(&world);
+    assert_eq!(cluster(&view, "local_app").connect_timeout_ms, 7);
+    assert_eq!(listener(&view, "public_listener").intake.max_connections, Some(7));
 }

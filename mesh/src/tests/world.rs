@@ -529,6 +529,17 @@ pub(super) fn settings(
     }))
 }
 
+/// How all proxies take calls: a number, or what is none.
+pub(super) fn all_take(number: &str) -> Row {
+    let keys = ["max_inbound_connections", "local_connect_timeout_ms"];
+    config(ConfigEntry::ProxyDefaults(ProxyDefaults {
+        config: keys
+            .map(|key| (key.to_owned(), Opaque::Text(number.to_owned())))
+            .into(),
+        ..ProxyDefaults::default()
+    }))
+}
+
 /// What is said about one upstream, local or a peer's.
 pub(super) fn about(service: &str, peer: Option<&str>, settings: UpstreamSettings) -> UpstreamOverride {
     UpstreamOverride {

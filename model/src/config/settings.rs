@@ -98,7 +98,7 @@ pub struct ProxyDefaults {
     pub partition: Partition,
     /// How peers are reached.
     pub mesh_gateway: Option<GatewayMode>,
-    /// Free-form: `protocol`, `connect_timeout_ms`, ...
+    /// Free-form: `protocol`, `local_connect_timeout_ms`, ...
     pub config: BTreeMap<String, Opaque>,
     /// What they write about connections and requests.
     pub access_logs: AccessLogs,
@@ -117,7 +117,14 @@ impl ProxyDefaults {
             .and_then(Protocol::parse)
     }
 
+    /// How proxies take calls for services that do not say it, by `Config`. What is not valid, and so is refused when it
+    /// is written, counts for nothing.
+    pub fn inbound(&self) -> Inbound {
+        Inbound::of_config(&self.config).unwrap_or_default()
+    }
+
     pub(super) fn validate(&self) -> Result<(), Invalid> {
+        Inbound::of_config(&self.config).map_err(|error| error.within("Config"))?;
         self.access_logs
             .validate()
             .map_err(|error| error.within("AccessLogs"))?;
