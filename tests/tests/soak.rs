@@ -53,7 +53,7 @@ fn a_short_churn_ends_with_equal_catalogs() {
     ] {
         assert!(positive.as_u64().unwrap() > 0, "{report:#}");
     }
-    assert_eq!(report["updates_rejected"]["hub-gateway"], 0, "{report:#}");
+    assert_eq!(report["updates_rejected"]["hub-web"], 0, "{report:#}");
 }
 
 #[test]
