@@ -17,6 +17,7 @@ mod service_resolver;
 mod service_router;
 mod service_splitter;
 mod settings;
+mod terminating_gateway;
 mod tracing;
 mod upstreams;
 
@@ -51,6 +52,9 @@ pub use service_router::{
 };
 pub use service_splitter::{MAX_SPLITS, ServiceSplitter, Split, WHOLE};
 pub use settings::{Mesh, Protocol, ProxyDefaults, ServiceDefaults};
+pub use terminating_gateway::{
+    LinkedService, MAX_FILE_PATH_BYTES, MAX_LINKED_SERVICES, Outward, TerminatingGateway,
+};
 pub use tracing::{ALL_TRACES, Tracing};
 pub use upstreams::{
     Limits, MAX_CONNECT_TIMEOUT_MS, MAX_EJECTION_MS, MAX_OVERRIDES, PassiveHealthCheck, UpstreamOverride,

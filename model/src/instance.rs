@@ -37,6 +37,8 @@ pub enum ServiceKind {
     ConnectProxy,
     /// A mesh gateway.
     MeshGateway,
+    /// A gateway that stands for services outside the mesh.
+    TerminatingGateway,
 }
 
 impl ServiceKind {
@@ -46,26 +48,29 @@ impl ServiceKind {
             ServiceKind::Typical => "",
             ServiceKind::ConnectProxy => "connect-proxy",
             ServiceKind::MeshGateway => "mesh-gateway",
+            ServiceKind::TerminatingGateway => "terminating-gateway",
         }
     }
 
     /// Whether an Envoy runs it.
     pub fn is_proxy(self) -> bool {
         match self {
-            ServiceKind::ConnectProxy | ServiceKind::MeshGateway => true,
+            ServiceKind::ConnectProxy | ServiceKind::MeshGateway | ServiceKind::TerminatingGateway => true,
             ServiceKind::Typical => false,
         }
     }
 
+    /// All kinds.
+    pub const ALL: [ServiceKind; 4] = [
+        ServiceKind::Typical,
+        ServiceKind::ConnectProxy,
+        ServiceKind::MeshGateway,
+        ServiceKind::TerminatingGateway,
+    ];
+
     /// The kind of this text, or `None` when Peerway does not offer it.
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            ServiceKind::Typical,
-            ServiceKind::ConnectProxy,
-            ServiceKind::MeshGateway,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
+        ServiceKind::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -130,6 +135,11 @@ impl Opaque {
             Opaque::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether this is a yes (also when written as a text, as HCL users do).
+    pub fn says_yes(&self) -> bool {
+        matches!(self, Opaque::Bool(true)) || self.as_text() == Some("true")
     }
 
     /// The number, if this is an unsigned one (also when written as a text, as HCL users do).
@@ -240,7 +250,7 @@ pub struct Instance {
     pub weights: Weights,
     /// Whether others may change the tags; kept for Consul's clients.
     pub enable_tag_override: bool,
-    /// Set exactly when the kind is `ConnectProxy`; on a mesh gateway its configuration.
+    /// Set exactly when the kind is `ConnectProxy`.
     pub proxy: Option<Proxy>,
     /// Free-form configuration of a gateway; empty otherwise.
     pub gateway_config: BTreeMap<String, Opaque>,

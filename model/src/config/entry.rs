@@ -2,7 +2,7 @@
 
 use super::{
     ExportedServices, Mesh, ProxyDefaults, SamenessGroup, ServiceDefaults, ServiceIntentions,
-    ServiceResolver, ServiceRouter, ServiceSplitter,
+    ServiceResolver, ServiceRouter, ServiceSplitter, TerminatingGateway,
 };
 use crate::Invalid;
 use crate::name::{Namespace, Partition, ServiceName};
@@ -40,11 +40,13 @@ pub enum ConfigKind {
     ServiceRouter,
     /// Which share of the requests for a service goes where.
     ServiceSplitter,
+    /// Services outside the mesh that a gateway stands for.
+    TerminatingGateway,
 }
 
 impl ConfigKind {
     /// All kinds, in the order in which help texts list them.
-    pub const ALL: [ConfigKind; 9] = [
+    pub const ALL: [ConfigKind; 10] = [
         ConfigKind::ExportedServices,
         ConfigKind::Mesh,
         ConfigKind::ProxyDefaults,
@@ -54,6 +56,7 @@ impl ConfigKind {
         ConfigKind::ServiceResolver,
         ConfigKind::ServiceRouter,
         ConfigKind::ServiceSplitter,
+        ConfigKind::TerminatingGateway,
     ];
 
     /// Consul's text.
@@ -68,6 +71,7 @@ impl ConfigKind {
             ConfigKind::ServiceResolver => "service-resolver",
             ConfigKind::ServiceRouter => "service-router",
             ConfigKind::ServiceSplitter => "service-splitter",
+            ConfigKind::TerminatingGateway => "terminating-gateway",
         }
     }
 
@@ -101,7 +105,8 @@ impl ConfigKind {
             | ConfigKind::ServiceDefaults
             | ConfigKind::ServiceResolver
             | ConfigKind::ServiceRouter
-            | ConfigKind::ServiceSplitter => true,
+            | ConfigKind::ServiceSplitter
+            | ConfigKind::TerminatingGateway => true,
         }
     }
 }
@@ -178,6 +183,8 @@ pub enum ConfigEntry {
     ServiceRouter(ServiceRouter),
     /// Which share of the requests for a service goes where.
     ServiceSplitter(ServiceSplitter),
+    /// Services outside the mesh that a gateway stands for.
+    TerminatingGateway(TerminatingGateway),
 }
 
 impl ConfigEntry {
@@ -224,6 +231,10 @@ impl ConfigEntry {
                 let kind = ConfigKind::ServiceSplitter;
                 ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
             }
+            ConfigEntry::TerminatingGateway(entry) => {
+                let kind = ConfigKind::TerminatingGateway;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
         }
     }
 
@@ -239,6 +250,7 @@ impl ConfigEntry {
             ConfigEntry::ServiceResolver(entry) => &entry.meta,
             ConfigEntry::ServiceRouter(entry) => &entry.meta,
             ConfigEntry::ServiceSplitter(entry) => &entry.meta,
+            ConfigEntry::TerminatingGateway(entry) => &entry.meta,
         }
     }
 
@@ -255,6 +267,7 @@ impl ConfigEntry {
             ConfigEntry::ServiceSplitter(entry) => entry.validate(),
             ConfigEntry::Mesh(entry) => entry.validate(),
             ConfigEntry::ServiceDefaults(entry) => entry.validate(),
+            ConfigEntry::TerminatingGateway(entry) => entry.validate(),
         }
     }
 }
