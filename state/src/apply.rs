@@ -203,7 +203,9 @@ impl Work {
             Row::Config(entry) => {
                 let key = entry.key();
                 self.touch_config(&key);
-                self.next.configs.insert(key, versioned(entry, created, modified));
+                let before = self.next.configs.insert(key, versioned(entry, created, modified));
+                self.was_linked(before.as_ref().map(|held| &*held.row));
+                self.was_linked(Some(entry));
             }
             Row::Peering(peering) => {
                 self.touch_peering(&peering.key);
@@ -281,8 +283,9 @@ impl Work {
                 self.next.ca_keys.remove(id);
             }
             RowKey::Config(config) => {
-                self.next.configs.remove(config);
+                let before = self.next.configs.remove(config);
                 self.touch_config(config);
+                self.was_linked(before.as_ref().map(|held| &*held.row));
             }
             RowKey::Peering(peering) => {
                 self.forget_imports(peering);

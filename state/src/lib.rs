@@ -6,6 +6,7 @@
 
 mod apply;
 mod change;
+mod outside;
 mod read;
 mod row;
 mod snapshot;
@@ -13,6 +14,9 @@ mod transaction;
 
 pub use apply::{Applied, MAX_AUDIT_RECORDS, MAX_OPAQUE_DEPTH, apply, chain_of, load};
 pub use change::{ChangeSet, Topic};
+pub use outside::{
+    gateway_key, gateways_before, is_bare, linked_services, may_show, outside_of_target, terminating,
+};
 pub use read::{
     FACE_SUFFIX, InstanceHealth, gateways, health_of, imported_health, mesh_face, sidecars,
     sidecars_of_target, summary,

@@ -109,20 +109,27 @@ pub fn sidecars_of_target(
     subset: Option<&Subset>,
 ) -> Vec<InstanceHealth> {
     let mut found = sidecars(snapshot, &target.service);
-    if target.subset.is_some() {
-        // A subset that nobody knows is nobody.
-        let Some(subset) = subset else {
-            return Vec::new();
-        };
-        found.retain(|held| {
-            let chosen = subset
-                .filter
-                .as_ref()
-                .is_none_or(|filter| filter.holds(&held.instance, &held.node));
-            chosen && (!subset.only_passing || held.status() == CheckStatus::Passing)
-        });
-    }
+    narrow(&mut found, target, subset);
     found
+}
+
+/// Leaves those that the subset of a target takes.
+pub(crate) fn narrow(found: &mut Vec<InstanceHealth>, target: &Target, subset: Option<&Subset>) {
+    if target.subset.is_none() {
+        return;
+    }
+    // A subset that nobody knows is nobody.
+    let Some(subset) = subset else {
+        found.clear();
+        return;
+    };
+    found.retain(|held| {
+        let chosen = subset
+            .filter
+            .as_ref()
+            .is_none_or(|filter| filter.holds(&held.instance, &held.node));
+        chosen && (!subset.only_passing || held.status() == CheckStatus::Passing)
+    });
 }
 
 /// How all of these are, in numbers.

@@ -3,9 +3,11 @@
 //! Partition and namespace are left out where both are `default`, as a Consul without them does; the peer is
 //! left out on local rows.
 
+mod gateway;
 mod health;
 mod services;
 
+pub use gateway::GatewayServiceJson;
 pub use health::{CheckJson, HealthEntryJson, NodeJson, ServiceJson};
 pub use services::{AgentServiceJson, CatalogServiceJson};
 
@@ -138,7 +140,9 @@ fn proxy_of(instance: &Instance) -> Option<ProxyJson> {
     match instance.kind {
         ServiceKind::Typical => None,
         ServiceKind::ConnectProxy => instance.proxy.as_ref().map(ProxyJson::from),
-        ServiceKind::MeshGateway => Some(ProxyJson::of_gateway(&instance.gateway_config)),
+        ServiceKind::MeshGateway | ServiceKind::TerminatingGateway => {
+            Some(ProxyJson::of_gateway(&instance.gateway_config))
+        }
     }
 }
 

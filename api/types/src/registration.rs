@@ -145,7 +145,7 @@ fn body(
         ServiceKind::parse(text).ok_or_else(|| {
             Invalid::new(
                 "",
-                format!("kind {text:?} is not offered yet, use \"connect-proxy\", \"mesh-gateway\" or none"),
+                format!("kind {text:?} is not offered yet, use \"connect-proxy\", \"mesh-gateway\", \"terminating-gateway\" or none"),
             )
         })
     })?;
@@ -285,7 +285,7 @@ impl ServiceRegistration {
         match self.kind {
             ServiceKind::Typical if *proxy != ProxyInput::default() => refuse(
                 "Proxy",
-                "is for the kinds connect-proxy and mesh-gateway, put it into Connect.SidecarService",
+                "is for sidecars and gateways, put it into Connect.SidecarService",
             ),
             ServiceKind::ConnectProxy if proxy.destination.is_none() => {
                 refuse("Proxy.DestinationServiceName", "is required for a connect-proxy")
@@ -294,27 +294,39 @@ impl ServiceRegistration {
             ServiceKind::ConnectProxy if self.port == 0 && at.is_empty() => {
                 refuse("Port", "is required for a connect-proxy")
             }
-            ServiceKind::MeshGateway if self.port == 0 => refuse("Port", "is required for a mesh-gateway"),
-            ServiceKind::MeshGateway if !proxy.upstreams.is_empty() => {
-                refuse("Proxy.Upstreams", "is for sidecars, a mesh gateway has none")
-            }
-            ServiceKind::MeshGateway if proxy.destination.is_some() || proxy.destination_id.is_some() => {
-                refuse(
-                    "Proxy.DestinationServiceName",
-                    "is for sidecars, a mesh gateway stands for no service",
-                )
-            }
-            ServiceKind::MeshGateway if proxy.local_address.is_some() || proxy.local_port.is_some() => {
-                refuse(
-                    "Proxy.LocalServicePort",
-                    "is for sidecars, a mesh gateway has no application",
-                )
-            }
-            ServiceKind::MeshGateway if proxy.mesh_gateway.is_some() => refuse(
-                "Proxy.MeshGateway",
-                "is for sidecars and not offered yet on a mesh gateway, remove it",
-            ),
+            ServiceKind::MeshGateway | ServiceKind::TerminatingGateway => self.check_gateway(&refuse),
             _ => Ok(()),
         }
+    }
+
+    /// The same for a gateway.
+    fn check_gateway(&self, refuse: &impl Fn(&str, &str) -> Result<(), Invalid>) -> Result<(), Invalid> {
+        let proxy = &self.proxy;
+        let kind = self.kind.as_str();
+        if self.port == 0 {
+            return refuse("Port", &format!("is required for a {kind}"));
+        }
+        if !proxy.upstreams.is_empty() {
+            return refuse("Proxy.Upstreams", &format!("is for sidecars, a {kind} has none"));
+        }
+        if proxy.destination.is_some() || proxy.destination_id.is_some() {
+            let problem = format!("is for sidecars, a {kind} stands for no service");
+            return refuse("Proxy.DestinationServiceName", &problem);
+        }
+        if proxy.local_address.is_some() || proxy.local_port.is_some() {
+            let problem = format!("is for sidecars, a {kind} has no application");
+            return refuse("Proxy.LocalServicePort", &problem);
+        }
+        if proxy.transparent.is_some() {
+            return refuse(
+                "Proxy.Mode",
+                &format!("is for sidecars, nothing is redirected to a {kind}"),
+            );
+        }
+        if proxy.mesh_gateway.is_some() {
+            let problem = format!("is for sidecars and not offered yet on a {kind}, remove it");
+            return refuse("Proxy.MeshGateway", &problem);
+        }
+        Ok(())
     }
 }

@@ -91,7 +91,7 @@ fn concerns_chains(kind: ConfigKind) -> bool {
         | ConfigKind::ServiceResolver
         | ConfigKind::ServiceRouter
         | ConfigKind::ServiceSplitter => true,
-        ConfigKind::Mesh | ConfigKind::ServiceIntentions => false,
+        ConfigKind::Mesh | ConfigKind::ServiceIntentions | ConfigKind::TerminatingGateway => false,
     }
 }
 

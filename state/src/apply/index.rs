@@ -29,6 +29,7 @@ impl Work {
             }
         }
         self.stands_or_stood([before, after]);
+        self.was_registered([before, after]);
         let destination = |instance: Option<&Instance>| instance.and_then(Instance::destination_key);
         relist(
             &mut self.next.by_destination,

@@ -1,12 +1,14 @@
-//! Virtual addresses: given with the first sidecar of a service, in the commit that brings it, so that nobody ever sees
-//! a service of the mesh without one.
+//! Virtual addresses: given with the first sidecar of a service, or the first terminating gateway that stands for it, in
+//! the commit that brings it, so that nobody ever sees a service of the mesh without one.
 
 use super::Work;
 use crate::change::Topic;
+use crate::outside::{gateways_before, linked_services};
 use crate::row::{Row, RowKey};
 use crate::transaction::Refused;
 use peerway_model::{
-    ConfigKey, ConfigKind, Instance, Invalid, Namespace, Origin, ServiceKey, ServiceName, VirtualAddress,
+    ConfigEntry, ConfigKey, ConfigKind, Instance, Invalid, Namespace, Origin, ServiceKey, ServiceKind,
+    ServiceName, VirtualAddress,
 };
 use std::sync::Arc;
 
@@ -29,6 +31,28 @@ impl Work {
         self.addressed.extend(services);
     }
 
+    /// Takes note that a service may have become one that `*` in the entry of a terminating gateway means, or is so no
+    /// more.
+    pub(super) fn was_registered(&mut self, instances: [Option<&Instance>; 2]) {
+        if self.next.configs(ConfigKind::TerminatingGateway).next().is_none() {
+            return;
+        }
+        let services = instances.into_iter().flatten().flat_map(|instance| {
+            let own = (instance.kind == ServiceKind::Typical).then(|| instance.service_key());
+            own.into_iter().chain(instance.destination_key())
+        });
+        self.addressed.extend(services);
+    }
+
+    /// The same for all services that the entry of a terminating gateway links.
+    pub(super) fn was_linked(&mut self, entry: Option<&ConfigEntry>) {
+        let Some(ConfigEntry::TerminatingGateway(entry)) = entry else {
+            return;
+        };
+        let linked: Vec<ServiceKey> = linked_services(&self.next, entry).into_keys().collect();
+        self.addressed.extend(linked);
+    }
+
     /// The same for the service that a config entry is about.
     pub(super) fn was_named(&mut self, key: &ConfigKey) {
         if !KEEPING.contains(&key.kind) {
@@ -49,7 +73,8 @@ impl Work {
     pub(super) fn settle_virtual_addresses(&mut self) -> Result<(), Refused> {
         for service in std::mem::take(&mut self.addressed) {
             let held = self.next.virtual_addresses.contains_key(&service);
-            let stands = self.next.by_destination.contains_key(&service);
+            let stands = self.next.by_destination.contains_key(&service)
+                || !gateways_before(&self.next, &service).is_empty();
             if stands && !held {
                 if let Some(own) = self.free_address(&service) {
                     self.put(&Row::VirtualAddress(Arc::new(own)))?;

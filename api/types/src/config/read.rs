@@ -2,6 +2,7 @@
 
 mod resolver;
 mod routing;
+mod terminating_gateway;
 
 pub(crate) use routing::hundredths;
 
@@ -64,6 +65,9 @@ fn entry_from(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ConfigEntry,
         ConfigKind::ServiceRouter => ConfigEntry::ServiceRouter(routing::service_router(fields, defaults)?),
         ConfigKind::ServiceSplitter => {
             ConfigEntry::ServiceSplitter(routing::service_splitter(fields, defaults)?)
+        }
+        ConfigKind::TerminatingGateway => {
+            ConfigEntry::TerminatingGateway(terminating_gateway::terminating_gateway(fields, defaults)?)
         }
     };
     entry.validate()?;

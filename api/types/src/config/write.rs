@@ -2,6 +2,7 @@
 
 mod resolver;
 mod routing;
+mod terminating_gateway;
 
 pub(crate) use resolver::{load_balancer, subset};
 pub(crate) use routing::{route, split, weight};
@@ -101,6 +102,10 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
         }
         ConfigEntry::ServiceSplitter(entry) => {
             out.insert("Splits".to_owned(), entry.splits.iter().map(split).collect());
+        }
+        ConfigEntry::TerminatingGateway(entry) => {
+            let services = entry.services.iter().map(terminating_gateway::linked_service);
+            out.insert("Services".to_owned(), services.collect());
         }
     }
     meta(&mut out, entry.meta());

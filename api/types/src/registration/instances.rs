@@ -69,7 +69,7 @@ impl ServiceRegistration {
                 config: input.config.clone(),
             });
         let gateway_config = match self.kind {
-            ServiceKind::MeshGateway => input.config.clone(),
+            ServiceKind::MeshGateway | ServiceKind::TerminatingGateway => input.config.clone(),
             ServiceKind::Typical | ServiceKind::ConnectProxy => BTreeMap::new(),
         };
         Instance {

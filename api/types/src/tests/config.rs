@@ -98,6 +98,10 @@ fn what_is_written_is_read_back_as_the_same_entry() {
             "DisableListenerLogs": true, "Type": "file", "Path": "/var/log/e.log", "TextFormat": "%PROTOCOL%"}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enabled": false, "Type": "stderr",
             "JSONFormat": "{ \"code\": \"%RESPONSE_CODE%\" }"}}),
+        json!({"Kind": "terminating-gateway", "Name": "out"}),
+        json!({"kind": "terminating-gateway", "name": "out", "namespace": "team", "meta": {"a": "b"}, "services": [
+            {"name": "*", "disable_auto_host_rewrite": true},
+            {"name": "db", "namespace": "team", "ca_file": "/ca", "cert_file": "/c", "key_file": "/k", "sni": "db.example"}]}),
         json!({"Kind": "service-defaults", "Name": "web", "Protocol": "http"}),
         json!({"Kind": "service-defaults", "Name": "web", "Protocol": "grpc"}),
         json!({"Kind": "service-defaults", "Name": "web", "Namespace": "team", "Protocol": "tcp",

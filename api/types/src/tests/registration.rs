@@ -141,6 +141,18 @@ fn a_mesh_gateway_keeps_its_configuration_apart() {
         .unwrap()
         .remove(0);
     assert!(instance.proxy.is_none());
+    let other = register(json!({"Name": "out", "Kind": "terminating-gateway", "Port": 8443,
+        "Proxy": {"Config": {"server_first": true}}}))
+    .unwrap();
+    let other = other
+        .instances(&node(), &BTreeSet::new(), None)
+        .unwrap()
+        .remove(0);
+    assert_eq!(other.kind, ServiceKind::TerminatingGateway);
+    assert_eq!(
+        other.gateway_config.get("server_first"),
+        Some(&Opaque::Bool(true))
+    );
     assert_eq!(
         instance.gateway_config.get("envoy_gateway_no_default_bind"),
         Some(&Opaque::Bool(true))
@@ -208,7 +220,7 @@ fn refusals_name_the_field_and_the_problem() {
         ),
         (
             json!({"Name": "web", "Proxy": {"Config": {"a": 1}}}),
-            "Proxy: is for the kinds connect-proxy",
+            "Proxy: is for sidecars and gateways",
         ),
         (
             json!({"Name": "web", "Weights": {"Warning": 1}}),
@@ -248,6 +260,14 @@ fn refusals_name_the_field_and_the_problem() {
         (
             json!({"Name": "gw", "Kind": "mesh-gateway"}),
             "Port: is required for a mesh-gateway",
+        ),
+        (
+            json!({"Name": "out", "Kind": "terminating-gateway"}),
+            "Port: is required for a terminating-gateway",
+        ),
+        (
+            json!({"Name": "out", "Kind": "terminating-gateway", "Port": 1, "Proxy": {"Mode": "transparent"}}),
+            "Proxy.Mode: is for sidecars",
         ),
         (
             json!({"Name": "gw", "Kind": "mesh-gateway", "Port": 1, "Proxy": {"DestinationServiceName": "web"}}),

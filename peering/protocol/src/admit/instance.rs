@@ -108,7 +108,8 @@ fn instance(
         tagged_addresses.insert(tag.clone(), address);
     }
     let kind = match ServiceKind::parse(&offer.kind) {
-        Some(ServiceKind::MeshGateway) | None => {
+        Some(kind @ (ServiceKind::Typical | ServiceKind::ConnectProxy)) => kind,
+        _ => {
             return Err(Invalid::new(
                 "Kind",
                 format!(
@@ -117,7 +118,6 @@ fn instance(
                 ),
             ));
         }
-        Some(kind) => kind,
     };
     let (proxy, peer_meta) = match kind {
         ServiceKind::ConnectProxy => {

@@ -4,6 +4,7 @@ mod access_logs;
 mod chain;
 mod mesh_tls;
 mod resolver;
+mod terminating_gateway;
 mod tracing;
 mod upstreams;
 
@@ -11,6 +12,7 @@ use self::access_logs::AccessLogsRecord;
 use self::chain::{GroupRecord, RouterRecord, SplitterRecord};
 use self::mesh_tls::MeshTlsRecord;
 use self::resolver::ResolverRecord;
+use self::terminating_gateway::TerminatingGatewayRecord;
 use self::tracing::TracingRecord;
 use self::upstreams::{InboundRecord, UpstreamsRecord};
 use super::opaque::{ConfigMap, give_back, keep};
@@ -37,6 +39,7 @@ pub(super) enum ConfigRecord {
     ServiceResolver(Box<ResolverRecord>),
     ServiceRouter(RouterRecord),
     ServiceSplitter(SplitterRecord),
+    TerminatingGateway(TerminatingGatewayRecord),
 }
 
 impl From<&ConfigEntry> for ConfigRecord {
@@ -51,6 +54,7 @@ impl From<&ConfigEntry> for ConfigRecord {
             ConfigEntry::ServiceResolver(entry) => ConfigRecord::ServiceResolver(Box::new((&**entry).into())),
             ConfigEntry::ServiceRouter(entry) => ConfigRecord::ServiceRouter(entry.into()),
             ConfigEntry::ServiceSplitter(entry) => ConfigRecord::ServiceSplitter(entry.into()),
+            ConfigEntry::TerminatingGateway(entry) => ConfigRecord::TerminatingGateway(entry.into()),
         }
     }
 }
@@ -67,6 +71,7 @@ impl From<ConfigRecord> for ConfigEntry {
             ConfigRecord::ServiceResolver(record) => ConfigEntry::ServiceResolver(Box::new((*record).into())),
             ConfigRecord::ServiceRouter(record) => ConfigEntry::ServiceRouter(record.into()),
             ConfigRecord::ServiceSplitter(record) => ConfigEntry::ServiceSplitter(record.into()),
+            ConfigRecord::TerminatingGateway(record) => ConfigEntry::TerminatingGateway(record.into()),
         }
     }
 }

@@ -4,9 +4,9 @@ use super::grants::{audit, bundle, grants, peering, secrets};
 use super::setting_rows::{inbound, mesh_tls, upstreams};
 use peerway_model::config::{
     AccessLogs, Action, ConfigEntry, Consumer, ExportedService, ExportedServices, HeaderCheck,
-    HeaderCondition, HeaderName, LogFormat, LogSink, Mesh, Method, PathCondition, Pattern, Permission,
-    Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions, Source, Tracing,
-    ValuePart, Verdict,
+    HeaderCondition, HeaderName, LinkedService, LogFormat, LogSink, Mesh, Method, Outward, PathCondition,
+    Pattern, Permission, Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions,
+    Source, TerminatingGateway, Tracing, ValuePart, Verdict,
 };
 use peerway_model::instance::{GatewayMode, Opaque, Transparent};
 use peerway_model::regular::Regular;
@@ -397,11 +397,43 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
     ]
 }
 
+fn terminating_gateway() -> impl Strategy<Value = TerminatingGateway> {
+    let text = || option::of(any_text());
+    let outward = (text(), text(), text(), text(), any::<bool>()).prop_map(
+        |(ca_file, cert_file, key_file, sni, keeps_host)| Outward {
+            ca_file,
+            cert_file,
+            key_file,
+            sni,
+            keeps_host,
+        },
+    );
+    let link = (pattern(service_name()), namespace(), outward).prop_map(|(name, namespace, outward)| {
+        LinkedService {
+            name,
+            namespace,
+            outward,
+        }
+    });
+    (partition(), namespace(), service_name(), vec(link, 0..3), pairs()).prop_map(
+        |(partition, namespace, name, services, meta)| TerminatingGateway {
+            partition,
+            namespace,
+            name,
+            services,
+            meta,
+        },
+    )
+}
+
 fn entry() -> impl Strategy<Value = ConfigEntry> {
     prop_oneof![
         exports().prop_map(ConfigEntry::ExportedServices).boxed(),
         intentions().prop_map(ConfigEntry::ServiceIntentions).boxed(),
         settings().boxed(),
+        terminating_gateway()
+            .prop_map(ConfigEntry::TerminatingGateway)
+            .boxed(),
         super::chain_rows::entry().boxed(),
     ]
 }
@@ -482,6 +514,7 @@ fn instance() -> impl Strategy<Value = Instance> {
         ServiceKind::Typical,
         ServiceKind::ConnectProxy,
         ServiceKind::MeshGateway,
+        ServiceKind::TerminatingGateway,
     ]);
     let address = (any_text(), any::<u16>()).prop_map(|(address, port)| ServiceAddress { address, port });
     let weights = (any::<u32>(), any::<u32>()).prop_map(|(passing, warning)| Weights { passing, warning });

@@ -1,0 +1,71 @@
+//! What a gateway is linked to, as `/v1/catalog/gateway-services` shows it.
+
+use super::Indexes;
+use peerway_model::config::LinkedService;
+use peerway_model::{ServiceKey, ServiceKind};
+use serde::Serialize;
+
+/// A service by its name, with its tenancy where that is worth saying.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NamedJson {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<String>,
+}
+
+impl From<&ServiceKey> for NamedJson {
+    fn from(key: &ServiceKey) -> Self {
+        let spelt = !(key.namespace.is_default() && key.partition.is_default());
+        NamedJson {
+            name: key.name.to_string(),
+            namespace: spelt.then(|| key.namespace.to_string()),
+            partition: spelt.then(|| key.partition.to_string()),
+        }
+    }
+}
+
+/// One of `/v1/catalog/gateway-services/:gateway`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GatewayServiceJson {
+    gateway: NamedJson,
+    service: NamedJson,
+    gateway_kind: &'static str,
+    #[serde(rename = "CAFile", skip_serializing_if = "Option::is_none")]
+    ca_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cert_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<String>,
+    #[serde(rename = "SNI", skip_serializing_if = "Option::is_none")]
+    sni: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    from_wildcard: bool,
+    #[serde(flatten)]
+    indexes: Indexes,
+}
+
+impl GatewayServiceJson {
+    /// A service that a terminating gateway stands for.
+    pub fn terminating(
+        gateway: &ServiceKey,
+        service: &ServiceKey,
+        link: &LinkedService,
+        indexes: Indexes,
+    ) -> Self {
+        GatewayServiceJson {
+            gateway: gateway.into(),
+            service: service.into(),
+            gateway_kind: ServiceKind::TerminatingGateway.as_str(),
+            ca_file: link.outward.ca_file.clone(),
+            cert_file: link.outward.cert_file.clone(),
+            key_file: link.outward.key_file.clone(),
+            sni: link.outward.sni.clone(),
+            from_wildcard: link.name.is_any(),
+            indexes,
+        }
+    }
+}
