@@ -10,6 +10,7 @@ mod catalog;
 mod chains;
 mod held;
 mod hosts;
+mod outside;
 mod peers;
 mod protocol;
 mod routes;
@@ -28,7 +29,7 @@ pub(crate) use servers::ServerRoute;
 use crate::fragment::{Authorization, Endpoint, RequestAuthorization};
 use crate::read::Reading;
 use peerway_model::chain::Chain;
-use peerway_model::config::{HeaderName, Protocol};
+use peerway_model::config::{HeaderName, Outward, Protocol};
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,12 @@ pub(crate) enum FindingKey {
     Protocol(ServiceKey),
     /// Whom the sidecars among the instances of a local service stand for.
     Destinations(ServiceKey),
+    /// Whether a local service is registered and has no sidecar.
+    Bare(ServiceKey),
+    /// The terminating gateways that a local service is behind.
+    Before(ServiceKey),
+    /// The services that a terminating gateway stands for.
+    Links(ServiceKey),
     /// How an imported service is dialled.
     Import(ServiceKey),
     /// Whether an imported service has an instance that serves.
@@ -84,6 +91,12 @@ pub(crate) enum Finding {
     Protocol(Protocol),
     /// To [`FindingKey::Destinations`].
     Destinations(Arc<BTreeSet<ServiceKey>>),
+    /// To [`FindingKey::Bare`].
+    Bare(bool),
+    /// To [`FindingKey::Before`].
+    Before(Arc<BTreeSet<ServiceKey>>),
+    /// To [`FindingKey::Links`].
+    Links(Arc<BTreeMap<ServiceKey, Outward>>),
     /// To [`FindingKey::Import`].
     Import(Option<Arc<Import>>),
     /// To [`FindingKey::Serves`].
@@ -135,6 +148,9 @@ fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
         FindingKey::Destinations(service) => {
             Finding::Destinations(Arc::new(catalog::destinations(reading, service)))
         }
+        FindingKey::Bare(service) => Finding::Bare(reading.registers_bare(service)),
+        FindingKey::Before(service) => Finding::Before(Arc::new(outside::before(reading, service))),
+        FindingKey::Links(gateway) => Finding::Links(Arc::new(outside::links(reading, gateway))),
         FindingKey::Import(service) => Finding::Import(catalog::import(reading, service).map(Arc::new)),
         FindingKey::Serves(service) => Finding::Serves(catalog::serves(reading, service)),
         FindingKey::Hosts(place) => Finding::Hosts(hosts::named(reading, place).map(Arc::new)),

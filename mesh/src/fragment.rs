@@ -26,6 +26,9 @@ pub const TRACE_COLLECTOR: &str = "trace_collector";
 pub struct View {
     /// Whose leaf the secret [`LEAF_SECRET`] holds.
     pub identity: SpiffeId,
+    /// Whose leaves it gets besides, by the names of the secrets that hold them; sorted and distinct. Of services
+    /// outside the mesh that the proxy stands for.
+    pub leaves: Arc<[(String, SpiffeId)]>,
     /// Sorted by kind and name; no two have the same.
     pub fragments: Vec<Arc<Fragment>>,
 }
@@ -115,6 +118,8 @@ pub struct Cluster {
     pub discovery: Discovery,
     /// mTLS towards the endpoints; `None` passes bytes through.
     pub tls: Option<UpstreamTls>,
+    /// TLS towards endpoints outside the mesh; never together with `tls`.
+    pub outside_tls: Option<Box<OutsideTls>>,
     /// Outlier detection: the most endpoints that may be ejected, in percent; `None` switches it off.
     pub max_ejection_percent: Option<u32>,
     /// Whether connections are probed when idle, for those that leave the cluster.
@@ -161,6 +166,30 @@ pub struct UpstreamTls {
     pub bounds: TlsBounds,
     /// The name of the [`Validation`].
     pub validation: String,
+}
+
+/// TLS as a client of a server outside the mesh. The files are on the machine of the proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OutsideTls {
+    /// Who vouches for the server.
+    pub ca_file: String,
+    /// What is shown to it: a certificate and its key.
+    pub certificate: Option<(String, String)>,
+    /// The server name that is asked for; `None` asks every endpoint that has a host name for that one.
+    pub sni: Option<String>,
+    /// Of these names the server's certificate has to have one; none accepts nobody.
+    pub names: Vec<OutsideName>,
+    /// Which TLS is spoken.
+    pub bounds: TlsBounds,
+}
+
+/// A name in the certificate of a server outside the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OutsideName {
+    /// A host name.
+    Host(String),
+    /// An IP address.
+    Ip(IpAddr),
 }
 
 /// Where the connections of an Envoy cluster may go. Empty is meaningful: nowhere.
@@ -353,6 +382,8 @@ pub struct DownstreamTls {
     /// The name of the [`Validation`] that takes no certificate of callers who are surely refused, for chains that have
     /// to decide in the handshake. `None` where single requests are decided about.
     pub admitting: Option<String>,
+    /// The name of the secret with what is shown to the client.
+    pub leaf: String,
     /// Which TLS is spoken.
     pub bounds: TlsBounds,
 }

@@ -3,7 +3,7 @@
 use crate::finding::Face;
 use crate::fragment::Terms;
 use peerway_model::chain::Target;
-use peerway_model::config::{Protocol, TlsBounds};
+use peerway_model::config::{Outward, Protocol, TlsBounds};
 use peerway_model::instance::GatewayMode;
 use peerway_model::name::Partition;
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
@@ -86,6 +86,26 @@ pub(crate) enum FragmentKey {
         partition: Partition,
         /// The server name.
         name: String,
+    },
+    /// The Envoy cluster of a target outside the mesh, on a terminating gateway.
+    OutsideCluster {
+        /// The target.
+        target: Target,
+        /// How the gateway speaks to it.
+        outward: Outward,
+    },
+    /// Its endpoints.
+    OutsideEndpoints(Target),
+    /// Where a terminating gateway takes calls for the services that it stands for.
+    TerminatingListener {
+        /// IP address and port.
+        address: ServiceAddress,
+        /// The service that the gateway is an instance of.
+        gateway: ServiceKey,
+        /// Whether the services speak before their clients do.
+        server_first: bool,
+        /// Who reports single requests; `None` while nobody does.
+        reporter: Option<String>,
     },
     /// Where a sidecar takes calls for its service.
     PublicListener {

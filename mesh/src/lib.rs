@@ -18,9 +18,9 @@ mod upkeep;
 pub use fragment::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
     DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, FragmentKind, GatewayPattern, Grant, Health, Http,
-    HttpRoute, Intake, KnownBy, LEAF_SECRET, Lets, Listener, Policy, RequestAuthorization, RequestCaller,
-    RequestPolicy, Requests, Retry, RouteLeg, RouteTable, Routes, TRACE_COLLECTOR, Tcp, Telemetry, Terms,
-    Tracing, Traffic, UpstreamTls, Validation, View, WHOLE,
+    HttpRoute, Intake, KnownBy, LEAF_SECRET, Lets, Listener, OutsideName, OutsideTls, Policy,
+    RequestAuthorization, RequestCaller, RequestPolicy, Requests, Retry, RouteLeg, RouteTable, Routes,
+    TRACE_COLLECTOR, Tcp, Telemetry, Terms, Tracing, Traffic, UpstreamTls, Validation, View, WHOLE,
 };
 pub use upkeep::{Changed, Mesh, Stats};
 

@@ -104,6 +104,11 @@ pub(crate) fn virtual_host(service: &ServiceKey) -> String {
     }
 }
 
+/// The secret with the leaf of a service outside the mesh, on the gateway that stands for it.
+pub(crate) fn leaf(service: &ServiceKey) -> String {
+    format!("leaf~{}", plain(service))
+}
+
 /// The validation context of one peer's workloads.
 pub(crate) fn peer_roots(peering: &PeeringKey) -> String {
     format!("roots~peer~{}~{}", peering.partition, peering.name)

@@ -3,12 +3,14 @@
 mod cluster;
 mod endpoints;
 mod listener;
+mod outside;
 mod policy;
 mod routes;
 mod servers;
 mod telemetry;
 mod validation;
 
+pub(crate) use outside::targets;
 pub(crate) use telemetry::reporter;
 
 use crate::fragment::{Fragment, Intake, Listener};
@@ -59,6 +61,17 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
         FragmentKey::ServersEndpoints { partition, name } => {
             servers::endpoints(reading, partition, name).map(Fragment::Endpoints)
         }
+        FragmentKey::OutsideCluster { target, outward } => {
+            outside::cluster(reading, target, outward).map(Fragment::Cluster)
+        }
+        FragmentKey::OutsideEndpoints(target) => outside::endpoints(reading, target).map(Fragment::Endpoints),
+        FragmentKey::TerminatingListener {
+            address,
+            gateway,
+            server_first,
+            reporter,
+        } => outside::listener(reading, address, gateway, *server_first, reporter.as_deref())
+            .map(Fragment::Listener),
         FragmentKey::PublicListener {
             address,
             service,

@@ -6,15 +6,17 @@ use crate::finding::{
 };
 use crate::fragment::Endpoint;
 use peerway_model::chain::{Chain, Target};
-use peerway_model::config::{Action, Inbound, MeshTls, Protocol, ServiceDefaults};
+use peerway_model::config::{
+    Action, Inbound, MeshTls, Outward, Protocol, ServiceDefaults, ServiceResolver, Subset,
+};
 use peerway_model::name::Partition;
 use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, InstanceKey, Origin, Peering,
     PeeringKey, ServiceKey, ServiceKind, TrustBundle, VirtualAddress,
 };
 use peerway_state::{
-    InstanceHealth, Snapshot, Topic, gateways, health_of, imported_health, mesh_face, sidecars,
-    sidecars_of_target,
+    InstanceHealth, Snapshot, Topic, gateways, health_of, imported_health, is_bare, mesh_face,
+    outside_of_target, sidecars, sidecars_of_target, terminating,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
@@ -106,18 +108,50 @@ impl<'a> Reading<'a> {
 
     /// The same of a target.
     pub(crate) fn sidecars_of_target(&mut self, target: &Target) -> Vec<InstanceHealth> {
-        let service = &target.service;
+        self.note(Topic::ProxiesOf(target.service.clone()));
+        self.note(Topic::Service(target.service.clone()));
+        let subset = self.subset(target);
+        sidecars_of_target(self.snapshot, target, subset)
+    }
+
+    /// The instances of a service outside the mesh that a target is, with their health, by key.
+    pub(crate) fn outside_of_target(&mut self, target: &Target) -> Vec<InstanceHealth> {
+        self.note(Topic::Service(target.service.clone()));
+        let subset = self.subset(target);
+        outside_of_target(self.snapshot, target, subset)
+    }
+
+    /// The instances of a terminating gateway with their health and that of what they stand for, by key.
+    pub(crate) fn terminating(
+        &mut self,
+        gateway: &ServiceKey,
+        outside: &[InstanceHealth],
+    ) -> Vec<InstanceHealth> {
+        self.note(Topic::Service(gateway.clone()));
+        terminating(self.snapshot, gateway, outside)
+    }
+
+    /// Whether a local service is registered and has no sidecar: to be asked by the finding only.
+    pub(crate) fn registers_bare(&mut self, service: &ServiceKey) -> bool {
         self.note(Topic::ProxiesOf(service.clone()));
         self.note(Topic::Service(service.clone()));
-        let subset = target.subset.as_ref().and_then(|name| {
-            let kind = ConfigKind::ServiceResolver;
-            let key = ConfigKey::of_service(kind, &service.partition, &service.namespace, &service.name);
-            match self.config(key) {
-                Some(ConfigEntry::ServiceResolver(resolver)) => resolver.subsets.get(name),
-                _ => None,
-            }
-        });
-        sidecars_of_target(self.snapshot, target, subset)
+        is_bare(self.snapshot, service)
+    }
+
+    /// What the resolver of a service says about the subset that a target names.
+    fn subset(&mut self, target: &Target) -> Option<&'a Subset> {
+        let name = target.subset.as_ref()?;
+        self.resolver(&target.service)?.subsets.get(name)
+    }
+
+    /// The resolver of a service.
+    pub(crate) fn resolver(&mut self, service: &ServiceKey) -> Option<&'a ServiceResolver> {
+        let kind = ConfigKind::ServiceResolver;
+        let key = ConfigKey::of_service(kind, &service.partition, &service.namespace, &service.name);
+        match self.config(key) {
+            Some(ConfigEntry::ServiceResolver(resolver)) => Some(resolver),
+            _ => None,
+        }
     }
 
     /// How the instances of an imported service are; `None` when nothing is known.
@@ -272,6 +306,30 @@ impl<'a> Reading<'a> {
     pub(crate) fn destinations(&mut self, service: &ServiceKey) -> Arc<BTreeSet<ServiceKey>> {
         match self.ask(FindingKey::Destinations(service.clone())) {
             Finding::Destinations(destinations) => destinations,
+            _ => Arc::default(),
+        }
+    }
+
+    /// Whether a local service is registered and has no sidecar.
+    pub(crate) fn is_bare(&mut self, service: &ServiceKey) -> bool {
+        match self.ask(FindingKey::Bare(service.clone())) {
+            Finding::Bare(is) => is,
+            _ => false,
+        }
+    }
+
+    /// The terminating gateways that a local service is behind.
+    pub(crate) fn before(&mut self, service: &ServiceKey) -> Arc<BTreeSet<ServiceKey>> {
+        match self.ask(FindingKey::Before(service.clone())) {
+            Finding::Before(gateways) => gateways,
+            _ => Arc::default(),
+        }
+    }
+
+    /// The services that a terminating gateway stands for, and how it speaks to them.
+    pub(crate) fn links(&mut self, gateway: &ServiceKey) -> Arc<BTreeMap<ServiceKey, Outward>> {
+        match self.ask(FindingKey::Links(gateway.clone())) {
+            Finding::Links(links) => links,
             _ => Arc::default(),
         }
     }

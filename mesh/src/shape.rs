@@ -3,6 +3,7 @@
 mod calling;
 mod gateway;
 mod sidecar;
+mod terminating;
 
 use crate::fragment_key::FragmentKey;
 use crate::read::Reading;
@@ -13,6 +14,8 @@ use peerway_model::{InstanceKey, ServiceKind, SpiffeId};
 pub(crate) struct Shape {
     /// Whose leaf it gets.
     pub(crate) identity: SpiffeId,
+    /// Whose leaves it gets besides, by the names of the secrets; sorted and distinct.
+    pub(crate) leaves: Vec<(String, SpiffeId)>,
     /// Distinct. Should two fragments turn out to have the same kind and name, the first of them is in the view.
     pub(crate) keys: Vec<FragmentKey>,
 }
@@ -27,6 +30,7 @@ pub(crate) fn shape(key: &InstanceKey, reading: &mut Reading<'_>) -> Option<Shap
     match instance.kind {
         ServiceKind::ConnectProxy => sidecar::shape(instance, reading),
         ServiceKind::MeshGateway => gateway::shape(instance, reading),
+        ServiceKind::TerminatingGateway => terminating::shape(instance, reading),
         ServiceKind::Typical => None,
     }
 }

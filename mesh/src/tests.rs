@@ -8,6 +8,7 @@ mod failover;
 mod gateway;
 mod histories;
 mod http;
+mod outside;
 mod render;
 mod settings;
 mod sidecar;

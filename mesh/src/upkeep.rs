@@ -53,6 +53,7 @@ struct HeldFragment {
 #[derive(Default)]
 struct HeldProxy {
     identity: Option<SpiffeId>,
+    leaves: Arc<[(String, SpiffeId)]>,
     keys: Vec<Arc<FragmentKey>>,
     reads: HashSet<Dependency>,
     view: Option<Arc<View>>,
@@ -217,15 +218,20 @@ impl Mesh {
         self.findings
             .reindex(&Dependent::Shape(proxy.clone()), &held.reads, &reads);
         held.reads = reads;
-        let (identity, wanted) = match built {
-            Some(Shape { identity, keys }) => (Some(identity), keys),
-            None => (None, Vec::new()),
+        let (identity, leaves, wanted) = match built {
+            Some(Shape {
+                identity,
+                leaves,
+                keys,
+            }) => (Some(identity), leaves, keys),
+            None => (None, Vec::new(), Vec::new()),
         };
         let same_keys = held.keys.iter().map(|key| &**key).eq(&wanted);
-        if same_keys && held.identity == identity {
+        if same_keys && held.identity == identity && *held.leaves == *leaves {
             return false;
         }
         held.identity = identity;
+        held.leaves = leaves.into();
         let before = std::mem::take(&mut held.keys);
         // Taken before the others are given back, so that what stays is not built again.
         let after: Vec<Arc<FragmentKey>> = wanted.into_iter().map(|key| self.acquire(key, proxy)).collect();
@@ -343,6 +349,7 @@ impl Mesh {
         let held = self.proxies.get_mut(proxy)?;
         held.crowded = false;
         let identity = held.identity.clone()?;
+        let leaves = held.leaves.clone();
         let mut fragments: Vec<Arc<Fragment>> = held
             .keys
             .iter()
@@ -353,7 +360,11 @@ impl Mesh {
         fragments.sort_by(|a, b| place(a).cmp(&place(b)));
         fragments.dedup_by(|later, earlier| place(later) == place(earlier));
         held.crowded = fragments.len() < built;
-        Some(Arc::new(View { identity, fragments }))
+        Some(Arc::new(View {
+            identity,
+            leaves,
+            fragments,
+        }))
     }
 }
 

@@ -17,8 +17,10 @@ const MAX_WEIGHT: u32 = 128;
 pub(crate) enum Place {
     /// To the mesh gateways of a partition.
     Gateways(Partition),
-    /// To the sidecars of a local service, or of a subset of it.
+    /// To whoever stands for a local service, or for a subset of it: sidecars and terminating gateways.
     Sidecars(Target),
+    /// To the instances of a service outside the mesh, or of a subset of it.
+    Outside(Target),
     /// To the gateways of the peer that exports a service.
     Exporters(ServiceKey),
 }
@@ -30,9 +32,21 @@ pub(crate) fn found(reading: &mut Reading<'_>, place: &Place) -> Vec<(ServiceAdd
     match place {
         Place::Gateways(partition) => reading.gateways(partition).into_iter().map(inside).collect(),
         Place::Sidecars(target) => {
-            let sidecars = reading.sidecars_of_target(target);
-            sidecars.into_iter().map(inside).collect()
+            let mut standing = reading.sidecars_of_target(target);
+            let gateways = reading.before(&target.service);
+            if !gateways.is_empty() {
+                let outside = reading.outside_of_target(target);
+                for gateway in gateways.iter() {
+                    standing.extend(reading.terminating(gateway, &outside));
+                }
+            }
+            standing.into_iter().map(inside).collect()
         }
+        Place::Outside(target) => reading
+            .outside_of_target(target)
+            .into_iter()
+            .map(inside)
+            .collect(),
         Place::Exporters(service) => match mesh_face(service) {
             Some(face) => reading.health_of(&face).into_iter().map(outside).collect(),
             None => Vec::new(),

@@ -6,7 +6,8 @@ use crate::read::Reading;
 use peerway_model::chain::Target;
 use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
-use peerway_model::{Origin, ServiceKey, sni};
+use peerway_model::{ConfigEntry, ConfigKind, Origin, ServiceKey, sni};
+use peerway_state::gateway_key;
 use std::collections::BTreeSet;
 
 /// On whose behalf a gateway passes connections.
@@ -46,7 +47,7 @@ pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> 
     let Some(cluster) = reading.cluster() else {
         return routes.kept;
     };
-    let services = with_sidecars(reading, partition);
+    let services = in_mesh(reading, partition);
     // A service may be nothing but routes to others.
     let exportable: BTreeSet<ServiceKey> = services.union(&*reading.heads(partition)).cloned().collect();
     for service in &exportable {
@@ -116,11 +117,18 @@ pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> 
     routes.kept
 }
 
-/// The local services of a partition that have at least one sidecar.
-fn with_sidecars(reading: &mut Reading<'_>, partition: &Partition) -> BTreeSet<ServiceKey> {
+/// The local services of a partition that have at least one sidecar or are behind a terminating gateway.
+fn in_mesh(reading: &mut Reading<'_>, partition: &Partition) -> BTreeSet<ServiceKey> {
     let mut services = BTreeSet::new();
     for name in reading.service_names(&Origin::Local, partition) {
         services.extend(reading.destinations(name).iter().cloned());
+    }
+    for entry in reading.configs(ConfigKind::TerminatingGateway) {
+        if let ConfigEntry::TerminatingGateway(entry) = entry
+            && entry.partition == *partition
+        {
+            services.extend(reading.links(&gateway_key(entry)).keys().cloned());
+        }
     }
     services
 }

@@ -36,6 +36,8 @@ pub struct HttpRoute {
     /// Whether something stands in for a leg: what is tried again then goes there once the leg has failed twice,
     /// without waiting for anybody to find out how the leg is.
     pub elsewhere: bool,
+    /// Whether a request is for the host name of the endpoint that it goes to, whatever its caller named.
+    pub rewrites_host: bool,
     /// Headers towards the service.
     pub request_headers: HeaderEdits,
     /// Headers towards the caller.
@@ -98,6 +100,7 @@ impl HttpRoute {
             idle_timeout_ms: None,
             retry: None,
             elsewhere: false,
+            rewrites_host: false,
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
             hash: Vec::new(),

@@ -38,6 +38,7 @@ pub(super) fn local_app(
         discovery,
         tls: None,
         max_ejection_percent: None,
+        outside_tls: None,
         keepalive: false,
         balance: None,
         terms: Terms::default(),
@@ -69,6 +70,7 @@ pub(super) fn passthrough() -> Cluster {
         discovery: Discovery::OriginalDestination,
         tls: None,
         max_ejection_percent: None,
+        outside_tls: None,
         keepalive: false,
         balance: None,
         terms: Terms::default(),
@@ -119,6 +121,7 @@ pub(super) fn upstream(
         discovery: upstream_discovery(reading, reach),
         tls: Some(tls),
         max_ejection_percent: Some(percent),
+        outside_tls: None,
         keepalive: target.service.origin.peer().is_some() && reach.mode == GatewayMode::Remote,
         balance: settings.load_balancer.and_then(|balancer| balancer.balance),
         terms,
@@ -143,13 +146,14 @@ pub(super) fn group(
         discovery: Discovery::Members(members),
         tls: None,
         max_ejection_percent: None,
+        outside_tls: None,
         keepalive: false,
         balance: None,
         terms: Terms::default(),
     })
 }
 
-fn connect_timeout(given: Option<u64>, settings: &Settings) -> u64 {
+pub(super) fn connect_timeout(given: Option<u64>, settings: &Settings) -> u64 {
     given
         .or(settings.connect_timeout_ms)
         .map_or(DEFAULT_CONNECT_TIMEOUT_MS, |ms| ms.min(MAX_CONNECT_TIMEOUT_MS))
@@ -214,7 +218,7 @@ pub(super) fn dialled(reading: &mut Reading<'_>, service: &ServiceKey) -> Option
 }
 
 /// By name when somebody at `place` has a host name, since endpoints are IP addresses.
-fn discovery(reading: &mut Reading<'_>, place: Place) -> Discovery {
+pub(super) fn discovery(reading: &mut Reading<'_>, place: Place) -> Discovery {
     match reading.hosts(place) {
         Some(hosts) => Discovery::Dns(hosts.to_vec()),
         None => Discovery::Eds,
@@ -280,6 +284,7 @@ pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) ->
         discovery: discovery(reading, endpoints::place(target, GatewayMode::Remote)),
         tls,
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
+        outside_tls: None,
         keepalive: face == Face::Imported,
         // Bytes have nothing to be hashed by.
         balance: balance.filter(|balance| protocol.is_http() || !balance.is_hash()),

@@ -66,7 +66,7 @@ pub(super) fn place(target: &Target, mode: GatewayMode) -> Place {
 }
 
 /// Everybody at `place`; `None` where the Envoy cluster resolves host names and knows them by itself.
-fn at(reading: &mut Reading<'_>, cluster: String, place: Place) -> Option<Endpoints> {
+pub(super) fn at(reading: &mut Reading<'_>, cluster: String, place: Place) -> Option<Endpoints> {
     if reading.hosts(place.clone()).is_some() {
         return None;
     }

@@ -4,8 +4,8 @@ use super::telemetry::{reporter, telemetry};
 use super::{cluster, routes, servers};
 use crate::finding::{ClusterIdentity, Decides, Route};
 use crate::fragment::{
-    CallerHeader, Chain, Direction, DownstreamTls, Http, Intake, Listener, RequestPolicy, Routes, Tcp,
-    Traffic,
+    CallerHeader, Chain, Direction, DownstreamTls, Http, Intake, LEAF_SECRET, Listener, RequestPolicy,
+    RouteTable, Routes, Tcp, Traffic,
 };
 use crate::naming;
 use crate::read::Reading;
@@ -24,44 +24,14 @@ pub(super) fn public(
     service: &ServiceKey,
     server_first: bool,
 ) -> Option<Listener> {
-    // Without a policy there is no listener: it must never be open.
-    let decides = reading.authorization(service)?;
     let inbound = reading.inbound_of(service);
-    let bounds = reading.tls(&service.partition).incoming;
-    let (tls, traffic) = match &*decides {
-        Decides::Connections(_) => {
-            let tcp = Tcp {
-                policy: Some(naming::connection_policy(service)),
-                cluster: naming::LOCAL_APP.to_owned(),
-                server_first,
-            };
-            let tls = DownstreamTls {
-                validation: naming::inbound_roots(service),
-                admitting: Some(naming::admitted(service)),
-                bounds: bounds.clone(),
-            };
-            (tls, Traffic::Tcp(tcp))
-        }
-        // Peers' callers come through our gateways, never by themselves. So nobody but our own authority vouches for
-        // who connects, and a peer's certificate is refused in the handshake, whatever SNI brought it here.
-        Decides::Requests { .. } => {
-            let http = Http {
-                protocol: reading.protocol(service),
-                caller_header: CallerHeader::Append,
-                policy: Some(RequestPolicy {
-                    lines: naming::line_policy(service),
-                    requests: naming::request_policy(service),
-                }),
-                routes: Routes::Inline(routes::public(inbound.request_timeout_ms)),
-            };
-            let tls = DownstreamTls {
-                validation: naming::LOCAL_ROOTS.to_owned(),
-                admitting: None,
-                bounds: bounds.clone(),
-            };
-            (tls, Traffic::Http(http))
-        }
+    let to = Behind {
+        leaf: LEAF_SECRET.to_owned(),
+        cluster: naming::LOCAL_APP.to_owned(),
+        server_first,
+        routes: routes::public(inbound.request_timeout_ms),
     };
+    let (tls, traffic) = deciding(reading, service, to)?;
     let reporter = reporter(reading, service);
     Some(Listener {
         name: naming::listener(naming::PUBLIC_LISTENER, address),
@@ -80,6 +50,65 @@ pub(super) fn public(
             max_connections: inbound.max_connections,
             exact_balance: inbound.exact_balance,
         },
+    })
+}
+
+/// What is behind a chain that decides about callers.
+pub(super) struct Behind {
+    /// The name of the secret with the service's leaf.
+    pub(super) leaf: String,
+    /// The Envoy cluster of the application.
+    pub(super) cluster: String,
+    /// Whether it speaks before its client does.
+    pub(super) server_first: bool,
+    /// Where its requests go, if it takes any.
+    pub(super) routes: RouteTable,
+}
+
+/// mTLS for a service and then who may call, the same wherever callers meet it. `None` without a policy: it must never
+/// be open.
+pub(super) fn deciding(
+    reading: &mut Reading<'_>,
+    service: &ServiceKey,
+    behind: Behind,
+) -> Option<(DownstreamTls, Traffic)> {
+    let decides = reading.authorization(service)?;
+    let bounds = reading.tls(&service.partition).incoming;
+    Some(match &*decides {
+        Decides::Connections(_) => {
+            let tcp = Tcp {
+                policy: Some(naming::connection_policy(service)),
+                cluster: behind.cluster,
+                server_first: behind.server_first,
+            };
+            let tls = DownstreamTls {
+                validation: naming::inbound_roots(service),
+                admitting: Some(naming::admitted(service)),
+                leaf: behind.leaf,
+                bounds,
+            };
+            (tls, Traffic::Tcp(tcp))
+        }
+        // Peers' callers come through our gateways, never by themselves. So nobody but our own authority vouches for
+        // who connects, and a peer's certificate is refused in the handshake, whatever SNI brought it here.
+        Decides::Requests { .. } => {
+            let http = Http {
+                protocol: reading.protocol(service),
+                caller_header: CallerHeader::Append,
+                policy: Some(RequestPolicy {
+                    lines: naming::line_policy(service),
+                    requests: naming::request_policy(service),
+                }),
+                routes: Routes::Inline(behind.routes),
+            };
+            let tls = DownstreamTls {
+                validation: naming::LOCAL_ROOTS.to_owned(),
+                admitting: None,
+                leaf: behind.leaf,
+                bounds,
+            };
+            (tls, Traffic::Http(http))
+        }
     })
 }
 
@@ -279,6 +308,7 @@ fn gateway_chain(route: &Route, bounds: &TlsBounds) -> Chain {
             let tls = DownstreamTls {
                 validation: naming::inbound_roots(&route.service),
                 admitting: None,
+                leaf: LEAF_SECRET.to_owned(),
                 bounds: bounds.clone(),
             };
             let http = Http {

@@ -23,6 +23,7 @@ pub(super) fn cluster(reading: &mut Reading<'_>, partition: &Partition, name: &s
         },
         tls: None,
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
+        outside_tls: None,
         keepalive: route.remote,
         balance: None,
         terms: Terms::default(),

@@ -71,6 +71,7 @@ pub(super) fn collector(reading: &mut Reading<'_>, partition: &Partition) -> Opt
         terms: Terms::default(),
         tls: None,
         max_ejection_percent: None,
+        outside_tls: None,
         keepalive: false,
     })
 }

@@ -50,7 +50,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         keys.add(FragmentKey::PublicListener {
             address,
             service: service.clone(),
-            server_first: proxy.config.get("server_first").is_some_and(says_yes),
+            server_first: proxy.config.get("server_first").is_some_and(Opaque::says_yes),
         });
     }
     let calling = Calling::of(proxy, &service, reading);
@@ -96,6 +96,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             datacenter: cluster.datacenter.clone(),
             service: service.name,
         },
+        leaves: Vec::new(),
         keys: keys.list,
     })
 }
@@ -119,10 +120,6 @@ fn local_app(instance: &Instance, proxy: &Proxy, reading: &mut Reading<'_>) -> O
         port,
     };
     address::ip(&given).or_else(|| address::host(&given))
-}
-
-fn says_yes(given: &Opaque) -> bool {
-    matches!(given, Opaque::Bool(true)) || given.as_text() == Some("true")
 }
 
 /// The configured address, else the instance's own, else every one of the machine.

@@ -1,6 +1,7 @@
 //! After any history, views that were kept up equal views built from nothing.
 
 use super::entries;
+use super::outside;
 use super::render;
 use super::world::*;
 use crate::fragment_key::FragmentKey;
@@ -68,7 +69,10 @@ fn proxies() -> Vec<InstanceKey> {
             SERVICES
                 .iter()
                 .map(|service| instance_key(node, &format!("{service}-sidecar-proxy")))
-                .chain([instance_key(node, "gateway")])
+                .chain([
+                    instance_key(node, "gateway"),
+                    instance_key(node, outside::GATEWAY),
+                ])
         })
         .collect()
 }
@@ -142,6 +146,7 @@ fn check_row() -> impl Strategy<Value = Op> {
         3 => one_of(&SERVICES).prop_map(|service| Some(format!("{service}-sidecar-proxy"))),
         2 => one_of(&SERVICES).prop_map(|service| Some(service.to_owned())),
         1 => Just(Some("gateway".to_owned())),
+        1 => Just(Some(outside::GATEWAY.to_owned())),
     ];
     let whose = prop_oneof![
         2 => one_of(&NODES).prop_map(|name| node_key(None, name)),
@@ -371,10 +376,33 @@ fn op() -> impl Strategy<Value = Op> {
         4 => chain_row(),
         6 => local_row(),
         3 => check_row(),
+        4 => outside_row(),
         6 => peer_row(),
         4 => config_row(),
         1 => Just(Op::Delete(RowKey::Roots)),
         1 => one_of(&["A", "B"]).prop_map(|pem| put(roots(pem))),
+    ]
+}
+
+/// Terminating gateways, what they stand for, and instances of it under all kinds of addresses.
+fn outside_row() -> impl Strategy<Value = Op> {
+    let link = (one_of(&["api", "db", "web", "*"]), one_of(&outside::OUTWARD));
+    let links = proptest::collection::btree_map(
+        one_of(&["api", "db", "web", "*"]),
+        one_of(&outside::OUTWARD),
+        0..3,
+    );
+    let address = one_of(&["10.0.0.7", "10.0.0.8", "api.example", "not an address"]);
+    prop_oneof![
+        3 => (one_of(&NODES), 1_u16..3, any::<bool>())
+            .prop_map(|(node, port, first)| put(row(outside::gateway(node, 9_440 + port, first)))),
+        4 => links.prop_map(|links| put(outside::entry(&links.into_iter().collect::<Vec<_>>()))),
+        2 => link.prop_map(|link| put(outside::entry(&[link]))),
+        1 => Just(Op::Delete(RowKey::Config(outside::entry_key()))),
+        3 => (one_of(&NODES), one_of(&SERVICES), address)
+            .prop_map(|(node, service, address)| put(row(outside::instance(node, service, address)))),
+        1 => (one_of(&NODES), one_of(&SERVICES))
+            .prop_map(|(node, service)| Op::Delete(RowKey::Instance(instance_key(node, service)))),
     ]
 }
 
@@ -420,6 +448,11 @@ fn furnish(world: &mut World) {
         exports(&[("api", &["east", "west"])]),
         intentions("api", &[("*", Some("east"), Action::Allow)]),
     ]);
+    world.put([
+        row(outside::instance("n1", "db", "10.0.0.7")),
+        row(outside::gateway("n1", 9_443, false)),
+        outside::entry(&[("db", "")]),
+    ]);
 }
 
 /// One transaction for each op, so that a refused one (an instance without its node, say) does not undo the others.
@@ -446,10 +479,16 @@ fn well_formed(view: &View) {
         .map(|held| (held.kind(), held.name()))
         .collect();
     assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "{places:?}");
+    assert!(
+        view.leaves.windows(2).all(|pair| pair[0].0 < pair[1].0),
+        "{:?}",
+        view.leaves
+    );
     let mut addresses = BTreeSet::new();
     for fragment in &view.fragments {
         match &**fragment {
             Fragment::Cluster(cluster) => {
+                assert!(cluster.tls.is_none() || cluster.outside_tls.is_none());
                 if let Some(tls) = &cluster.tls {
                     assert!(!tls.identities.is_empty() && !tls.sni.is_empty());
                     assert!(places.contains(&(crate::FragmentKind::Validation, &tls.validation)));
@@ -500,6 +539,8 @@ fn well_formed(view: &View) {
                     if let Some(tls) = &chain.tls {
                         let mut names = validations.map(|(_, name)| *name);
                         assert!(names.any(|name| name == tls.validation), "{}", tls.validation);
+                        let shown = view.leaves.iter().any(|(name, _)| *name == tls.leaf);
+                        assert!(shown || tls.leaf == crate::LEAF_SECRET, "{}", tls.leaf);
                     }
                     let policies: Vec<&String> = match &chain.traffic {
                         Traffic::Tcp(tcp) => tcp.policy.iter().collect(),

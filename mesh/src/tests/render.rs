@@ -1,14 +1,15 @@
 //! Views as text, one line for each thing that matters.
 
 use crate::{
-    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, Health, HttpRoute, Intake, KnownBy, Lets,
-    Policy, RequestCaller, Requests, RouteTable, Routes, Terms, Traffic, View, WHOLE,
+    Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, Health, HttpRoute, Intake, KnownBy,
+    LEAF_SECRET, Lets, Policy, RequestCaller, Requests, RouteTable, Routes, Terms, Traffic, View, WHOLE,
 };
 use peerway_model::ServiceAddress;
 use peerway_model::config::{Protocol, TlsBounds};
 
 pub(super) fn view(view: &View) -> String {
     let mut lines = vec![format!("identity {}", view.identity)];
+    lines.extend(view.leaves.iter().map(|(name, of)| format!("leaf {name} {of}")));
     for fragment in &view.fragments {
         lines.extend(self::fragment(fragment));
     }
@@ -64,6 +65,14 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
                 let tls_as = spoken(&tls.bounds);
                 lines.push(format!("  tls {} by {}{tls_as}", tls.sni, tls.validation));
                 lines.extend(tls.identities.iter().map(|id| format!("  to {id}")));
+            }
+            if let Some(tls) = &cluster.outside_tls {
+                let tls_as = spoken(&tls.bounds);
+                lines.push(format!("  outside tls {:?} by {}{tls_as}", tls.sni, tls.ca_file));
+                if let Some((certificate, key)) = &tls.certificate {
+                    lines.push(format!("  shows {certificate} {key}"));
+                }
+                lines.extend(tls.names.iter().map(|name| format!("  to {name:?}")));
             }
             lines
         }
@@ -145,7 +154,11 @@ fn chain(chain: &Chain) -> Vec<String> {
         (_, dialled) => format!("{dialled:?}"),
     };
     let tls = chain.tls.as_ref().map_or(String::new(), |tls| {
-        format!(" by {}{}", tls.validation, spoken(&tls.bounds))
+        let shown = match tls.leaf.as_str() {
+            LEAF_SECRET => String::new(),
+            leaf => format!(" with {leaf}"),
+        };
+        format!(" by {}{shown}{}", tls.validation, spoken(&tls.bounds))
     });
     match &chain.traffic {
         Traffic::Tcp(tcp) => {
@@ -214,6 +227,9 @@ fn route(route: &HttpRoute) -> String {
         }
         if let Some(rewrite) = &route.prefix_rewrite {
             text += &format!(" as {rewrite}");
+        }
+        if route.rewrites_host {
+            text.push_str(" for its host");
         }
         if route.elsewhere {
             text.push_str(" elsewhere");
