@@ -49,7 +49,11 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
         transport_socket: cluster
             .tls
             .as_ref()
-            .map(|own| tls::upstream(own, cluster.protocol)),
+            .map(|own| tls::upstream(own, cluster.protocol))
+            .or_else(|| {
+                let outside = cluster.outside_tls.as_ref();
+                outside.map(|own| tls::outside(own, cluster.protocol))
+            }),
         upstream_connection_options: cluster.keepalive.then(keepalive),
         ..EnvoyCluster::default()
     };

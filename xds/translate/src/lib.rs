@@ -27,7 +27,7 @@ mod tracing;
 
 pub use dialect::{Dialect, OLDEST, TooOld};
 pub use resource::{Resource, ResourceKind, TRANSLATION};
-pub use secret::leaf_secret;
+pub use secret::{leaf_secret, named_leaf_secret};
 
 use peerway_mesh::Fragment;
 

@@ -33,6 +33,14 @@ pub(crate) fn inline(text: impl Into<String>) -> DataSource {
     }
 }
 
+/// The content of a file on the machine of the proxy.
+pub(crate) fn file(path: &str) -> DataSource {
+    DataSource {
+        specifier: Some(data_source::Specifier::Filename(path.to_owned())),
+        ..DataSource::default()
+    }
+}
+
 pub(crate) fn number(value: u32) -> UInt32Value {
     UInt32Value { value }
 }

@@ -11,7 +11,9 @@ use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::hash_policy::{
     ConnectionProperties, Cookie, Header, PolicySpecifier, QueryParameter,
 };
-use envoy_types::pb::envoy::config::route::v3::route_action::{ClusterSpecifier, HashPolicy};
+use envoy_types::pb::envoy::config::route::v3::route_action::{
+    ClusterSpecifier, HashPolicy, HostRewriteSpecifier,
+};
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
 use envoy_types::pb::envoy::config::route::v3::{
@@ -99,6 +101,9 @@ fn action(route: &HttpRoute, legs: &[RouteLeg]) -> RouteAction {
         prefix_rewrite: route.prefix_rewrite.clone().unwrap_or_default(),
         hash_policy: route.hash.iter().map(hash).collect(),
         cluster_specifier: Some(to),
+        host_rewrite_specifier: route
+            .rewrites_host
+            .then_some(HostRewriteSpecifier::AutoHostRewrite(BoolValue { value: true })),
         ..RouteAction::default()
     }
 }

@@ -51,8 +51,13 @@ pub(crate) fn validation(validation: &Validation) -> Secret {
 /// The secret [`LEAF_SECRET`] with `leaf`. Every proxy has one under this name, each its own. The version is that of
 /// identity and serial number, so it tells nothing of the key.
 pub fn leaf_secret(leaf: &Leaf) -> Resource {
+    named_leaf_secret(LEAF_SECRET, leaf)
+}
+
+/// The same under another name, for a proxy that has several.
+pub fn named_leaf_secret(name: &str, leaf: &Leaf) -> Resource {
     let message = Secret {
-        name: LEAF_SECRET.to_owned(),
+        name: name.to_owned(),
         r#type: Some(Type::TlsCertificate(TlsCertificate {
             certificate_chain: Some(inline(leaf.chain_pem.as_str())),
             private_key: Some(inline(leaf.key_pem.expose())),
@@ -61,5 +66,5 @@ pub fn leaf_secret(leaf: &Leaf) -> Resource {
     };
     // A leaf looks the same in every dialect; should that change, it gets a dialect too.
     let version = resource::version(&(&leaf.identity, &leaf.serial), Dialect::From1_36);
-    Resource::encode(ResourceKind::Secret, LEAF_SECRET.to_owned(), version, message)
+    Resource::encode(ResourceKind::Secret, name.to_owned(), version, message)
 }

@@ -10,22 +10,20 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::subject_alt_
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::tls_parameters::TlsProtocol;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, CommonTlsContext, DownstreamTlsContext, SubjectAltNameMatcher,
-    TlsParameters, UpstreamTlsContext,
+    TlsCertificate, TlsParameters, UpstreamTlsContext,
 };
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
-use peerway_mesh::{DownstreamTls, LEAF_SECRET, UpstreamTls};
+use peerway_mesh::{DownstreamTls, LEAF_SECRET, OutsideName, OutsideTls, UpstreamTls};
 use peerway_model::config::{CipherSuite, Protocol, TlsBounds, TlsVersion};
+
+/// A host name that nobody has (RFC 2606).
+const NOBODY: &str = "nobody.invalid";
 
 /// mTLS as a client: the server must show one of the identities, vouched for by the validation's roots.
 pub(crate) fn upstream(tls: &UpstreamTls, protocol: Protocol) -> TransportSocket {
-    // One protocol, because Envoy speaks the one that it is told to whatever is agreed on here.
-    let alpn: &[&str] = match protocol {
-        Protocol::Tcp => &[],
-        Protocol::Http => &["http/1.1"],
-        Protocol::Http2 | Protocol::Grpc => &["h2"],
-    };
+    let alpn = spoken(protocol);
     let expected = CertificateValidationContext {
         match_typed_subject_alt_names: tls
             .identities
@@ -40,12 +38,67 @@ pub(crate) fn upstream(tls: &UpstreamTls, protocol: Protocol) -> TransportSocket
         ..CombinedCertificateValidationContext::default()
     });
     packed::tls_socket(UpstreamTlsContext {
-        common_tls_context: Some(common(&tls.bounds, validation, alpn)),
+        common_tls_context: Some(common(LEAF_SECRET, &tls.bounds, validation, alpn)),
         sni: tls.sni.clone(),
         // Servers of ours resume no sessions; the server's certificate is verified on every connection.
         max_session_keys: Some(UInt32Value { value: 0 }),
         ..UpstreamTlsContext::default()
     })
+}
+
+/// TLS as a client of a server outside the mesh: it must show one of the names, vouched for by whom the file lists.
+pub(crate) fn outside(tls: &OutsideTls, protocol: Protocol) -> TransportSocket {
+    let mut names: Vec<SubjectAltNameMatcher> = tls.names.iter().map(outside_name).collect();
+    if names.is_empty() {
+        // Without any Envoy would take every server that the file vouches for.
+        names.push(outside_name(&OutsideName::Host(NOBODY.to_owned())));
+    }
+    let validation = ValidationContextType::ValidationContext(CertificateValidationContext {
+        trusted_ca: Some(packed::file(&tls.ca_file)),
+        match_typed_subject_alt_names: names,
+        ..CertificateValidationContext::default()
+    });
+    let certificates = tls.certificate.iter().map(|(certificate, key)| TlsCertificate {
+        certificate_chain: Some(packed::file(certificate)),
+        private_key: Some(packed::file(key)),
+        ..TlsCertificate::default()
+    });
+    packed::tls_socket(UpstreamTlsContext {
+        common_tls_context: Some(CommonTlsContext {
+            tls_params: Some(parameters(&tls.bounds)),
+            tls_certificates: certificates.collect(),
+            validation_context_type: Some(validation),
+            alpn_protocols: spoken(protocol).iter().map(|name| (*name).to_owned()).collect(),
+            ..CommonTlsContext::default()
+        }),
+        sni: tls.sni.clone().unwrap_or_default(),
+        auto_host_sni: tls.sni.is_none(),
+        ..UpstreamTlsContext::default()
+    })
+}
+
+fn outside_name(name: &OutsideName) -> SubjectAltNameMatcher {
+    let (kind, text) = match name {
+        OutsideName::Host(host) => (SanType::Dns, host.clone()),
+        OutsideName::Ip(ip) => (SanType::IpAddress, ip.to_string()),
+    };
+    SubjectAltNameMatcher {
+        san_type: i32::from(kind),
+        matcher: Some(StringMatcher {
+            match_pattern: Some(MatchPattern::Exact(text)),
+            ..StringMatcher::default()
+        }),
+        ..SubjectAltNameMatcher::default()
+    }
+}
+
+/// One protocol, because Envoy speaks the one that it is told to whatever is agreed on here.
+fn spoken(protocol: Protocol) -> &'static [&'static str] {
+    match protocol {
+        Protocol::Tcp => &[],
+        Protocol::Http => &["http/1.1"],
+        Protocol::Http2 | Protocol::Grpc => &["h2"],
+    }
 }
 
 /// mTLS as a server: any client that the validation's roots vouch for; who may go on is decided later, unless `admitting`
@@ -62,7 +115,7 @@ pub(crate) fn downstream(tls: &DownstreamTls, protocol: Protocol, admitting: boo
         name.unwrap_or(&tls.validation),
     ));
     packed::tls_socket(DownstreamTlsContext {
-        common_tls_context: Some(common(&tls.bounds, validation, alpn)),
+        common_tls_context: Some(common(&tls.leaf, &tls.bounds, validation, alpn)),
         require_client_certificate: Some(BoolValue { value: true }),
         // A resumed session skips the verification of the client's certificate: a root that was taken away would go
         // on vouching, and Envoy does not count the certificate as verified, so policy would refuse the caller.
@@ -85,10 +138,15 @@ pub(crate) fn uri(pattern: MatchPattern) -> SubjectAltNameMatcher {
     }
 }
 
-fn common(bounds: &TlsBounds, validation: ValidationContextType, alpn: &[&str]) -> CommonTlsContext {
+fn common(
+    leaf: &str,
+    bounds: &TlsBounds,
+    validation: ValidationContextType,
+    alpn: &[&str],
+) -> CommonTlsContext {
     CommonTlsContext {
         tls_params: Some(parameters(bounds)),
-        tls_certificate_sds_secret_configs: vec![source::secret(LEAF_SECRET)],
+        tls_certificate_sds_secret_configs: vec![source::secret(leaf)],
         validation_context_type: Some(validation),
         alpn_protocols: alpn.iter().map(|name| (*name).to_owned()).collect(),
         ..CommonTlsContext::default()

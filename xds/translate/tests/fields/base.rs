@@ -1,6 +1,7 @@
 //! The world that every case is put into, as an operator writes it: which services run, and what was said about them.
 //!
 //! `web` calls everybody; `batch` too, by redirection. `api`, `pay` and `team`'s `api` speak HTTP, `db` does not. The
+//! `out` is a terminating gateway, and `ledger` and `shop` have no sidecar: nobody is behind it unless an entry says so. The
 //! peer `west` has an `api` and a `db` of its own and sees ours, but not `pay`, whose chain may therefore lead anywhere.
 
 /// Where the sidecar of `web` listens for its application: one port an upstream.
@@ -24,6 +25,14 @@ pub(crate) const SERVICES: [(&str, &str); 6] = [
     ("api", "team"),
 ];
 
+/// The gateways that run, by the flag that says so.
+#[allow(dead_code, reason = "who runs no proxies looks at none of them")]
+pub(crate) const GATEWAYS: [&str; 2] = ["mesh", "terminating"];
+
+/// Where files are that an entry names; who runs proxies has them somewhere else.
+#[allow(dead_code, reason = "who runs no proxies needs no files")]
+pub(crate) const FILES: &str = "/etc/outside/";
+
 /// What is written about them before a case is.
 pub(crate) const ENTRIES: [&str; 4] = [
     "Kind = \"service-defaults\" Name = \"api\" Protocol = \"http\"",
@@ -35,7 +44,7 @@ pub(crate) const ENTRIES: [&str; 4] = [
     ]",
 ];
 
-/// The registrations: every service with its sidecar, then the mesh gateway. `port` gives a free port every time.
+/// The registrations: every service with its sidecar, then the gateways and what has no sidecar. `port` gives a free port every time.
 pub(crate) fn registrations(mut port: impl FnMut() -> u16) -> Vec<String> {
     let mut all = Vec::new();
     for (name, namespace) in SERVICES {
@@ -65,6 +74,16 @@ pub(crate) fn registrations(mut port: impl FnMut() -> u16) -> Vec<String> {
         "service {{ kind = \"mesh-gateway\" name = \"mesh-gateway\" address = \"127.0.0.1\" port = {} }}",
         port()
     ));
+    all.push(format!(
+        "service {{ kind = \"terminating-gateway\" name = \"out\" address = \"127.0.0.1\" port = {} }}",
+        port()
+    ));
+    for (name, address) in [("ledger", "127.0.0.1"), ("shop", "localhost")] {
+        all.push(format!(
+            "service {{ name = \"{name}\" address = \"{address}\" port = {} }}",
+            port()
+        ));
+    }
     all
 }
 

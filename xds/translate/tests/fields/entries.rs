@@ -225,6 +225,28 @@ fn bounds() -> BoxedStrategy<Value> {
     ])
 }
 
+/// What a terminating gateway stands for.
+fn outside() -> BoxedStrategy<Value> {
+    let file = || one_of(&["", "/etc/outside/a.pem", "a.pem"].map(|text| json!(text)));
+    let names = ["db.example", "10.0.0.1", "a..b", "*.example"].map(|text| json!(text));
+    let how = object(vec![
+        ("CAFile", file()),
+        ("CertFile", file()),
+        ("KeyFile", file()),
+        ("SNI", one_of(&names)),
+        ("DisableAutoHostRewrite", flag().boxed()),
+        ("Namespace", one_of(&[json!("team"), json!("default")])),
+    ]);
+    let services = ["ledger", "shop", "api", "*", "consul"].map(|name| json!(name));
+    let service = (how, one_of(&services)).prop_map(|(mut service, name)| {
+        service["Name"] = name;
+        service
+    });
+    vec(service, 1..4)
+        .prop_map(|services| json!({"Services": services}))
+        .boxed()
+}
+
 /// An entry of some kind, valid or not.
 pub(crate) fn entry() -> BoxedStrategy<Value> {
     let of = |kind: &'static str, name: &'static str, body: BoxedStrategy<Value>| {
@@ -255,6 +277,7 @@ pub(crate) fn entry() -> BoxedStrategy<Value> {
     let tracing = one_of(&sampling)
         .prop_map(|share| json!({"Tracing": {"Collector": "127.0.0.1:4317", "SamplingPercent": share}}));
     prop_oneof![
+        3 => of("terminating-gateway", "out", outside()),
         4 => of("service-router", "pay", routes().prop_map(|routes| json!({"Routes": routes})).boxed()),
         2 => of("service-splitter", "pay", splits.prop_map(|splits| json!({"Splits": splits})).boxed()),
         2 => of("service-resolver", "pay", resolver()),

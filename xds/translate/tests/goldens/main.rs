@@ -12,8 +12,8 @@ mod render;
 use peerway_mesh::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
     DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Health, Http, Intake,
-    KnownBy, Lets, Listener, Policy, RequestAuthorization, RequestCaller, RequestPolicy, Requests,
-    RouteTable, Routes, Tcp, Telemetry, Terms, Tracing, Traffic, UpstreamTls, Validation,
+    KnownBy, LEAF_SECRET, Lets, Listener, Policy, RequestAuthorization, RequestCaller, RequestPolicy,
+    Requests, RouteTable, Routes, Tcp, Telemetry, Terms, Tracing, Traffic, UpstreamTls, Validation,
 };
 use peerway_model::config::{
     HeaderCheck, HeaderCondition, HeaderName, LogFormat, LogSink, Method, PathCondition, Pattern, Protocol,
@@ -69,6 +69,7 @@ fn cluster(name: &str, discovery: Discovery) -> Cluster {
         discovery,
         tls: None,
         max_ejection_percent: None,
+        outside_tls: None,
         keepalive: false,
         balance: None,
         terms: Terms::default(),
@@ -115,6 +116,7 @@ fn public(server_first: bool) -> Fragment {
             tls: Some(DownstreamTls {
                 validation: "roots:web".to_owned(),
                 admitting: Some("admitted:web".to_owned()),
+                leaf: LEAF_SECRET.to_owned(),
                 bounds: TlsBounds::default(),
             }),
             stat_prefix: "public_listener".to_owned(),
@@ -435,6 +437,7 @@ fn requests(direction: Direction, server_names: &[&str], validation: Option<&str
             tls: validation.map(|validation| DownstreamTls {
                 validation: validation.to_owned(),
                 admitting: None,
+                leaf: LEAF_SECRET.to_owned(),
                 bounds: TlsBounds::default(),
             }),
             stat_prefix: "stats".to_owned(),
