@@ -6,10 +6,11 @@ use peerway_api_server::{
 use peerway_certs::{Certs, Rotator};
 use peerway_model::freshness::Standing;
 use peerway_model::{
-    Datacenter, Failure, FailureKind, Leaf, Missing, NewRoot, PeeringKey, Requester, RotationStatus,
-    ServiceKey, SpiffeId, StreamStatus,
+    Datacenter, Failure, FailureKind, InstanceKey, Leaf, Missing, NewRoot, PeeringKey, Requester,
+    RotationStatus, ServiceKey, SpiffeId, StreamStatus,
 };
 use peerway_peering_link::{IntroductionError, Link, Selection, TokenOrder};
+use peerway_state::may_show;
 use peerway_store::Reader;
 use peerway_xds_server::SecretSource;
 use std::future::Future;
@@ -22,11 +23,17 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a
 /// Leaves for proxies, from the authority.
 pub(crate) struct Secrets {
     pub(crate) certs: Certs,
+    pub(crate) reader: Reader,
 }
 
 impl SecretSource for Secrets {
-    fn subscribe(&self, identity: &SpiffeId) -> watch::Receiver<Option<Arc<Leaf>>> {
-        self.certs.leaf(identity)
+    /// Looks at the newest state, whatever the stream was told: what is not linked any more is not given.
+    fn subscribe(
+        &self,
+        proxy: &InstanceKey,
+        identity: &SpiffeId,
+    ) -> Option<watch::Receiver<Option<Arc<Leaf>>>> {
+        may_show(&self.reader.snapshot(), proxy, identity).then(|| self.certs.leaf(identity))
     }
 }
 

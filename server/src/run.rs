@@ -165,7 +165,10 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
     );
     let gate = Gate::start(Parts {
         reader: reader.clone(),
-        secrets: Arc::new(Secrets { certs: certs.clone() }),
+        secrets: Arc::new(Secrets {
+            certs: certs.clone(),
+            reader: reader.clone(),
+        }),
         tasks: tasks.clone(),
         clock: clock.clone(),
         node_name: settings.node_name.clone(),

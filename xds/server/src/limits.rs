@@ -14,6 +14,9 @@ pub const MAX_NODE_ID_BYTES: usize = 256;
 pub const OUTBOUND_QUEUE: usize = 8;
 /// How long a stream may stay open before it says who it is.
 pub const NODE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a proxy that was refused a certificate waits until it is asked for again: what the stream was told may be
+/// older or newer than what decides.
+pub const LEAF_RETRY: Duration = Duration::from_secs(1);
 /// Streams that wait for the pump to hear of them; more wait for a place.
 pub const WATCH_QUEUE: usize = 1024;
 /// How often proxies that nobody asks for any more are let go. Until then a proxy that reconnects finds all ready.

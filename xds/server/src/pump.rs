@@ -26,7 +26,9 @@ use tokio::time::MissedTickBehavior;
 pub(crate) struct Published {
     /// Whose leaf it gets besides.
     pub(crate) identity: SpiffeId,
-    /// Everything but the leaf.
+    /// Whose leaves it gets besides those, by the names of the secrets.
+    pub(crate) leaves: Arc<[(String, SpiffeId)]>,
+    /// Everything but the leaves.
     pub(crate) holding: Holding<Piece>,
     /// The revision of the one before; 0 when it is the first.
     pub(crate) before: Revision,
@@ -356,6 +358,7 @@ fn compose(
     }
     Arc::new(Published {
         identity: view.identity.clone(),
+        leaves: Arc::clone(&view.leaves),
         before: before.map_or(0, |before| before.revision),
         holding,
         after: round.after,

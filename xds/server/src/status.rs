@@ -13,6 +13,7 @@ use peerway_model::{CaRoot, InstanceKey, ProxyReceipt, RefusedResource, ServiceK
 use peerway_runtime::UnixMillis;
 use peerway_state::Revision;
 use peerway_xds_protocol::{DeltaStream, Event, Kind, Nack, StreamStatus};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -82,8 +83,10 @@ pub(crate) struct Live {
     pub(crate) protocol: DeltaStream<Piece>,
     identity: Option<SpiffeId>,
     pub(crate) progress: Progress,
-    /// The root of the leaf in the protocol's holding.
-    pub(crate) leaf_root: Option<String>,
+    /// The roots of the leaves in the protocol's holding, by the names of their secrets.
+    pub(crate) leaf_roots: BTreeMap<String, String>,
+    /// Whether these are all that the proxy should have.
+    pub(crate) has_leaves: bool,
     pushes: u64,
     acks: u64,
     nacks: u64,
@@ -111,7 +114,8 @@ impl Sessions {
             protocol,
             identity: None,
             progress: Progress::default(),
-            leaf_root: None,
+            leaf_roots: BTreeMap::new(),
+            has_leaves: false,
             pushes: 0,
             acks: 0,
             nacks: 0,
@@ -153,7 +157,7 @@ impl Sessions {
             .iter()
             .map(|session| {
                 let live = session.live.lock();
-                let (trusts, renewed) = trust::look(&live.protocol, live.leaf_root.as_deref(), old, new);
+                let (trusts, renewed) = trust::look(&live.protocol, &live.leaf_roots, old, new);
                 ProxyTrust {
                     proxy: session.caller.proxy.clone(),
                     trusts,
@@ -187,7 +191,7 @@ impl Session {
         let standing = Standing {
             progress: &live.progress,
             protocol: &live.protocol,
-            has_leaf: live.leaf_root.is_some(),
+            has_leaf: live.has_leaves,
             refuses: live.nacks > 0,
         };
         see(&live, &standing)

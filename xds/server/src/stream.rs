@@ -2,17 +2,21 @@
 
 use crate::Shared;
 use crate::codec::frame;
-use crate::limits::{MAX_REQUEST_BYTES, NODE_TIMEOUT, OUTBOUND_QUEUE};
+use crate::limits::{LEAF_RETRY, MAX_REQUEST_BYTES, NODE_TIMEOUT, OUTBOUND_QUEUE};
 use crate::node::{Caller, caller};
 use crate::piece::Piece;
-use crate::pump::Publication;
+use crate::pump::{Publication, Published};
 use crate::status::{Listed, Session};
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
+use peerway_mesh::LEAF_SECRET;
 use peerway_model::{Leaf, SpiffeId};
 use peerway_xds_protocol::{DeltaRequest, DeltaStream, Kind, Limits, Nack};
-use peerway_xds_translate::leaf_secret;
+use peerway_xds_translate::named_leaf_secret;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 use tokio::sync::watch;
@@ -70,7 +74,8 @@ async fn serve(
         listed,
         out,
         publication,
-        leaf: None,
+        leaves: BTreeMap::new(),
+        refused: false,
         connected,
     };
     stream.adopt()?;
@@ -105,7 +110,10 @@ struct Stream<'a> {
     listed: Listed<'a>,
     out: &'a Out,
     publication: Publication,
-    leaf: Option<Following>,
+    /// By the name of the secret.
+    leaves: BTreeMap<String, Following>,
+    /// Whether it was refused a leaf that it should have.
+    refused: bool,
     /// When it connected, on the monotonic clock.
     connected: Duration,
 }
@@ -114,10 +122,8 @@ struct Stream<'a> {
 struct Following {
     identity: SpiffeId,
     leaf: watch::Receiver<Option<Arc<Leaf>>>,
-    /// The newest one, encoded.
-    piece: Option<Piece>,
-    /// The root that signed it.
-    root: Option<String>,
+    /// The newest one, and encoded.
+    newest: Option<(Arc<Leaf>, Piece)>,
 }
 
 impl Stream<'_> {
@@ -137,7 +143,8 @@ impl Stream<'_> {
                     Ok(()) => self.adopt()?,
                     Err(_) => return Err(Status::unavailable("the server is stopping, connect again")),
                 },
-                () = leaf_changed(&mut self.leaf) => self.adopt_leaf()?,
+                () = leaf_changed(&mut self.leaves) => self.adopt_leaf()?,
+                () = tokio::time::sleep(LEAF_RETRY), if self.refused => self.adopt()?,
             }
         }
     }
@@ -147,34 +154,47 @@ impl Stream<'_> {
         let Some(published) = self.publication.borrow_and_update().clone() else {
             // It keeps what it has: being taken off the register must not cut its connections.
             self.session().live.lock().identify(None);
+            self.refused = false;
             let proxy = &self.session().caller.proxy;
             tracing::info!(proxy = %proxy.id, node = %proxy.node.name, "proxy is not registered, it is served once it is");
             return Ok(());
         };
-        if self
-            .leaf
-            .as_ref()
-            .is_none_or(|following| following.identity != published.identity)
-        {
-            let leaf = self.shared.secrets.subscribe(&published.identity);
-            self.leaf = Some(Following {
-                identity: published.identity.clone(),
-                leaf,
-                piece: None,
-                root: None,
-            });
-        }
-        if let Some(following) = &mut self.leaf {
-            following.encode();
-        }
+        self.follow_leaves(&published);
         self.session().live.lock().identify(Some(&published.identity));
         self.hold(published.at.max(self.connected))
     }
 
-    /// Takes over a new leaf.
+    /// Follows the leaves that the proxy should have, and no others.
+    fn follow_leaves(&mut self, published: &Published) {
+        let own = (LEAF_SECRET, &published.identity);
+        let others = published.leaves.iter().map(|(name, of)| (name.as_str(), of));
+        let wanted: BTreeMap<&str, &SpiffeId> = others.chain([own]).collect();
+        self.leaves
+            .retain(|name, following| wanted.get(name.as_str()) == Some(&&following.identity));
+        self.refused = false;
+        for (name, identity) in wanted {
+            if self.leaves.contains_key(name) {
+                continue;
+            }
+            let proxy = &self.listed.session.caller.proxy;
+            let Some(leaf) = self.shared.secrets.subscribe(proxy, identity) else {
+                self.refused = true;
+                continue;
+            };
+            let mut following = Following {
+                identity: identity.clone(),
+                leaf,
+                newest: None,
+            };
+            following.encode(name);
+            self.leaves.insert(name.to_owned(), following);
+        }
+    }
+
+    /// Takes over new leaves.
     fn adopt_leaf(&mut self) -> Result<(), Status> {
-        if let Some(following) = &mut self.leaf {
-            following.encode();
+        for (name, following) in &mut self.leaves {
+            following.encode(name);
         }
         self.hold(self.shared.clock.monotonic())
     }
@@ -185,16 +205,26 @@ impl Stream<'_> {
             return Ok(());
         };
         let mut holding = published.holding.clone();
-        if let Some(leaf) = self.leaf.as_ref().and_then(|following| following.piece.clone()) {
+        let newest = || {
+            self.leaves
+                .iter()
+                .filter_map(|(name, own)| Some((name, own.newest.as_ref()?)))
+        };
+        if newest().next().is_some() {
             let mut builder = holding.to_builder();
-            builder.insert(Kind::Secret, leaf);
+            for (_, (_, leaf)) in newest() {
+                builder.insert(Kind::Secret, leaf.clone());
+            }
             // All other lists stay those that every stream of the proxy has.
             holding = builder.build().sharing(&published.holding);
         }
         {
-            let mut live = self.session().live.lock();
+            let mut live = self.listed.session.live.lock();
             live.changed(since);
-            live.leaf_root = self.leaf.as_ref().and_then(|following| following.root.clone());
+            live.leaf_roots = newest()
+                .map(|(name, (leaf, _))| (name.clone(), leaf.root_id.clone()))
+                .collect();
+            live.has_leaves = live.leaf_roots.len() > published.leaves.len();
             live.protocol.set_holding(holding);
             let number = live.protocol.holding_number();
             live.progress.adopt(&published, number);
@@ -254,26 +284,38 @@ impl Stream<'_> {
 }
 
 impl Following {
-    /// Encodes the newest leaf.
-    fn encode(&mut self) {
-        let newest = self.leaf.borrow_and_update().clone();
-        if let Some(leaf) = newest {
-            self.piece = Some(Piece::new(leaf_secret(&leaf), 0));
-            self.root = Some(leaf.root_id.clone());
+    /// Encodes the newest leaf, as the secret of this name.
+    fn encode(&mut self, name: &str) {
+        let Some(leaf) = self.leaf.borrow_and_update().clone() else {
+            return;
+        };
+        let known = self.newest.as_ref();
+        if known.is_none_or(|(known, _)| !Arc::ptr_eq(known, &leaf)) {
+            let piece = Piece::new(named_leaf_secret(name, &leaf), 0);
+            self.newest = Some((leaf, piece));
         }
     }
 }
 
-/// Returns when there is a new leaf; never while none is followed or its source is gone, which leaves the last one
-/// in use.
-async fn leaf_changed(following: &mut Option<Following>) {
-    let changed = match following {
-        Some(following) => following.leaf.changed().await.is_ok(),
-        None => false,
-    };
-    if !changed {
-        std::future::pending::<()>().await;
-    }
+/// Returns when there is a new leaf; never while none is followed or the sources of all are gone, which leaves the last
+/// ones in use.
+async fn leaf_changed(leaves: &mut BTreeMap<String, Following>) {
+    let mut waits: Vec<_> = leaves
+        .values_mut()
+        .map(|following| Box::pin(following.leaf.changed()))
+        .collect();
+    poll_fn(|context| {
+        let mut changed = false;
+        waits.retain_mut(|wait| match wait.as_mut().poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(outcome) => {
+                changed |= outcome.is_ok();
+                false
+            }
+        });
+        if changed { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// The next request. A connection that broke is an end like any other.

@@ -1,5 +1,6 @@
 //! Streams against a gate over a memory store.
 
+mod leaves;
 mod receipts;
 mod trust;
 pub(crate) mod world;

@@ -4,6 +4,7 @@ use crate::piece::Piece;
 use peerway_mesh::LEAF_SECRET;
 use peerway_model::{CaRoot, InstanceKey};
 use peerway_xds_protocol::{DeltaStream, Kind, KindStatus, Versioned};
+use std::collections::BTreeMap;
 
 /// What one connected proxy has taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +17,10 @@ pub struct ProxyTrust {
     pub renewed: Result<(), String>,
 }
 
-/// Looks at one stream, whose leaf is signed by `leaf_root`.
+/// Looks at one stream, whose leaves are signed by `leaf_roots`, by the names of their secrets.
 pub(crate) fn look(
     protocol: &DeltaStream<Piece>,
-    leaf_root: Option<&str>,
+    leaf_roots: &BTreeMap<String, String>,
     old: &CaRoot,
     new: &CaRoot,
 ) -> (Result<(), String>, Result<(), String>) {
@@ -38,7 +39,7 @@ pub(crate) fn look(
         .holding()
         .into_iter()
         .flat_map(|holding| holding.iter(Kind::Secret))
-        .filter(|piece| piece.name() != LEAF_SECRET && has(piece, old))
+        .filter(|piece| !is_leaf(leaf_roots, piece.name()) && has(piece, old))
         .try_for_each(|piece| {
             if has(piece, new) {
                 taken(secrets, piece)
@@ -48,25 +49,36 @@ pub(crate) fn look(
                 Ok(())
             }
         });
-    (trusts, renewed(protocol, secrets, leaf_root, new))
+    (trusts, renewed(protocol, secrets, leaf_roots, new))
 }
 
 fn renewed(
     protocol: &DeltaStream<Piece>,
     secrets: &KindStatus,
-    leaf_root: Option<&str>,
+    leaf_roots: &BTreeMap<String, String>,
     new: &CaRoot,
 ) -> Result<(), String> {
-    if !is_used(secrets, LEAF_SECRET) {
-        return Ok(());
+    let others = leaf_roots
+        .keys()
+        .map(String::as_str)
+        .filter(|name| *name != LEAF_SECRET);
+    for name in [LEAF_SECRET].into_iter().chain(others) {
+        if !is_used(secrets, name) {
+            continue;
+        }
+        let leaf = protocol
+            .holding()
+            .and_then(|holding| holding.get(Kind::Secret, name));
+        match leaf {
+            Some(leaf) if leaf_roots.get(name) == Some(&new.id) => taken(secrets, leaf)?,
+            _ => return Err("was not sent a leaf of the new root yet".to_owned()),
+        }
     }
-    let leaf = protocol
-        .holding()
-        .and_then(|holding| holding.get(Kind::Secret, LEAF_SECRET));
-    match leaf {
-        Some(leaf) if leaf_root == Some(new.id.as_str()) => taken(secrets, leaf),
-        _ => Err("was not sent a leaf of the new root yet".to_owned()),
-    }
+    Ok(())
+}
+
+fn is_leaf(leaf_roots: &BTreeMap<String, String>, name: &str) -> bool {
+    name == LEAF_SECRET || leaf_roots.contains_key(name)
 }
 
 fn is_used(secrets: &KindStatus, name: &str) -> bool {

@@ -7,12 +7,13 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
 use envoy_types::pb::google::rpc::Status as RpcStatus;
+use parking_lot::Mutex;
 use peerway_model::authority::{CaRoot, CaRoots};
-use peerway_model::config::Action;
+use peerway_model::config::{Action, LinkedService, Outward, Pattern, TerminatingGateway};
 use peerway_model::name::*;
 use peerway_model::{
-    Instance, InstanceKey, Leaf, Node, NodeKey, Origin, Proxy, Secret, ServiceKind, SpiffeId, TrustDomain,
-    Upstream, Weights,
+    ConfigEntry, Instance, InstanceKey, Leaf, Node, NodeKey, Origin, Proxy, Secret, ServiceKind, SpiffeId,
+    TrustDomain, Upstream, Weights,
 };
 use peerway_runtime::{Drain, DrainTrigger, SystemClock, Tasks};
 use peerway_state::{Row, RowKey, Transaction};
@@ -33,14 +34,16 @@ pub(crate) const ROOTS: &str = "roots~local";
 /// The validation context of the callers of `web`.
 pub(crate) const INBOUND: &str = "inbound~web.default.default";
 
-/// Gives everyone the same leaf, which tests replace.
+/// Gives everyone the same leaf, which tests replace, but nobody those of `withheld`.
 struct Leaves {
     leaf: watch::Sender<Option<Arc<Leaf>>>,
+    withheld: Mutex<Vec<SpiffeId>>,
 }
 
 impl SecretSource for Leaves {
-    fn subscribe(&self, _: &SpiffeId) -> watch::Receiver<Option<Arc<Leaf>>> {
-        self.leaf.subscribe()
+    fn subscribe(&self, _: &InstanceKey, identity: &SpiffeId) -> Option<watch::Receiver<Option<Arc<Leaf>>>> {
+        let withheld = self.withheld.lock().contains(identity);
+        (!withheld).then(|| self.leaf.subscribe())
     }
 }
 
@@ -57,6 +60,7 @@ impl World {
         let store = open(MemoryStorage::default()).unwrap();
         let leaves = Arc::new(Leaves {
             leaf: watch::channel(Some(leaf("01"))).0,
+            withheld: Mutex::new(Vec::new()),
         });
         let (trigger, _) = Drain::new();
         let parts = Parts {
@@ -122,6 +126,14 @@ impl World {
 
     pub(crate) fn rotate(&self, serial: &str) {
         self.leaves.leaf.send_replace(Some(leaf(serial)));
+    }
+
+    /// Gives nobody the leaves of these services.
+    pub(crate) fn withhold(&self, services: &[&str]) {
+        let id = |name: &&str| {
+            SpiffeId::parse(&format!("spiffe://local.consul/ns/default/dc/dc1/svc/{name}")).unwrap()
+        };
+        *self.leaves.withheld.lock() = services.iter().map(id).collect();
     }
 
     /// The only proxy that is connected.
@@ -210,8 +222,29 @@ fn plain(id: &str, kind: ServiceKind, port: u16) -> Instance {
     }
 }
 
-fn instance(id: &str, port: u16) -> Row {
+pub(crate) fn instance(id: &str, port: u16) -> Row {
     Row::Instance(Arc::new(plain(id, ServiceKind::Typical, port)))
+}
+
+/// A terminating gateway with this id and name.
+pub(crate) fn terminating(id: &str) -> Row {
+    Row::Instance(Arc::new(plain(id, ServiceKind::TerminatingGateway, 9443)))
+}
+
+/// What the gateway of this name stands for.
+pub(crate) fn links(gateway: &str, services: &[&str]) -> Row {
+    let link = |name: &&str| LinkedService {
+        name: Pattern::Exact(ServiceName::new(name).unwrap()),
+        namespace: Namespace::default(),
+        outward: Outward::default(),
+    };
+    Row::Config(Arc::new(ConfigEntry::TerminatingGateway(TerminatingGateway {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: ServiceName::new(gateway).unwrap(),
+        services: services.iter().map(link).collect(),
+        meta: BTreeMap::new(),
+    })))
 }
 
 /// The sidecar of `service`; its port is what its callers' endpoints say.
