@@ -6,9 +6,15 @@ use crate::refusal::Refusal;
 use crate::routes::App;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use peerway_api_types::catalog::{CatalogServiceJson, Indexes};
-use peerway_model::{Instance, Node, Origin, ServiceKey, ServiceKind, ServiceName};
-use peerway_state::{Snapshot, Topic, Versioned};
+use peerway_api_types::catalog::{CatalogServiceJson, GatewayServiceJson, Indexes};
+use peerway_model::chain::Target;
+use peerway_model::{
+    ConfigEntry, ConfigKey, ConfigKind, Instance, Node, Origin, ServiceKey, ServiceKind, ServiceName,
+};
+use peerway_state::{
+    FACE_SUFFIX, InstanceHealth, Snapshot, Topic, Versioned, gateways_before, linked_services,
+    outside_of_target, sidecars, terminating,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) async fn services(State(app): State<App>, ask: Ask) -> Result<Response, Refusal> {
@@ -16,14 +22,10 @@ pub(crate) async fn services(State(app): State<App>, ask: Ask) -> Result<Respons
     let tenancy = ask.tenancy()?;
     let topics = |snapshot: &Snapshot| match &origin {
         // Tags show too, so any instance counts; by kind, that is a handful of topics.
-        Origin::Local => [
-            ServiceKind::Typical,
-            ServiceKind::ConnectProxy,
-            ServiceKind::MeshGateway,
-        ]
-        .into_iter()
-        .map(|kind| Topic::Kind(kind, tenancy.partition.clone()))
-        .collect(),
+        Origin::Local => ServiceKind::ALL
+            .into_iter()
+            .map(|kind| Topic::Kind(kind, tenancy.partition.clone()))
+            .collect(),
         Origin::Peer(_) => {
             let names = Topic::ServiceNames(origin.clone(), tenancy.partition.clone());
             let each = snapshot
@@ -67,6 +69,82 @@ pub(crate) async fn service(
         })
         .collect();
     app.with_standing(&ask, Some(key.name.as_str()), indexed(&ask, &snapshot, &rows)?)
+}
+
+/// Where a service is reached by the mesh: its sidecars and the terminating gateways that it is behind.
+pub(crate) async fn connect(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    ask: Ask,
+) -> Result<Response, Refusal> {
+    let key = service_key(&ask, &name)?;
+    let snapshot = app.watch(&ask, |snapshot| met_at_topics(snapshot, &key)).await?;
+    let rows: Vec<CatalogServiceJson> = met_at(&snapshot, &key)
+        .iter()
+        .filter(|found| has_tags(&ask, &found.instance) && has_node_meta(&ask, &found.node))
+        .map(|found| CatalogServiceJson::new(&found.instance, &found.node, indexes_of(&found.instance)))
+        .collect();
+    let face = format!("{}{FACE_SUFFIX}", key.name);
+    app.with_standing(&ask, Some(&face), indexed(&ask, &snapshot, &rows)?)
+}
+
+/// Who is dialled for a service: its sidecars and the terminating gateways that it is behind.
+pub(crate) fn met_at(snapshot: &Snapshot, service: &ServiceKey) -> Vec<InstanceHealth> {
+    let mut found = sidecars(snapshot, service);
+    let gateways = gateways_before(snapshot, service);
+    if !gateways.is_empty() {
+        let outside = outside_of_target(snapshot, &Target::of(service.clone()), None);
+        for gateway in &gateways {
+            found.extend(terminating(snapshot, gateway, &outside));
+        }
+    }
+    found
+}
+
+/// What [`met_at`] depends on.
+pub(crate) fn met_at_topics(snapshot: &Snapshot, service: &ServiceKey) -> Vec<Topic> {
+    let gateways = gateways_before(snapshot, service).into_iter().map(Topic::Service);
+    [
+        Topic::ProxiesOf(service.clone()),
+        Topic::Service(service.clone()),
+        Topic::ConfigKind(ConfigKind::TerminatingGateway),
+    ]
+    .into_iter()
+    .chain(gateways)
+    .collect()
+}
+
+/// The services that a gateway stands for; none for a name that no entry of a gateway has.
+pub(crate) async fn gateway_services(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    ask: Ask,
+) -> Result<Response, Refusal> {
+    let gateway = service_key(&ask, &name)?;
+    let entry = ConfigKey::of_service(
+        ConfigKind::TerminatingGateway,
+        &gateway.partition,
+        &gateway.namespace,
+        &gateway.name,
+    );
+    let topics = |_: &_| {
+        // `*` means services by what is registered.
+        let registered = [ServiceKind::Typical, ServiceKind::ConnectProxy];
+        let registered = registered.map(|kind| Topic::Kind(kind, gateway.partition.clone()));
+        std::iter::once(Topic::Config(entry.clone()))
+            .chain(registered)
+            .collect()
+    };
+    let snapshot = app.watch(&ask, topics).await?;
+    let held = snapshot.config(&entry);
+    let rows: Vec<GatewayServiceJson> = match held.map(|held| (&*held.row, indexes_of(held))) {
+        Some((ConfigEntry::TerminatingGateway(entry), indexes)) => linked_services(&snapshot, entry)
+            .into_iter()
+            .map(|(service, link)| GatewayServiceJson::terminating(&gateway, &service, link, indexes))
+            .collect(),
+        _ => Vec::new(),
+    };
+    indexed(&ask, &snapshot, &rows)
 }
 
 /// The service of this name where the client looks.

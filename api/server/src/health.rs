@@ -2,14 +2,14 @@
 
 use crate::answer::indexed;
 use crate::ask::Ask;
-use crate::catalog::{has_node_meta, has_tags, indexes_of, service_key};
+use crate::catalog::{has_node_meta, has_tags, indexes_of, met_at, met_at_topics, service_key};
 use crate::refusal::Refusal;
 use crate::routes::App;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use peerway_api_types::catalog::{CheckJson, HealthEntryJson, NodeJson, ServiceJson};
 use peerway_model::CheckStatus;
-use peerway_state::{FACE_SUFFIX, InstanceHealth, Topic, health_of, sidecars};
+use peerway_state::{FACE_SUFFIX, InstanceHealth, Topic, health_of};
 
 /// The instances of a service.
 pub(crate) async fn service(
@@ -24,16 +24,16 @@ pub(crate) async fn service(
     app.with_standing(&ask, Some(key.name.as_str()), answer)
 }
 
-/// The sidecars of a service, with the checks of their applications among their own; for a peer's service what it is dialled at.
+/// The sidecars of a service and the terminating gateways that it is behind, with the checks of what they stand for
+/// among their own; for a peer's service what it is dialled at.
 pub(crate) async fn connect(
     State(app): State<App>,
     Path(name): Path<String>,
     ask: Ask,
 ) -> Result<Response, Refusal> {
     let key = service_key(&ask, &name)?;
-    let topics = |_: &_| vec![Topic::ProxiesOf(key.clone()), Topic::Service(key.clone())];
-    let snapshot = app.watch(&ask, topics).await?;
-    let found = sidecars(&snapshot, &key);
+    let snapshot = app.watch(&ask, |snapshot| met_at_topics(snapshot, &key)).await?;
+    let found = met_at(&snapshot, &key);
     let answer = indexed(&ask, &snapshot, &entries(&ask, &found))?;
     let face = format!("{}{FACE_SUFFIX}", key.name);
     app.with_standing(&ask, Some(&face), answer)

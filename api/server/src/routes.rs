@@ -69,6 +69,11 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/agent/metrics", get(status::agent_metrics))
         .route("/v1/catalog/services", get(catalog::services))
         .route("/v1/catalog/service/{name}", get(catalog::service))
+        .route("/v1/catalog/connect/{name}", get(catalog::connect))
+        .route(
+            "/v1/catalog/gateway-services/{name}",
+            get(catalog::gateway_services),
+        )
         .route(
             "/v1/discovery-chain/{service}",
             get(chain::read).post(chain::read_with),

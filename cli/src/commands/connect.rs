@@ -29,6 +29,18 @@ pub enum ConnectCommand {
 enum Gateway {
     /// A mesh gateway
     Mesh,
+    /// A terminating gateway
+    Terminating,
+}
+
+impl Gateway {
+    /// Consul's word for it.
+    fn kind(self) -> &'static str {
+        match self {
+            Gateway::Mesh => "mesh-gateway",
+            Gateway::Terminating => "terminating-gateway",
+        }
+    }
 }
 
 #[derive(Args)]
@@ -123,7 +135,7 @@ fn describe(args: &Envoy) -> Result<Bootstrap> {
     let proxy_id = match (&args.sidecar_for, &args.proxy_id) {
         (Some(service), _) => sidecar_of(&client, service, &args.client)?,
         (None, Some(id)) => id.clone(),
-        (None, None) => only_gateway(&client, &args.client)?,
+        (None, None) => only_gateway(&client, &args.client, args.gateway.unwrap_or(Gateway::Mesh))?,
     };
     let path = format!(
         "/v1/agent/service/{}{}",
@@ -186,8 +198,9 @@ fn check_kind(proxy: &Value, gateway: Option<Gateway>) -> Result<()> {
         proxy["ID"].as_str().unwrap_or_default(),
     );
     match (gateway, kind) {
-        (Some(Gateway::Mesh), "mesh-gateway") | (None, "mesh-gateway" | "connect-proxy") => Ok(()),
-        (Some(Gateway::Mesh), _) => bail!("{id:?} is not registered as a mesh gateway (kind {kind:?})"),
+        (Some(gateway), kind) if kind == gateway.kind() => Ok(()),
+        (None, "mesh-gateway" | "terminating-gateway" | "connect-proxy") => Ok(()),
+        (Some(gateway), _) => bail!("{id:?} is not registered as a {} (kind {kind:?})", gateway.kind()),
         (None, _) => bail!("{id:?} is not a proxy (kind {kind:?}); for its sidecar use -sidecar-for {id}"),
     }
 }
@@ -223,18 +236,19 @@ fn sidecar_of(client: &Client, service: &str, flags: &ClientFlags) -> Result<Str
     }
 }
 
-fn only_gateway(client: &Client, flags: &ClientFlags) -> Result<String> {
+fn only_gateway(client: &Client, flags: &ClientFlags, gateway: Gateway) -> Result<String> {
+    let kind = gateway.kind();
     let all = services(client, flags)?;
     let ids: Vec<&str> = all
         .iter()
-        .filter(|one| one["Kind"] == "mesh-gateway")
+        .filter(|one| one["Kind"] == kind)
         .filter_map(|one| one["ID"].as_str())
         .collect();
     match ids.as_slice() {
         [id] => Ok((*id).to_owned()),
-        [] => bail!("no mesh gateway is registered, register one or name it with -proxy-id"),
+        [] => bail!("no {kind} is registered, register one or name it with -proxy-id"),
         many => bail!(
-            "more than one mesh gateway is registered, choose with -proxy-id: {}",
+            "more than one {kind} is registered, choose with -proxy-id: {}",
             many.join(", ")
         ),
     }

@@ -18,7 +18,8 @@ use peerway_peering_protocol::digest::check_offer;
 use peerway_peering_protocol::resource::SIDECAR_SUFFIX;
 use peerway_peering_protocol::{Exports, OfferedBundle, OfferedInstance};
 use peerway_state::{
-    ChangeSet, InstanceHealth, Snapshot, Topic, chain_of, gateways, health_of, sidecars_of_target, summary,
+    ChangeSet, InstanceHealth, Snapshot, Topic, chain_of, gateways, gateways_before, health_of,
+    outside_of_target, sidecars_of_target, summary, terminating,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -82,8 +83,15 @@ impl Exporter {
                     ConfigKind::ProxyDefaults
                     | ConfigKind::ServiceResolver
                     | ConfigKind::ServiceRouter
-                    | ConfigKind::ServiceSplitter,
+                    | ConfigKind::ServiceSplitter
+                    | ConfigKind::TerminatingGateway,
                 ) => self.reload(),
+                // It stands for services that may be exported.
+                Topic::Kind(ServiceKind::TerminatingGateway, partition)
+                    if *partition == self.peering.partition =>
+                {
+                    self.reload();
+                }
                 // It may change the protocol that the service is dialled with.
                 Topic::Config(key)
                     if key.kind == ConfigKind::ServiceDefaults && key.partition == self.peering.partition =>
@@ -188,7 +196,9 @@ impl Exporter {
                 name: name.clone(),
             };
             instances.extend(typical_instances(snapshot, &key));
-            let reachable = snapshot.proxies_of(&key).next().is_some() || has_chain(snapshot, &key);
+            let reachable = snapshot.proxies_of(&key).next().is_some()
+                || has_chain(snapshot, &key)
+                || !gateways_before(snapshot, &key).is_empty();
             if (meshed.is_none() || namespace.is_default()) && reachable {
                 meshed = Some(key);
             }
@@ -386,9 +396,10 @@ fn ends(snapshot: &Snapshot, key: &ServiceKey) -> BTreeSet<Target> {
     ends.filter(inside).cloned().collect()
 }
 
-/// How the sidecars are that calls end at. An importer cannot know: what it dials are gateways.
+/// How the sidecars are that calls end at, and what terminating gateways pass them on to. An importer cannot know: what
+/// it dials are gateways.
 fn health(snapshot: &Snapshot, ends: &BTreeSet<Target>) -> HealthSummary {
-    let sidecars = ends.iter().flat_map(|end| {
+    let standing = ends.iter().flat_map(|end| {
         let service = &end.service;
         let kind = ConfigKind::ServiceResolver;
         let key = ConfigKey::of_service(kind, &service.partition, &service.namespace, &service.name);
@@ -398,9 +409,21 @@ fn health(snapshot: &Snapshot, ends: &BTreeSet<Target>) -> HealthSummary {
             }
             _ => None,
         };
-        sidecars_of_target(snapshot, end, subset)
+        let mut standing = sidecars_of_target(snapshot, end, subset);
+        let gateways = gateways_before(snapshot, service);
+        let gateways: Vec<InstanceHealth> = gateways
+            .iter()
+            .flat_map(|gateway| terminating(snapshot, gateway, &[]))
+            .collect();
+        if gateways.iter().any(InstanceHealth::is_serving) {
+            standing.extend(outside_of_target(snapshot, end, subset));
+        } else {
+            // Nobody passes anything on.
+            standing.extend(gateways);
+        }
+        standing
     });
-    summary(&sidecars.collect::<Vec<_>>())
+    summary(&standing.collect::<Vec<_>>())
 }
 
 /// How an importer dials the service; the peer's name in the SNI is ours for it (wire facts, section 5.5).
