@@ -25,6 +25,7 @@ use peerway_model::{ConfigKey, Tenancy};
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV, TestStage};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_peerway-e2e");
@@ -42,10 +43,33 @@ struct World {
     test: TestStage,
     local: Client,
     envoys: Vec<Envoy>,
+    /// Where the files are that entries name.
+    files: String,
     /// The entries of the base by their keys.
     base: Vec<(ConfigKey, Value)>,
     // Kept for what it imports.
     _peer: Cluster,
+}
+
+/// Makes the files that cases name: a certificate that vouches for itself, and its key.
+fn certificate(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=outside"])
+        .args(["-keyout", "gateway.key", "-out", "gateway.pem"])
+        .current_dir(folder)
+        .output()?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    std::fs::copy(folder.join("gateway.pem"), folder.join("ca.pem"))?;
+    Ok(())
 }
 
 /// An entry as the API takes it, and its key.
@@ -106,7 +130,10 @@ impl World {
             let sidecar = format!("-proxy-id={id}-sidecar-proxy");
             envoys.push(local.envoy(&format!("local-{id}"), &sidecar).unwrap());
         }
-        envoys.push(local.envoy("local-gateway", "-gateway=mesh").unwrap());
+        for gateway in base::GATEWAYS {
+            let which = format!("-gateway={gateway}");
+            envoys.push(local.envoy(&format!("local-{gateway}"), &which).unwrap());
+        }
         for envoy in &envoys {
             envoy.wait_live(SETTLE).unwrap();
         }
@@ -117,7 +144,10 @@ impl World {
             })
             .unwrap();
         }
+        let files = test.stage.dir().join("files");
+        certificate(&files).unwrap();
         World {
+            files: format!("{}/", files.display()),
             test,
             local: api,
             envoys,
@@ -131,7 +161,7 @@ impl World {
         let mut keys = Vec::new();
         let mut change = None;
         for text in case.world.iter().chain([&case.entry]) {
-            let (key, value) = entry(text)?;
+            let (key, value) = entry(&text.replace(base::FILES, &self.files))?;
             change = self.local.put("/v1/config", &value)?.ok()?.change;
             keys.push(key);
         }
@@ -157,7 +187,8 @@ impl World {
             let proxies = receipt["Proxies"].as_array().context("no proxies")?;
             let waiting = proxies.iter().find(|proxy| proxy["State"] == "pending");
             ensure!(waiting.is_none(), "{receipt}");
-            ensure!(proxies.len() == base::SERVICES.len() + 1, "{receipt}");
+            let all = base::SERVICES.len() + base::GATEWAYS.len();
+            ensure!(proxies.len() == all, "{receipt}");
             Ok(receipt)
         })?;
         let proxies = receipt["Proxies"].as_array().context("no proxies")?;
@@ -212,7 +243,9 @@ fn envoys_take_every_case(envoy: &str) {
             world.undo(&keys).context("when it was undone")?;
             Ok(touched)
         });
-        let changes = case.changes.lines().any(|line| line.contains("sidecar of"));
+        let proxies = ["sidecar of", "out: "];
+        let told = |line: &str| proxies.iter().any(|proxy| line.contains(proxy));
+        let changes = case.changes.lines().any(told);
         match taken {
             Err(problem) => refused.push(format!("{name}: {problem:#}")),
             Ok(0) if changes => refused.push(format!("{name}: no proxy had anything to take")),

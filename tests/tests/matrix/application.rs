@@ -12,14 +12,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
-/// Starts an application on a port of loopback; it runs as long as `runtime`. The port.
-pub(crate) fn start(runtime: &Runtime, protocol: Protocol) -> u16 {
-    let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
+/// Starts an application on a port of this address; it runs as long as `runtime`. The port.
+pub(crate) fn start(runtime: &Runtime, protocol: Protocol, ip: IpAddr) -> u16 {
+    let listener = runtime.block_on(TcpListener::bind((ip, 0))).unwrap();
     let port = listener.local_addr().unwrap().port();
     runtime.spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {

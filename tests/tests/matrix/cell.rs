@@ -1,8 +1,9 @@
 //! The dimensions of the matrix and their product.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The proxy that the caller is behind.
+/// The proxy that a call is about: the one in front of the service, or the one that the caller is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProxyKind {
     Sidecar,
@@ -95,6 +96,14 @@ impl Addressing {
         }
     }
 
+    /// Where an application listens that is dialled at such an address.
+    pub(crate) fn ip(self) -> IpAddr {
+        match self {
+            Addressing::Ipv6 => Ipv6Addr::LOCALHOST.into(),
+            _ => Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+
     /// How many gateways a cluster has.
     pub(crate) fn gateways(self) -> usize {
         match self {
@@ -121,6 +130,14 @@ impl Protocol {
             Protocol::Http2 => "streams",
             Protocol::Grpc => "methods",
             Protocol::WebSocket => "sockets",
+        }
+    }
+
+    /// The name of the service that speaks it and is called through such a proxy.
+    pub(crate) fn behind(self, proxy: ProxyKind) -> String {
+        match proxy {
+            ProxyKind::TerminatingGateway => format!("{}-outside", self.service()),
+            _ => self.service().to_owned(),
         }
     }
 

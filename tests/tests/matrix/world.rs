@@ -1,5 +1,5 @@
-//! Two peered clusters: west has a service for each protocol, and both have a caller of all of them for each gateway
-//! mode.
+//! Two peered clusters: west has a service for each protocol in its mesh, and one outside behind terminating gateways, and
+//! both have a caller of all of them for each gateway mode.
 
 use crate::cell::{Addressing, Cell, Mode, Protocol, ProxyKind, Target};
 use crate::{application, caller};
@@ -10,6 +10,7 @@ use peerway_cli::demo::stage::{free_port, wait_for};
 use peerway_tests::TestStage;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -19,11 +20,17 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(5);
 
+/// By the mode of a caller, what it calls, and whether that is a peer's.
+type Dials = BTreeMap<(&'static str, String, bool), u16>;
+
+/// The proxies in front of services.
+const FRONTS: [ProxyKind; 2] = [ProxyKind::Sidecar, ProxyKind::TerminatingGateway];
+
 pub(crate) struct World {
     test: TestStage,
     west: Cluster,
-    /// Where callers dial: by their mode, what they call, and where that is.
-    dials: BTreeMap<(&'static str, &'static str, bool), u16>,
+    /// Where callers dial.
+    dials: Dials,
     runtime: Runtime,
     addressing: Addressing,
 }
@@ -46,17 +53,26 @@ impl World {
             }
         }
         for protocol in Protocol::ALL {
-            let port = application::start(&runtime, protocol);
+            let port = application::start(&runtime, protocol, Ipv4Addr::LOCALHOST.into());
             envoys.push(service(&west, addressing, protocol, port));
+            let port = application::start(&runtime, protocol, addressing.ip());
+            outside(&west, addressing, protocol, port);
         }
+        for index in 0..addressing.gateways() {
+            envoys.push(terminating(&west, addressing, index));
+        }
+        west.write_config("links.hcl", &links()).unwrap();
         for mode in Mode::ALL {
             envoys.push(calling(&west, addressing, mode, Target::Local, &mut dials));
             envoys.push(calling(&east, addressing, mode, Target::Peered, &mut dials));
         }
         west.write_config("exports.hcl", &exports()).unwrap();
         for protocol in Protocol::ALL {
-            let name = format!("{}-intentions.hcl", protocol.service());
-            west.write_config(&name, &intentions(protocol)).unwrap();
+            for front in FRONTS {
+                let name = protocol.behind(front);
+                west.write_config(&format!("{name}-intentions.hcl"), &intentions(&name))
+                    .unwrap();
+            }
         }
         let token = west.cli(&["peering", "generate-token", "-name=east"]).unwrap();
         let token = format!("-peering-token={token}");
@@ -77,7 +93,7 @@ impl World {
     pub(crate) fn call(&self, cell: &Cell) -> Result<String> {
         let key = (
             cell.mode.as_str(),
-            cell.protocol.service(),
+            cell.protocol.behind(cell.proxy),
             cell.target == Target::Peered,
         );
         let port = self.dials[&key];
@@ -142,19 +158,62 @@ fn service(west: &Cluster, addressing: Addressing, protocol: Protocol, port: u16
         .unwrap()
 }
 
+/// A service that is not in the mesh.
+fn outside(west: &Cluster, addressing: Addressing, protocol: Protocol, port: u16) {
+    let name = protocol.behind(ProxyKind::TerminatingGateway);
+    let speaks = protocol.configured();
+    let defaults = format!("Kind = \"service-defaults\"\nName = \"{name}\"\nProtocol = \"{speaks}\"");
+    west.write_config(&format!("{name}-defaults.hcl"), &defaults)
+        .unwrap();
+    let address = addressing.address();
+    let text = format!("service {{\n name = \"{name}\"\n address = \"{address}\"\n port = {port}\n}}");
+    west.register(&format!("{name}.hcl"), &text).unwrap();
+}
+
+fn terminating(west: &Cluster, addressing: Addressing, index: usize) -> Envoy {
+    let (id, port) = (format!("out-{index}"), free_port().unwrap());
+    let address = addressing.address();
+    let text = format!(
+        "service {{\n kind = \"terminating-gateway\"\n name = \"out\"\n id = \"{id}\"\n address = \"{address}\"\n port = {port}\n}}"
+    );
+    west.register(&format!("{id}.hcl"), &text).unwrap();
+    west.envoy(&format!("west-{id}"), &format!("-proxy-id={id}"))
+        .unwrap()
+}
+
+/// Everything that callers call.
+fn services() -> impl Iterator<Item = String> {
+    let fronts = FRONTS.into_iter();
+    fronts.flat_map(|front| {
+        Protocol::ALL
+            .into_iter()
+            .map(move |protocol| protocol.behind(front))
+    })
+}
+
+/// What the terminating gateways stand for.
+fn links() -> String {
+    let mut services = String::new();
+    for protocol in Protocol::ALL {
+        let name = protocol.behind(ProxyKind::TerminatingGateway);
+        let _ = write!(services, " {{ Name = \"{name}\" }},");
+    }
+    format!("Kind = \"terminating-gateway\"\nName = \"out\"\nServices = [{services}]")
+}
+
 /// A caller of every service.
 fn calling(
     cluster: &Cluster,
     addressing: Addressing,
     mode: Mode,
     target: Target,
-    dials: &mut BTreeMap<(&'static str, &'static str, bool), u16>,
+    dials: &mut Dials,
 ) -> Envoy {
     let (name, mode) = (format!("web-{}", mode.as_str()), mode.as_str());
     let mut upstreams = String::new();
-    for protocol in Protocol::ALL {
-        let (service, port) = (protocol.service(), free_port().unwrap());
-        dials.insert((mode, service, target == Target::Peered), port);
+    for service in services() {
+        let port = free_port().unwrap();
+        dials.insert((mode, service.clone(), target == Target::Peered), port);
         let peer = match target {
             Target::Local => "",
             Target::Peered => "destination_peer = \"west\"",
@@ -178,8 +237,7 @@ fn calling(
 
 fn exports() -> String {
     let mut services = String::new();
-    for protocol in Protocol::ALL {
-        let name = protocol.service();
+    for name in self::services() {
         let _ = write!(
             services,
             " {{ Name = \"{name}\" Consumers = [{{ Peer = \"east\" }}] }},"
@@ -188,7 +246,7 @@ fn exports() -> String {
     format!("Kind = \"exported-services\"\nName = \"default\"\nServices = [{services}]")
 }
 
-fn intentions(protocol: Protocol) -> String {
+fn intentions(name: &str) -> String {
     let mut sources = String::new();
     for mode in Mode::ALL {
         let name = format!("web-{}", mode.as_str());
@@ -197,6 +255,5 @@ fn intentions(protocol: Protocol) -> String {
             " {{ Name = \"{name}\" Action = \"allow\" }}, {{ Name = \"{name}\" Peer = \"east\" Action = \"allow\" }},"
         );
     }
-    let name = protocol.service();
     format!("Kind = \"service-intentions\"\nName = \"{name}\"\nSources = [{sources}]")
 }

@@ -1,0 +1,142 @@
+//! What is outside the mesh: applications that know nothing of it.
+
+use peerway_cli::demo::stage::free_port;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Sends back what it is sent; the port.
+pub(crate) fn repeater() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            std::thread::spawn(move || repeat(&connection.unwrap()));
+        }
+    });
+    port
+}
+
+fn repeat(connection: &TcpStream) {
+    // The caller may close whenever it likes.
+    let _ = std::io::copy(&mut &*connection, &mut &*connection);
+}
+
+/// A TLS server that answers each line with its reverse. To whoever asks for `vault.example` it shows a certificate for
+/// that name, to others one for another name; both are vouched for by what is in `ca.pem`.
+pub(crate) struct Vault {
+    process: Child,
+    /// Where it listens.
+    pub(crate) port: u16,
+}
+
+impl Vault {
+    pub(crate) fn start(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        openssl(
+            folder,
+            &[
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=outside",
+                "-keyout",
+                "ca.key",
+                "-out",
+                "ca.pem",
+            ],
+        );
+        for name in ["vault.example", "other.example"] {
+            let (key, request, certificate) = (
+                format!("{name}.key"),
+                format!("{name}.csr"),
+                format!("{name}.pem"),
+            );
+            std::fs::write(folder.join("names"), format!("subjectAltName = DNS:{name}\n")).unwrap();
+            openssl(
+                folder,
+                &[
+                    "req",
+                    "-new",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1",
+                    "-nodes",
+                    "-subj",
+                    "/CN=server",
+                    "-keyout",
+                    &key,
+                    "-out",
+                    &request,
+                ],
+            );
+            openssl(
+                folder,
+                &[
+                    "x509",
+                    "-req",
+                    "-in",
+                    &request,
+                    "-CA",
+                    "ca.pem",
+                    "-CAkey",
+                    "ca.key",
+                    "-CAcreateserial",
+                    "-days",
+                    "2",
+                    "-extfile",
+                    "names",
+                    "-out",
+                    &certificate,
+                ],
+            );
+        }
+        let port = free_port().unwrap();
+        let process = Command::new("openssl")
+            .args([
+                "s_server",
+                "-rev",
+                "-quiet",
+                "-accept",
+                &format!("127.0.0.1:{port}"),
+            ])
+            .args(["-cert", "other.example.pem", "-key", "other.example.key"])
+            .args(["-servername", "vault.example"])
+            .args(["-cert2", "vault.example.pem", "-key2", "vault.example.key"])
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl is needed by this test, install it");
+        Vault { process, port }
+    }
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn openssl(folder: &Path, args: &[&str]) {
+    let output = Command::new("openssl")
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
