@@ -4,18 +4,20 @@
 //! Rows tell when they changed but not when one was deleted, so the answer cannot be read off a snapshot. The
 //! history listens to the feed whenever it is asked; what it has missed or forgotten counts as touched, which
 //! costs an early answer and never a lost one.
+//!
+//! For the same reason a hash is enough to remember a topic by: two that share one are touched together. Topics
+//! themselves would keep names alive that nobody else knows any more, ten times the memory.
 
 use futures::FutureExt;
 use parking_lot::Mutex;
 use peerway_state::{ChangeSet, Revision, Topic};
 use peerway_store::{Feed, FeedEvent, Reader};
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 
-/// Records that are remembered, each one or more commits.
-const MAX_RECORDS: usize = 256;
-/// Topics that are remembered over all records.
-const MAX_TOPICS: usize = 65_536;
+/// Topics that are remembered, each as often as it was touched; each takes about 50 bytes.
+const MAX_TOUCHES: usize = 16_384;
 
 /// Topics by the revision at which they were touched at the latest.
 pub(crate) struct History {
@@ -24,16 +26,13 @@ pub(crate) struct History {
 
 struct Inner {
     feed: Feed,
+    hasher: RandomState,
     /// Up to here nothing is known.
     floor: Revision,
-    records: VecDeque<Record>,
-    topics: usize,
-}
-
-struct Record {
-    revision: Revision,
-    changes: Arc<ChangeSet>,
-    topics: usize,
+    /// The hash of a topic, and at the latest when it was touched.
+    latest: HashMap<u64, Revision>,
+    /// The same for every time, in the order of revisions.
+    touches: VecDeque<(Revision, u64)>,
 }
 
 impl History {
@@ -45,9 +44,10 @@ impl History {
         History {
             inner: Mutex::new(Inner {
                 feed,
+                hasher: RandomState::new(),
                 floor,
-                records: VecDeque::new(),
-                topics: 0,
+                latest: HashMap::new(),
+                touches: VecDeque::new(),
             }),
         }
     }
@@ -63,13 +63,11 @@ impl History {
     pub(crate) fn touched_since(&self, revision: Revision, topics: &[Topic]) -> bool {
         let mut inner = self.inner.lock();
         inner.catch_up();
-        revision < inner.floor
-            || inner
-                .records
-                .iter()
-                .rev()
-                .take_while(|record| record.revision > revision)
-                .any(|record| record.changes.touches_any(topics))
+        let after = |topic| {
+            let touched = inner.latest.get(&inner.hasher.hash_one(topic));
+            touched.is_some_and(|touched| *touched > revision)
+        };
+        revision < inner.floor || topics.iter().any(after)
     }
 }
 
@@ -78,34 +76,39 @@ impl Inner {
         // Unconstrained: tokio's budget could make a feed that has events say that it has none.
         while let Some(event) = tokio::task::unconstrained(self.feed.next()).now_or_never() {
             match event {
-                FeedEvent::Changed(changes) => self.remember(changes),
+                FeedEvent::Changed(changes) => self.remember(&changes),
                 FeedEvent::Reload => self.forget(),
                 FeedEvent::Closed => return,
             }
         }
     }
 
-    fn remember(&mut self, changes: Arc<ChangeSet>) {
-        let topics = changes.iter().count();
-        self.topics += topics;
-        self.records.push_back(Record {
-            // The snapshot may be newer than the change: the record then counts for later than it should.
-            revision: self.feed.snapshot().revision(),
-            changes,
-            topics,
-        });
-        while self.records.len() > MAX_RECORDS || self.topics > MAX_TOPICS {
-            let Some(oldest) = self.records.pop_front() else {
-                return;
-            };
-            self.topics -= oldest.topics;
-            self.floor = oldest.revision;
+    fn remember(&mut self, changes: &ChangeSet) {
+        // The snapshot may be newer than the change: it then counts for later than it should.
+        let revision = self.feed.snapshot().revision();
+        for topic in changes.iter() {
+            let hash = self.hasher.hash_one(topic);
+            if self.touches.len() >= MAX_TOUCHES {
+                self.forget_oldest();
+            }
+            self.latest.insert(hash, revision);
+            self.touches.push_back((revision, hash));
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((revision, hash)) = self.touches.pop_front() else {
+            return;
+        };
+        self.floor = self.floor.max(revision);
+        if self.latest.get(&hash) == Some(&revision) {
+            self.latest.remove(&hash);
         }
     }
 
     fn forget(&mut self) {
-        self.records.clear();
-        self.topics = 0;
+        self.latest.clear();
+        self.touches.clear();
         self.floor = self.feed.snapshot().revision();
     }
 }
@@ -117,6 +120,7 @@ mod tests {
     use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Partition};
     use peerway_state::{Row, Transaction};
     use peerway_store::{MemoryStorage, Store, open};
+    use std::sync::Arc;
 
     async fn touch(store: &Store, partition: &str) -> Revision {
         let mesh = Mesh {
@@ -137,11 +141,19 @@ mod tests {
     async fn what_is_forgotten_counts_as_touched() {
         let store = open(MemoryStorage::default()).unwrap();
         let history = History::new(&store.reader);
-        for number in 0..=MAX_RECORDS {
+        touch(&store, "p0").await;
+        history.catch_up();
+        let each = history.inner.lock().touches.len();
+        assert!(each > 0, "a change of an entry touches something");
+        for number in 1..=MAX_TOUCHES / each {
             touch(&store, &format!("p{number}")).await;
             history.catch_up();
         }
-        assert_eq!(history.inner.lock().records.len(), MAX_RECORDS);
+        {
+            let inner = history.inner.lock();
+            assert_eq!(inner.touches.len(), MAX_TOUCHES);
+            assert!(inner.latest.len() <= MAX_TOUCHES);
+        }
         assert!(history.touched_since(0, &topic("never")));
         assert!(!history.touched_since(1, &topic("never")));
         assert!(!history.touched_since(1, &topic("p0")));
