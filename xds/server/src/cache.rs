@@ -61,7 +61,7 @@ fn encoded(fragment: &Fragment, dialect: Dialect, mark: Option<&Mark>) -> Resour
     let Some(mark) = mark else {
         return translate(fragment, dialect);
     };
-    let mut resource = translate_since(fragment, dialect, mark.since);
+    let mut resource = translate_since(fragment, dialect, &mark.since);
     resource.version = mark.version(&resource.version);
     resource
 }

@@ -2,21 +2,26 @@
 //!
 //! A policy is delivered by itself, so that its change leaves the connections of its listener alone. That is right for
 //! whoever may still call. Where somebody may not any more, the listener is told apart from what it was ([`Mark`]):
-//! Envoy then drains the connections that it has, and everybody who may call connects again.
+//! Envoy then drains the connections that it has, and everybody who may call connects again. A gateway that stands for
+//! several services has a chain for each, of which only those that decide by that policy are told apart.
 //!
 //! Nothing of it is stored. What a process has not seen happen it cannot tell from a revocation, so a policy that it
 //! meets is marked with that moment. Who comes back with the same policies as those that are in force keeps its
 //! listener, whatever the mark on it: nothing was taken away while it was gone. The process takes the mark over, so that
 //! the next change of the policy does not look like more than it is.
 
-use peerway_mesh::{Fragment, Lets, Listener, Traffic};
+use peerway_mesh::{Chain, Fragment, Lets, Traffic};
 use peerway_state::Revision;
 use peerway_xds_translate::{Dialect, version};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Digits of the version of a policy in that of its listener.
 const POLICY_DIGITS: usize = 16;
+/// Policies whose versions are spelt out in that of their listener; of more a hash of them is. Should another compiler
+/// bring another one, proxies are sent once what they already have.
+const MAX_POLICIES_SPELT: usize = 2;
 
 /// By the name of a policy.
 #[derive(Default)]
@@ -47,8 +52,8 @@ enum KnownBy {
 /// What tells a listener that decides about callers apart from itself with other policies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Mark {
-    /// The revision since which connections are decided anew.
-    pub(crate) since: Revision,
+    /// The revisions since which connections are decided anew, by chain; 0 for one that decides about nobody.
+    pub(crate) since: Vec<Revision>,
     /// The versions of the policies.
     policies: String,
 }
@@ -56,7 +61,22 @@ pub(crate) struct Mark {
 impl Mark {
     /// The version of a listener with this content.
     pub(crate) fn version(&self, content: &str) -> String {
-        format!("{content}.{}.{}", self.since, self.policies)
+        let first = self.since.first();
+        let since: Vec<String> = match self.since.iter().all(|since| Some(since) == first) {
+            true => first.iter().map(ToString::to_string).collect(),
+            false => self.since.iter().map(ToString::to_string).collect(),
+        };
+        format!("{content}.{}.{}", since.join("-"), self.policies)
+    }
+}
+
+/// The revisions by chain that a version tells, for a listener of so many.
+fn told(version: &str, chains: usize) -> Option<Vec<Revision>> {
+    let text = version.split('.').nth(1)?;
+    let since: Vec<Revision> = text.split('-').map(str::parse).collect::<Result<_, _>>().ok()?;
+    match since.as_slice() {
+        [one] => Some(vec![*one; chains]),
+        several => (several.len() == chains).then_some(since),
     }
 }
 
@@ -100,16 +120,31 @@ impl Revocations {
         let Fragment::Listener(listener) = fragment else {
             return None;
         };
-        let known: Vec<&Known> = policies(listener)
-            .into_iter()
-            .filter_map(|name| self.known.get(name))
-            .collect();
-        let since = known.iter().map(|known| known.since).max()?;
-        let digits = |known: &&Known| known.version.chars().take(POLICY_DIGITS).collect::<String>();
-        Some(Mark {
-            since,
-            policies: known.iter().map(digits).collect(),
-        })
+        let mut digits: Vec<&str> = Vec::new();
+        let mut since = Vec::new();
+        for chain in &listener.chains {
+            let known = policies(chain)
+                .into_iter()
+                .filter_map(|name| self.known.get(name));
+            let mut newest = 0;
+            for known in known {
+                newest = known.since.max(newest);
+                digits.push(known.version.get(..POLICY_DIGITS).unwrap_or(&known.version));
+            }
+            since.push(newest);
+        }
+        if digits.is_empty() {
+            return None;
+        }
+        let policies = match digits.len() <= MAX_POLICIES_SPELT {
+            true => digits.concat(),
+            false => {
+                let mut hasher = DefaultHasher::new();
+                digits.hash(&mut hasher);
+                format!("{:016x}", hasher.finish())
+            }
+        };
+        Some(Mark { since, policies })
     }
 
     /// Takes note that somebody came with a listener of this version, which may stay. Of several the newest counts.
@@ -120,18 +155,21 @@ impl Revocations {
         if !is_held_as(&mark.version(content), version) {
             return;
         }
-        let since = version.split('.').nth(1).and_then(|text| text.parse().ok());
-        let Some(since) = since else { return };
-        for name in policies(held) {
-            let Some(known) = self.known.get_mut(name) else {
-                continue;
-            };
-            match known.known_by {
-                KnownBy::Meeting => known.since = since,
-                KnownBy::Word => known.since = known.since.max(since),
-                KnownBy::Sight => continue,
+        let Some(told) = told(version, held.chains.len()) else {
+            return;
+        };
+        for (chain, since) in held.chains.iter().zip(told) {
+            for name in policies(chain) {
+                let Some(known) = self.known.get_mut(name) else {
+                    continue;
+                };
+                match known.known_by {
+                    KnownBy::Meeting => known.since = since,
+                    KnownBy::Word => known.since = known.since.max(since),
+                    KnownBy::Sight => continue,
+                }
+                known.known_by = KnownBy::Word;
             }
-            known.known_by = KnownBy::Word;
         }
     }
 
@@ -141,16 +179,17 @@ impl Revocations {
     }
 }
 
-/// The names of the policies that a listener decides by.
-fn policies(listener: &Listener) -> Vec<&String> {
-    let named = listener.chains.iter().flat_map(|chain| match &chain.traffic {
-        Traffic::Tcp(tcp) => vec![tcp.policy.as_ref()],
-        Traffic::Http(http) => vec![
-            http.policy.as_ref().map(|policy| &policy.lines),
-            http.policy.as_ref().map(|policy| &policy.requests),
-        ],
-    });
-    named.flatten().collect()
+/// The names of the policies that a chain decides by.
+fn policies(chain: &Chain) -> Vec<&String> {
+    match &chain.traffic {
+        Traffic::Tcp(tcp) => tcp.policy.iter().collect(),
+        Traffic::Http(http) => {
+            let policy = http.policy.iter();
+            policy
+                .flat_map(|policy| [&policy.lines, &policy.requests])
+                .collect()
+        }
+    }
 }
 
 fn lets(fragment: &Fragment) -> Option<&Lets> {
@@ -164,7 +203,7 @@ fn lets(fragment: &Fragment) -> Option<&Lets> {
 mod tests {
     use super::*;
     use peerway_mesh::{
-        Authorization, Caller, CallerPattern, Chain, Direction, Intake, Policy, Tcp, Telemetry,
+        Authorization, Caller, CallerPattern, Direction, Intake, Listener, Policy, Tcp, Telemetry,
     };
     use peerway_model::config::Pattern;
     use peerway_model::{Namespace, Partition, ServiceAddress, ServiceName, TrustDomain};
@@ -183,6 +222,10 @@ mod tests {
 
     /// Each caller is `name` or `name-except`.
     fn policy(callers: &[&str]) -> Arc<Fragment> {
+        named("p", callers)
+    }
+
+    fn named(name: &str, callers: &[&str]) -> Arc<Fragment> {
         let caller = |text: &&str| {
             let (name, except) = text.split_once('-').map_or((*text, None), |(a, b)| (a, Some(b)));
             Caller {
@@ -191,7 +234,7 @@ mod tests {
             }
         };
         Arc::new(Fragment::Policy(Policy {
-            name: "p".to_owned(),
+            name: name.to_owned(),
             lets: Lets::Connections(Authorization {
                 callers: callers.iter().map(caller).collect(),
             }),
@@ -199,6 +242,10 @@ mod tests {
     }
 
     fn listener() -> Fragment {
+        deciding_by(&["p"])
+    }
+
+    fn deciding_by(policies: &[&str]) -> Fragment {
         Fragment::Listener(Listener {
             name: "l".to_owned(),
             address: ServiceAddress {
@@ -207,17 +254,20 @@ mod tests {
             },
             direction: Direction::Inbound,
             redirected: false,
-            chains: vec![Chain {
-                server_names: Vec::new(),
-                destinations: Vec::new(),
-                tls: None,
-                stat_prefix: String::new(),
-                traffic: Traffic::Tcp(Tcp {
-                    policy: Some("p".to_owned()),
-                    cluster: "c".to_owned(),
-                    server_first: false,
-                }),
-            }],
+            chains: policies
+                .iter()
+                .map(|policy| Chain {
+                    server_names: Vec::new(),
+                    destinations: Vec::new(),
+                    tls: None,
+                    stat_prefix: String::new(),
+                    traffic: Traffic::Tcp(Tcp {
+                        policy: Some((*policy).to_owned()),
+                        cluster: "c".to_owned(),
+                        server_first: false,
+                    }),
+                })
+                .collect(),
             telemetry: Telemetry::default(),
             intake: Intake::default(),
         })
@@ -242,7 +292,7 @@ mod tests {
             revocations.look(&policy(callers), at);
             assert_eq!(
                 revocations.mark(&listener()).map(|mark| mark.since),
-                Some(since),
+                Some(vec![since]),
                 "{callers:?}"
             );
         }
@@ -268,11 +318,15 @@ mod tests {
     #[test]
     fn the_mark_of_who_comes_back_is_taken_over_until_something_is_taken_away() {
         let mut revocations = Revocations::default();
-        let since = |revocations: &Revocations| revocations.mark(&listener()).unwrap().since;
+        let since = |revocations: &Revocations| revocations.mark(&listener()).unwrap().since[0];
         revocations.look(&policy(&["web"]), 20);
         let told = |since: Revision, revocations: &Revocations| {
             let mark = revocations.mark(&listener()).unwrap();
-            Mark { since, ..mark }.version("abc")
+            Mark {
+                since: vec![since],
+                ..mark
+            }
+            .version("abc")
         };
         revocations.came_with(&listener(), "abc", "abc.4.other");
         revocations.came_with(&listener(), "abd", &told(4, &revocations));
@@ -290,6 +344,42 @@ mod tests {
         revocations.look(&policy(&["app"]), 22);
         revocations.came_with(&listener(), "abc", &told(9, &revocations));
         assert_eq!(since(&revocations), 22);
+    }
+
+    #[test]
+    fn a_chain_is_told_apart_by_its_own_policy_only() {
+        let gateway = deciding_by(&["p", "q", "r"]);
+        let mut revocations = Revocations::default();
+        for name in ["p", "q", "r"] {
+            revocations.look(&named(name, &["web", "app"]), 5);
+        }
+        let mark = revocations.mark(&gateway).unwrap();
+        assert_eq!(mark.since, [5, 5, 5]);
+        assert!(mark.version("abc").starts_with("abc.5."));
+        revocations.look(&named("q", &["web"]), 8);
+        let mark = revocations.mark(&gateway).unwrap();
+        assert_eq!(mark.since, [5, 8, 5]);
+        let version = mark.version("abc");
+        assert!(version.starts_with("abc.5-8-5."), "{version}");
+
+        // Another process, which knows nothing of it, takes it over.
+        let mut other = Revocations::default();
+        for (name, callers) in [
+            ("p", &["web", "app"][..]),
+            ("q", &["web"]),
+            ("r", &["web", "app"]),
+        ] {
+            other.look(&named(name, callers), 20);
+        }
+        assert!(is_held_as(
+            &other.mark(&gateway).unwrap().version("abc"),
+            &version
+        ));
+        other.came_with(&gateway, "abc", &version);
+        assert_eq!(other.mark(&gateway).unwrap().since, [5, 8, 5]);
+        // What is told of another number of chains is nothing.
+        other.came_with(&gateway, "abc", &version.replace("5-8-5", "5-9"));
+        assert_eq!(other.mark(&gateway).unwrap().since, [5, 8, 5]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ use peerway_mesh::Fragment;
 
 /// The Envoy resource that `fragment` becomes. Never fails: a fragment has nothing that cannot be said.
 pub fn translate(fragment: &Fragment, dialect: Dialect) -> Resource {
-    translate_since(fragment, dialect, 0)
+    translate_since(fragment, dialect, &[])
 }
 
 /// The version of what [`translate`] makes of `fragment`.
@@ -41,10 +41,10 @@ pub fn version(fragment: &Fragment, dialect: Dialect) -> String {
     resource::version(fragment, dialect)
 }
 
-/// The same, but a listener is told apart from one with another `since`, so that Envoy drains the connections that it
-/// has and decides about new ones. It is the revision of the change that asks for that; 0 is none. The version does not
-/// tell of it.
-pub fn translate_since(fragment: &Fragment, dialect: Dialect, since: u64) -> Resource {
+/// The same, but the chains of a listener that decide about callers are told apart from those with another `since`, so
+/// that Envoy drains the connections that they have and decides about new ones. It is, by chain, the revision of the
+/// change that asks for that; 0 is none, as is one that is not given. The version does not tell of it.
+pub fn translate_since(fragment: &Fragment, dialect: Dialect, since: &[u64]) -> Resource {
     let kind = ResourceKind::of(fragment.kind());
     let version = version(fragment, dialect);
     let name = fragment.name().to_owned();

@@ -33,8 +33,8 @@ const EARLY_BYTES: u32 = 64 << 10;
 /// The name of the chain that takes every connection.
 const UNMATCHED: &str = "any";
 
-/// `since` tells chains that decide about callers apart from what they were before that revision.
-pub(crate) fn listener(listener: &Listener, dialect: Dialect, since: u64) -> EnvoyListener {
+/// `since` tells chains that decide about callers apart from what they were before that revision, each by its place.
+pub(crate) fn listener(listener: &Listener, dialect: Dialect, since: &[u64]) -> EnvoyListener {
     let direction = match listener.direction {
         Direction::Inbound => TrafficDirection::Inbound,
         Direction::Outbound => TrafficDirection::Outbound,
@@ -47,7 +47,8 @@ pub(crate) fn listener(listener: &Listener, dialect: Dialect, since: u64) -> Env
         filter_chains: listener
             .chains
             .iter()
-            .map(|own| chain(own, listener, dialect, since))
+            .zip(since.iter().copied().chain(std::iter::repeat(0)))
+            .map(|(own, since)| chain(own, listener, dialect, since))
             .collect(),
         connection_balance_config: listener.intake.exact_balance.then_some(ConnectionBalanceConfig {
             balance_type: Some(BalanceType::ExactBalance(ExactBalance {})),

@@ -282,7 +282,7 @@ fn listeners() {
         ],
     );
     // A change of policy that takes something away.
-    let since = translate_since(&public(false), Dialect::From1_37, 57);
+    let since = translate_since(&public(false), Dialect::From1_37, &[57]);
     check("listener_public_since", &since);
     assert_eq!(
         since.version,
