@@ -15,7 +15,8 @@ mod transaction;
 pub use apply::{Applied, MAX_AUDIT_RECORDS, MAX_OPAQUE_DEPTH, apply, chain_of, load};
 pub use change::{ChangeSet, Topic};
 pub use outside::{
-    gateway_key, gateways_before, is_bare, linked_services, may_show, outside_of_target, terminating,
+    answering, gateway_key, gateways_before, is_bare, linked_services, may_show, outside_of_target,
+    terminating,
 };
 pub use read::{
     FACE_SUFFIX, InstanceHealth, gateways, health_of, imported_health, mesh_face, sidecars,

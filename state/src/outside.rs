@@ -1,6 +1,6 @@
 //! Services outside the mesh and the terminating gateways that stand for them.
 
-use crate::read::{InstanceHealth, health_of, narrow};
+use crate::read::{InstanceHealth, health_of, narrow, sidecars_of_target};
 use crate::snapshot::{Snapshot, Versioned};
 use peerway_model::chain::Target;
 use peerway_model::config::{ConfigEntry, ConfigKind, LinkedService, Subset, TerminatingGateway};
@@ -42,6 +42,22 @@ pub fn terminating(
         for held in &mut found {
             held.checks.extend(first.checks.iter().cloned());
         }
+    }
+    found
+}
+
+/// Who answers calls for a target: its sidecars, and the instances outside the mesh that terminating gateways pass calls on
+/// to, or these gateways while none of them serves. `subset` is as in [`sidecars_of_target`].
+pub fn answering(snapshot: &Snapshot, target: &Target, subset: Option<&Subset>) -> Vec<InstanceHealth> {
+    let mut found = sidecars_of_target(snapshot, target, subset);
+    let gateways: Vec<InstanceHealth> = gateways_before(snapshot, &target.service)
+        .iter()
+        .flat_map(|gateway| terminating(snapshot, gateway, &[]))
+        .collect();
+    if gateways.iter().any(InstanceHealth::is_serving) {
+        found.extend(outside_of_target(snapshot, target, subset));
+    } else {
+        found.extend(gateways);
     }
     found
 }

@@ -54,7 +54,7 @@ async fn answer(app: &Shared, ask: &Ask, name: &str) -> Result<Response, Refusal
     let topics = |snapshot: &_| {
         let kinds = KINDS.into_iter().map(Topic::ConfigKind);
         let targets = chain_of(snapshot, &service).map_or(Vec::new(), |chain| chain.targets());
-        let healths = targets.iter().flat_map(reach::topics);
+        let healths = targets.iter().flat_map(|target| reach::topics(snapshot, target));
         kinds.chain([Topic::Roots]).chain(healths).collect()
     };
     let snapshot = app.watch(ask, topics).await?;

@@ -5,15 +5,20 @@ use peerway_api_types::chain::{TargetHealth, TargetState};
 use peerway_model::chain::Target;
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, HealthSummary, PeeringKey, ServiceKey};
 use peerway_state::{
-    InstanceHealth, Snapshot, Topic, health_of, imported_health, mesh_face, sidecars_of_target, summary,
+    InstanceHealth, Snapshot, Topic, answering, gateways_before, health_of, imported_health, mesh_face,
+    summary,
 };
 
 /// What the answer depends on besides the entries of the chain and the clock.
-pub(crate) fn topics(target: &Target) -> Vec<Topic> {
+pub(crate) fn topics(snapshot: &Snapshot, target: &Target) -> Vec<Topic> {
     let service = &target.service;
     let mut topics = vec![Topic::Service(service.clone())];
     match service.origin.peer() {
-        None => topics.push(Topic::ProxiesOf(service.clone())),
+        None => {
+            topics.push(Topic::ProxiesOf(service.clone()));
+            topics.push(Topic::ConfigKind(ConfigKind::TerminatingGateway));
+            topics.extend(gateways_before(snapshot, service).into_iter().map(Topic::Service));
+        }
         Some(_) => {
             topics.extend(mesh_face(service).map(Topic::Service));
             let peering = peering(service);
@@ -49,7 +54,7 @@ fn local(snapshot: &Snapshot, target: &Target) -> TargetHealth {
         }
         _ => None,
     };
-    let counted = summary(&sidecars_of_target(snapshot, target, subset));
+    let counted = summary(&answering(snapshot, target, subset));
     let (state, reason) = match counted {
         HealthSummary { total: 0, .. } => (TargetState::Absent, "it has no instance in the mesh"),
         HealthSummary { healthy: 0, .. } => (TargetState::Down, "none of its instances serves"),

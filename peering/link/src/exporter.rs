@@ -18,8 +18,8 @@ use peerway_peering_protocol::digest::check_offer;
 use peerway_peering_protocol::resource::SIDECAR_SUFFIX;
 use peerway_peering_protocol::{Exports, OfferedBundle, OfferedInstance};
 use peerway_state::{
-    ChangeSet, InstanceHealth, Snapshot, Topic, chain_of, gateways, gateways_before, health_of,
-    outside_of_target, sidecars_of_target, summary, terminating,
+    ChangeSet, InstanceHealth, Snapshot, Topic, answering, chain_of, gateways, gateways_before, health_of,
+    summary,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -409,19 +409,7 @@ fn health(snapshot: &Snapshot, ends: &BTreeSet<Target>) -> HealthSummary {
             }
             _ => None,
         };
-        let mut standing = sidecars_of_target(snapshot, end, subset);
-        let gateways = gateways_before(snapshot, service);
-        let gateways: Vec<InstanceHealth> = gateways
-            .iter()
-            .flat_map(|gateway| terminating(snapshot, gateway, &[]))
-            .collect();
-        if gateways.iter().any(InstanceHealth::is_serving) {
-            standing.extend(outside_of_target(snapshot, end, subset));
-        } else {
-            // Nobody passes anything on.
-            standing.extend(gateways);
-        }
-        standing
+        answering(snapshot, end, subset)
     });
     summary(&standing.collect::<Vec<_>>())
 }

@@ -1,8 +1,8 @@
 //! Small clusters as snapshots, for the tests of this room.
 
 use peerway_model::config::{
-    Consumer, Destination, ExportedService, ExportedServices, Mesh, Pattern, Protocol, ProxyDefaults,
-    ServiceDefaults, ServiceResolver,
+    Consumer, Destination, ExportedService, ExportedServices, LinkedService, Mesh, Outward, Pattern,
+    Protocol, ProxyDefaults, ServiceDefaults, ServiceResolver, TerminatingGateway,
 };
 use peerway_model::instance::{Opaque, ServiceAddress, TAG_WAN};
 use peerway_model::peering::RemoteInfo;
@@ -227,6 +227,36 @@ impl World {
     pub(crate) fn gateway(&mut self, id: &str) -> &mut Self {
         let gateway = mesh_gateway(&self.local(), id);
         self.put([Row::Instance(Arc::new(gateway))])
+    }
+
+    /// A terminating gateway `out`, the id being the same.
+    pub(crate) fn terminating(&mut self) -> &mut Self {
+        let gateway = Instance {
+            kind: ServiceKind::TerminatingGateway,
+            ..instance(&self.local(), "out", "out")
+        };
+        self.put([Row::Instance(Arc::new(gateway))])
+    }
+
+    /// What it stands for.
+    pub(crate) fn link(&mut self, names: &[&str]) -> &mut Self {
+        let link = |name: &&str| LinkedService {
+            name: match *name {
+                "*" => Pattern::Any,
+                name => Pattern::Exact(ServiceName::new(name).unwrap()),
+            },
+            namespace: Namespace::default(),
+            outward: Outward::default(),
+        };
+        let entry = ConfigEntry::TerminatingGateway(TerminatingGateway {
+            partition: Partition::default(),
+            namespace: Namespace::default(),
+            name: ServiceName::new("out").unwrap(),
+            services: names.iter().map(link).collect(),
+            meta: BTreeMap::new(),
+        });
+        self.attempt(&Transaction::new().put(Row::Config(Arc::new(entry))));
+        self
     }
 
     pub(crate) fn export(&mut self, names: &[&str], peer: &str) -> &mut Self {

@@ -217,6 +217,51 @@ fn a_mesh_face_says_how_those_are_that_calls_end_at() {
 }
 
 #[test]
+fn what_is_behind_a_terminating_gateway_has_a_mesh_face_that_tells_how_it_is() {
+    let mut world = World::new("us");
+    world
+        .service("db", "db-1")
+        .service("db", "db-2")
+        .service("mail", "mail-1")
+        .gateway("gw-1")
+        .terminating()
+        .link(&["db"])
+        .export(&["*"], "west");
+    let without = [("db", 2), ("db-sidecar-proxy", 1), ("mail", 1)];
+    assert_eq!(told(&exported(&world)), without);
+    let health = |world: &World| {
+        let face = &exported(world).services["db-sidecar-proxy"][0];
+        face.service.peer_meta.clone().unwrap().health.unwrap()
+    };
+    let counted = |healthy, total| HealthSummary {
+        healthy,
+        total,
+        weight: healthy,
+        draining: 0,
+    };
+    assert_eq!(health(&world), counted(2, 2));
+    world.is("db-1", CheckStatus::Critical);
+    assert_eq!(health(&world), counted(1, 2));
+    // Without a gateway that serves nobody passes anything on.
+    world.is("out", CheckStatus::Critical);
+    assert_eq!(health(&world), counted(0, 1));
+    world.remove("out");
+    assert_eq!(health(&world), counted(0, 0));
+    world.link(&["*"]);
+    assert_eq!(
+        told(&exported(&world)),
+        [
+            ("db", 2),
+            ("db-sidecar-proxy", 1),
+            ("mail", 1),
+            ("mail-sidecar-proxy", 1)
+        ]
+    );
+    world.link(&[]);
+    assert_eq!(told(&exported(&world)), [("db", 2), ("mail", 1)]);
+}
+
+#[test]
 fn what_was_imported_makes_nothing_stale() {
     let mut world = World::new("us");
     world.export(&["*"], "west").service("web", "web-1");
@@ -252,13 +297,13 @@ fn upkeep_equals_building_from_nothing() {
         for step in 0..40 {
             let service = ["a", "b", "b-sidecar-proxy", "consul"][random.usize(..4)];
             let id = ["1", "2"][random.usize(..2)];
-            let choice = random.u8(..12);
+            let choice = random.u8(..15);
             let changes = world.changes(|world| match choice {
                 0 | 1 => drop(world.service(service, &format!("{service}-{id}"))),
                 2 => drop(world.proxy(service)),
                 3 => drop(world.gateway(id)),
                 4 => drop(world.remove(&format!("{service}-{id}"))),
-                5 => drop(world.remove([id, "a-sidecar-proxy"][random.usize(..2)])),
+                5 => drop(world.remove([id, "a-sidecar-proxy", "out"][random.usize(..3)])),
                 6 => drop(world.export(
                     &[["*", service][random.usize(..2)]],
                     ["west", "east"][random.usize(..2)],
@@ -272,6 +317,12 @@ fn upkeep_equals_building_from_nothing() {
                     ["c", service][random.usize(..2)],
                     [None, Some("a")][random.usize(..2)],
                 )),
+                12 => drop(world.terminating()),
+                13 => drop(world.is(
+                    "out",
+                    [CheckStatus::Passing, CheckStatus::Critical][random.usize(..2)],
+                )),
+                14 => drop(world.link(&[["*", service][random.usize(..2)]])),
                 8 => drop(world.protocol(None, Protocol::ALL[random.usize(..4)])),
                 _ => drop(world.move_node(&format!("10.0.0.{}", random.u8(..)))),
             });
