@@ -116,7 +116,7 @@ pub(crate) async fn deregister(
 
 /// Runs `work` to its end even when the client goes away: the turn that it holds must cover the whole commit, or
 /// the next one could choose a port that is being given away.
-async fn unhurried(
+pub(crate) async fn unhurried(
     work: impl Future<Output = Result<Response, Refusal>> + Send + 'static,
 ) -> Result<Response, Refusal> {
     tokio::spawn(work)
@@ -206,7 +206,7 @@ impl Shared {
 }
 
 /// Whether this is the row that a server writes about itself: it is in the catalog, but nobody registered it here.
-fn is_server(key: &InstanceKey) -> bool {
+pub(crate) fn is_server(key: &InstanceKey) -> bool {
     key.id.as_str() == SERVER_SERVICE
 }
 

@@ -27,6 +27,7 @@ mod peering;
 mod reach;
 mod receipt;
 mod refusal;
+mod registration;
 mod rotation;
 mod routes;
 mod status;

@@ -6,8 +6,8 @@ use crate::parts::Parts;
 use crate::receipt::{self, MAX_SETTLING};
 use crate::refusal::Refusal;
 use crate::{
-    agent, authority, catalog, chain, config, health, intention, maintenance, peering, rotation, status,
-    token, virtual_addresses,
+    agent, authority, catalog, chain, config, health, intention, maintenance, peering, registration,
+    rotation, status, token, virtual_addresses,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -67,6 +67,8 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/agent/connect/ca/roots", get(authority::roots))
         .route("/v1/agent/connect/ca/leaf/{service}", get(authority::leaf))
         .route("/v1/agent/metrics", get(status::agent_metrics))
+        .route("/v1/catalog/register", put(registration::register))
+        .route("/v1/catalog/deregister", put(registration::deregister))
         .route("/v1/catalog/services", get(catalog::services))
         .route("/v1/catalog/service/{name}", get(catalog::service))
         .route("/v1/catalog/connect/{name}", get(catalog::connect))

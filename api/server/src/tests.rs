@@ -37,6 +37,7 @@ mod blocking;
 mod chain;
 mod config;
 mod errors;
+mod external;
 mod intention;
 mod maintenance;
 mod peers;

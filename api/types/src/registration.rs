@@ -1,7 +1,12 @@
 //! The body of `PUT /v1/agent/service/register`, and the instances that it amounts to.
 
+mod catalog;
 mod instances;
 
+pub use catalog::{
+    CatalogDeregistration, CatalogRegistration, CheckRegistration, Deregistered, NodeRegistration,
+    catalog_deregistration_from_json, catalog_registration_from_json,
+};
 pub use instances::{SIDECAR_PORTS, SIDECAR_SUFFIX};
 
 use crate::fields::{Fields, says_something};
@@ -54,15 +59,24 @@ pub fn service_registration_from_json(
     value: &serde_json::Value,
     defaults: &Tenancy,
 ) -> Result<ServiceRegistration, Invalid> {
-    let mut fields = Fields::new("", value)?;
+    registration_from(Fields::new("", value)?, defaults, "Name")
+}
+
+/// Reads a registration whose service is named by the field `named`.
+fn registration_from(
+    mut fields: Fields<'_>,
+    defaults: &Tenancy,
+    named: &'static str,
+) -> Result<ServiceRegistration, Invalid> {
+    let path = fields.path().to_owned();
     let tenancy = fields.tenancy(defaults)?;
-    let name_at = fields.at("Name");
-    let name = ServiceName::new(&fields.required("Name")?).map_err(|error| error.within(&name_at))?;
+    let name_at = fields.at(named);
+    let name = ServiceName::new(&fields.required(named)?).map_err(|error| error.within(&name_at))?;
     let id = match fields.parsed("ID", InstanceId::new)? {
         Some(id) => id,
-        None => InstanceId::new(name.as_str()).map_err(|error| error.within("ID"))?,
+        None => InstanceId::new(name.as_str()).map_err(|error| error.within(&fields.at("ID")))?,
     };
-    for (at, text) in [("Name", name.as_str()), ("ID", id.as_str())] {
+    for (at, text) in [(named, name.as_str()), ("ID", id.as_str())] {
         if text == SERVER_SERVICE {
             return Err(Invalid::new(
                 fields.at(at),
@@ -80,7 +94,7 @@ pub fn service_registration_from_json(
         }
     }
     fields.finish()?;
-    service.check("")?;
+    service.check(&path, false)?;
     Ok(service)
 }
 
@@ -129,7 +143,7 @@ fn sidecar_from(
     }
     fields.finish()?;
     sidecar.inherit(parent);
-    sidecar.check(&at)?;
+    sidecar.check(&at, true)?;
     Ok(sidecar)
 }
 
@@ -272,7 +286,7 @@ impl ServiceRegistration {
     }
 
     /// Refuses what only shows when all parts are together.
-    fn check(&self, at: &str) -> Result<(), Invalid> {
+    fn check(&self, at: &str, comes_along: bool) -> Result<(), Invalid> {
         let refuse = |path: &str, problem: &str| {
             let invalid = Invalid::new(path, problem);
             Err(if at.is_empty() {
@@ -291,7 +305,7 @@ impl ServiceRegistration {
                 refuse("Proxy.DestinationServiceName", "is required for a connect-proxy")
             }
             // A sidecar that came with its service gets a port when it is registered.
-            ServiceKind::ConnectProxy if self.port == 0 && at.is_empty() => {
+            ServiceKind::ConnectProxy if self.port == 0 && !comes_along => {
                 refuse("Port", "is required for a connect-proxy")
             }
             ServiceKind::MeshGateway | ServiceKind::TerminatingGateway => self.check_gateway(&refuse),
