@@ -52,6 +52,14 @@ fn local_callers(envoy: &str) {
     scene.intend("vault", r#"{ Name = "web" Action = "allow" }"#);
     scene.west_hears("web", "vault", &Heard::Reversed);
     scene.west_hears("other", "vault", &Heard::Nothing);
+    // Who loses the one keeps what is open to the other.
+    let mut open = scene.connected("web", "bytes");
+    scene.intend("vault", r#"{ Name = "web" Action = "deny" }"#);
+    scene.west_hears("web", "vault", &Heard::Nothing);
+    scene.drained();
+    assert_eq!(scene::heard(&mut open).unwrap(), Heard::Back);
+    scene.intend("vault", r#"{ Name = "web" Action = "allow" }"#);
+    scene.west_hears("web", "vault", &Heard::Reversed);
     let strict = LINKS.replace("vault.example", "bank.example");
     assert_ne!(strict, LINKS);
     scene.link(&strict);
@@ -75,7 +83,6 @@ fn local_callers(envoy: &str) {
     assert_eq!(met[0]["Service"]["Kind"], "terminating-gateway");
 
     // What is taken out of the entry is closed, and nothing else; a connection that is open ends.
-    let mut open = scene.connected("web", "bytes");
     scene.link(&LINKS.replace(r#"{ Name = "bytes" },"#, ""));
     scene.west_hears("web", "bytes", &Heard::Nothing);
     assert!(scene::ends(&mut open));

@@ -4,9 +4,10 @@
 use crate::outside::{self, Vault};
 use anyhow::{Result, bail, ensure};
 use peerway_cli::demo::cluster::Cluster;
+use peerway_cli::demo::envoy::Envoy;
 use peerway_cli::demo::stage::{free_port, wait_for};
 use peerway_tests::TestStage;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -40,6 +41,8 @@ pub(crate) struct Scene {
     pub(crate) west: Cluster,
     pub(crate) east: Cluster,
     vault: Vault,
+    /// The terminating gateway, and where it is dialled.
+    out: Envoy,
     gateway: u16,
     /// Where callers dial, by their cluster, name and what they call.
     dials: BTreeMap<(&'static str, &'static str, &'static str), u16>,
@@ -61,11 +64,20 @@ impl Scene {
         for (name, address, port) in [
             ("bytes", "127.0.0.1", outside::repeater()),
             ("pages", "localhost", pages),
-            ("vault", "127.0.0.1", vault.port),
         ] {
             let text = format!("service {{ name = \"{name}\" address = \"{address}\" port = {port} }}");
             west.register(&format!("{name}.hcl"), &text).unwrap();
         }
+        // On a node that no agent speaks for.
+        let external = json!({"Node": "vault-host", "Address": "127.0.0.1",
+            "Service": {"Service": "vault", "Port": vault.port},
+            "Check": {"CheckID": "vault", "Name": "vault", "Status": "passing", "ServiceID": "vault"}});
+        west.api()
+            .unwrap()
+            .put("/v1/catalog/register", &external)
+            .unwrap()
+            .ok()
+            .unwrap();
         let http = "Kind = \"service-defaults\"\nName = \"pages\"\nProtocol = \"http\"";
         west.write_config("pages-defaults.hcl", http).unwrap();
         let gateway = free_port().unwrap();
@@ -73,7 +85,8 @@ impl Scene {
             "service {{ kind = \"terminating-gateway\" name = \"out\" address = \"127.0.0.1\" port = {gateway} }}"
         );
         west.register("out.hcl", &text).unwrap();
-        let mut envoys = vec![west.envoy("west-out", "-gateway=terminating").unwrap()];
+        let out = west.envoy("west-out", "-gateway=terminating").unwrap();
+        let mut envoys = Vec::new();
         let mut dials = BTreeMap::new();
         for (cluster, at, peer) in [
             (&west, "west", ""),
@@ -109,10 +122,12 @@ impl Scene {
             west,
             east,
             vault,
+            out,
             gateway,
             dials,
         };
         scene.link(LINKS);
+        scene.out.wait_live(SETTLE).unwrap();
         for envoy in envoys {
             envoy.wait_live(SETTLE).unwrap();
         }
@@ -183,6 +198,16 @@ impl Scene {
         connection
     }
 
+    /// Waits until the gateway has closed what it does not let in any more.
+    pub(crate) fn drained(&self) {
+        wait_for("the gateway to be done with what it drains", SETTLE, || {
+            let draining = self.out.sum("listener_manager.total_filter_chains_draining")?;
+            ensure!(draining == 0, "{draining} chains are draining");
+            Ok(())
+        })
+        .unwrap();
+    }
+
     /// Whoever dials the gateway without a certificate is told nothing: neither by the name of a service nor by another.
     pub(crate) fn strangers_are_refused(&self, service: &str) {
         let roots = self.west.get("/v1/connect/ca/roots").unwrap();
@@ -224,7 +249,7 @@ fn dial(port: u16) -> Result<TcpStream> {
     Ok(connection)
 }
 
-fn heard(connection: &mut TcpStream) -> Result<Heard> {
+pub(crate) fn heard(connection: &mut TcpStream) -> Result<Heard> {
     let mut back = vec![0; SAID.len()];
     let cut = |kind| {
         matches!(
