@@ -57,20 +57,48 @@ fn heard(port: u16, says: Option<&[u8]>) -> Result<Vec<u8>> {
     Ok(heard)
 }
 
+/// Where the greeter is.
+#[derive(Clone, Copy)]
+enum Greeter {
+    /// Behind a sidecar, which is told that it speaks first, or not.
+    Sidecar { declared: bool },
+    /// Outside the mesh, behind a terminating gateway that is told so.
+    Outside,
+}
+
+impl Greeter {
+    /// Registers it; how its Envoy is run.
+    fn register(self, west: &Cluster) -> &'static str {
+        let port = greeter();
+        let own = free_port().unwrap();
+        let Greeter::Sidecar { declared } = self else {
+            let service = format!("service {{ name = \"greeter\" port = {port} address = \"127.0.0.1\" }}");
+            west.register("greeter.hcl", &service).unwrap();
+            let gateway = format!(
+                "service {{ kind = \"terminating-gateway\" name = \"out\" address = \"127.0.0.1\" port = {own} proxy {{ config {{ server_first = true }} }} }}"
+            );
+            west.register("out.hcl", &gateway).unwrap();
+            let links = "Kind = \"terminating-gateway\"\nName = \"out\"\nServices = [{ Name = \"greeter\" }]";
+            west.write_config("links.hcl", links).unwrap();
+            return "-gateway=terminating";
+        };
+        let config = if declared {
+            "proxy { config { server_first = true } }"
+        } else {
+            ""
+        };
+        let service = format!(
+            "service {{\n name = \"greeter\"\n port = {port}\n address = \"127.0.0.1\"\n connect {{ sidecar_service {{ port = {own} {config} }} }}\n}}"
+        );
+        west.register("greeter.hcl", &service).unwrap();
+        "-sidecar-for=greeter"
+    }
+}
+
 /// `web` may call `greeter`, `other` may not; both dial it through their sidecars. Returns the two ports.
-fn mesh(test: &TestStage, server_first: bool) -> (u16, u16) {
+fn mesh(test: &TestStage, greeter: Greeter) -> (u16, u16) {
     let west = Cluster::start(&test.stage, "west").unwrap();
-    let config = if server_first {
-        "proxy { config { server_first = true } }"
-    } else {
-        ""
-    };
-    let service = format!(
-        "service {{\n name = \"greeter\"\n port = {}\n address = \"127.0.0.1\"\n connect {{ sidecar_service {{ port = {} {config} }} }}\n}}",
-        greeter(),
-        free_port().unwrap()
-    );
-    west.register("greeter.hcl", &service).unwrap();
+    let greets = greeter.register(&west);
     let mut ports = [0, 0];
     for (name, port) in ["web", "other"].into_iter().zip(&mut ports) {
         *port = free_port().unwrap();
@@ -82,10 +110,8 @@ fn mesh(test: &TestStage, server_first: bool) -> (u16, u16) {
     }
     let intention = "Kind = \"service-intentions\"\nName = \"greeter\"\nSources = [{ Name = \"web\" Action = \"allow\" }]";
     west.write_config("intention.hcl", intention).unwrap();
-    for name in ["greeter", "web", "other"] {
-        let envoy = west
-            .envoy(&format!("{name}-sidecar"), &format!("-sidecar-for={name}"))
-            .unwrap();
+    for which in [greets, "-sidecar-for=web", "-sidecar-for=other"] {
+        let envoy = west.envoy(which.trim_start_matches('-'), which).unwrap();
         envoy.wait_live(SETTLE).unwrap();
     }
     (ports[0], ports[1])
@@ -103,7 +129,7 @@ fn wait_until_heard(port: u16, says: Option<&[u8]>) {
 #[test]
 fn by_default_the_application_is_not_connected_before_policy_has_decided() {
     let test = TestStage::new(BINARY, ENVOY_ENV).unwrap();
-    let (web, other) = mesh(&test, false);
+    let (web, other) = mesh(&test, Greeter::Sidecar { declared: false });
     wait_until_heard(web, Some(b"hello\n"));
     assert_eq!(
         heard(other, Some(b"hello\n")).unwrap(),
@@ -116,7 +142,7 @@ fn by_default_the_application_is_not_connected_before_policy_has_decided() {
 #[test]
 fn a_service_declared_to_speak_first_greets_only_those_who_may_call() {
     let test = TestStage::new(BINARY, ENVOY_ENV).unwrap();
-    let (web, other) = mesh(&test, true);
+    let (web, other) = mesh(&test, Greeter::Sidecar { declared: true });
     wait_until_heard(web, None);
     assert_eq!(
         heard(other, None).unwrap(),
@@ -129,7 +155,7 @@ fn a_service_declared_to_speak_first_greets_only_those_who_may_call() {
 #[test]
 fn the_oldest_envoy_greets_only_those_who_may_call() {
     let test = TestStage::new(BINARY, OLDEST_ENVOY_ENV).unwrap();
-    let (web, other) = mesh(&test, false);
+    let (web, other) = mesh(&test, Greeter::Sidecar { declared: false });
     wait_until_heard(web, None);
     assert_eq!(
         heard(other, None).unwrap(),
@@ -137,4 +163,26 @@ fn the_oldest_envoy_greets_only_those_who_may_call() {
         "a refused caller heard the service"
     );
     test.finish().unwrap();
+}
+
+fn greeted_from_outside(envoy: &str) {
+    let test = TestStage::new(BINARY, envoy).unwrap();
+    let (web, other) = mesh(&test, Greeter::Outside);
+    wait_until_heard(web, None);
+    assert_eq!(
+        heard(other, None).unwrap(),
+        b"",
+        "a refused caller heard the service"
+    );
+    test.finish().unwrap();
+}
+
+#[test]
+fn a_service_outside_greets_only_those_who_may_call() {
+    greeted_from_outside(ENVOY_ENV);
+}
+
+#[test]
+fn a_service_outside_greets_only_those_who_may_call_with_the_oldest_envoy() {
+    greeted_from_outside(OLDEST_ENVOY_ENV);
 }

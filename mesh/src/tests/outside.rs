@@ -3,7 +3,7 @@
 use super::entries;
 use super::render::assert_view;
 use super::world::*;
-use crate::{Fragment, Mesh, View};
+use crate::{Chain, DownstreamTls, Fragment, Http, Mesh, Tcp, Traffic, View};
 use peerway_model::config::{
     Action, LinkedService, Meta, Outward, Pattern, Protocol, ServiceResolver, TerminatingGateway,
 };
@@ -296,6 +296,45 @@ fn bytes_of_peers_come_by_the_name_that_the_mesh_gateway_passes_on() {
             ["v1.db.default.dc1.internal.local.consul"]
         ]
     );
+}
+
+#[test]
+fn callers_are_decided_about_as_by_a_sidecar() {
+    let mut world = start();
+    world.put([row(app("n2", "db", 1)), row(sidecar("n2", "db", 20001, vec![]))]);
+    for spoken in [Protocol::Tcp, Protocol::Http, Protocol::Http2, Protocol::Grpc] {
+        world.put([protocol(Some("db"), spoken)]);
+        let mut mesh = Mesh::new(world.shared());
+        let mut chain = |node: &str, id: &str| -> Chain {
+            let view = mesh.watch(&instance_key(node, id)).unwrap();
+            let inbound = view.fragments.iter().find_map(|held| match &**held {
+                Fragment::Listener(listener) => listener.chains.iter().find(|chain| chain.tls.is_some()),
+                _ => None,
+            });
+            inbound.unwrap().clone()
+        };
+        let (own, outside) = (chain("n2", "db-sidecar-proxy"), chain("n1", GATEWAY));
+        // Whose certificate is shown, and where it goes on, differ; who is let in does not.
+        let expected = Chain {
+            tls: own.tls.map(|tls| DownstreamTls {
+                leaf: "leaf~db.default.default".to_owned(),
+                ..tls
+            }),
+            traffic: match (own.traffic, &outside.traffic) {
+                (Traffic::Tcp(own), Traffic::Tcp(outside)) => Traffic::Tcp(Tcp {
+                    cluster: outside.cluster.clone(),
+                    ..own
+                }),
+                (Traffic::Http(own), Traffic::Http(outside)) => Traffic::Http(Http {
+                    routes: outside.routes.clone(),
+                    ..own
+                }),
+                (own, _) => own,
+            },
+            ..outside.clone()
+        };
+        assert_eq!(outside, expected, "{spoken:?}");
+    }
 }
 
 #[test]
