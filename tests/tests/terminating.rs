@@ -64,6 +64,18 @@ fn local_callers(envoy: &str) {
     assert_ne!(strict, LINKS);
     scene.link(&strict);
     scene.west_hears("web", "vault", &Heard::Nothing);
+    // Without a name in the entry it has to be one of the addresses that it is registered with.
+    let by_address = LINKS.replace(r#"SNI = "vault.example""#, "");
+    scene.link(&by_address);
+    scene.west_hears("web", "vault", &Heard::Reversed);
+    scene.move_vault("localhost");
+    scene.west_hears("web", "vault", &Heard::Nothing);
+    scene.link(LINKS);
+    scene.west_hears("web", "vault", &Heard::Reversed);
+    // And the service wants to know who the gateway is.
+    let shown = r#"CertFile = "FILES/gateway.pem" KeyFile = "FILES/gateway.key""#;
+    scene.link(&LINKS.replace(shown, ""));
+    scene.west_hears("web", "vault", &Heard::Nothing);
     scene.link(LINKS);
     scene.west_hears("web", "vault", &Heard::Reversed);
 

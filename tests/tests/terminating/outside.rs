@@ -22,8 +22,9 @@ fn repeat(connection: &TcpStream) {
     let _ = std::io::copy(&mut &*connection, &mut &*connection);
 }
 
-/// A TLS server that answers each line with its reverse. To whoever asks for `vault.example` it shows a certificate for
-/// that name, to others one for another name; both are vouched for by what is in `ca.pem`.
+/// A TLS server that answers each line with its reverse, to clients with a certificate. To whoever asks for `vault.example`
+/// it shows one for that name, to others one for another name and its IP address; what is in `ca.pem` vouches for all of
+/// them.
 pub(crate) struct Vault {
     process: Child,
     /// Where it listens.
@@ -53,13 +54,17 @@ impl Vault {
                 "ca.pem",
             ],
         );
-        for name in ["vault.example", "other.example"] {
+        for (name, names) in [
+            ("vault.example", "DNS:vault.example"),
+            ("other.example", "DNS:other.example,IP:127.0.0.1"),
+            ("gateway", "DNS:gateway"),
+        ] {
             let (key, request, certificate) = (
                 format!("{name}.key"),
                 format!("{name}.csr"),
                 format!("{name}.pem"),
             );
-            std::fs::write(folder.join("names"), format!("subjectAltName = DNS:{name}\n")).unwrap();
+            std::fs::write(folder.join("names"), format!("subjectAltName = {names}\n")).unwrap();
             openssl(
                 folder,
                 &[
@@ -109,6 +114,7 @@ impl Vault {
                 &format!("127.0.0.1:{port}"),
             ])
             .args(["-cert", "other.example.pem", "-key", "other.example.key"])
+            .args(["-Verify", "1", "-verify_return_error", "-CAfile", "ca.pem"])
             .args(["-servername", "vault.example"])
             .args(["-cert2", "vault.example.pem", "-key2", "vault.example.key"])
             .current_dir(folder)

@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_secs(30);
 const SAID: &str = "hello\n";
 /// The services outside, as the entry of the gateway links them; `FILES` is the folder of the vault.
 pub(crate) const LINKS: &str = r#"{ Name = "bytes" }, { Name = "pages" },
-    { Name = "vault" CAFile = "FILES/ca.pem" SNI = "vault.example" }"#;
+    { Name = "vault" CAFile = "FILES/ca.pem" SNI = "vault.example" CertFile = "FILES/gateway.pem" KeyFile = "FILES/gateway.key" }"#;
 const SERVICES: [&str; 3] = ["bytes", "pages", "vault"];
 const CALLERS: [&str; 2] = ["web", "other"];
 
@@ -68,16 +68,7 @@ impl Scene {
             let text = format!("service {{ name = \"{name}\" address = \"{address}\" port = {port} }}");
             west.register(&format!("{name}.hcl"), &text).unwrap();
         }
-        // On a node that no agent speaks for.
-        let external = json!({"Node": "vault-host", "Address": "127.0.0.1",
-            "Service": {"Service": "vault", "Port": vault.port},
-            "Check": {"CheckID": "vault", "Name": "vault", "Status": "passing", "ServiceID": "vault"}});
-        west.api()
-            .unwrap()
-            .put("/v1/catalog/register", &external)
-            .unwrap()
-            .ok()
-            .unwrap();
+        register_vault(&west, vault.port, "127.0.0.1");
         let http = "Kind = \"service-defaults\"\nName = \"pages\"\nProtocol = \"http\"";
         west.write_config("pages-defaults.hcl", http).unwrap();
         let gateway = free_port().unwrap();
@@ -163,6 +154,11 @@ impl Scene {
         self.west.write_config("links.hcl", &text).unwrap();
     }
 
+    /// Registers the vault at another address.
+    pub(crate) fn move_vault(&self, address: &str) {
+        register_vault(&self.west, self.vault.port, address);
+    }
+
     /// Says who may call a service.
     pub(crate) fn intend(&self, service: &str, sources: &str) {
         let text = format!("Kind = \"service-intentions\"\nName = \"{service}\"\nSources = [{sources}]");
@@ -241,6 +237,15 @@ impl Scene {
         drop(self.vault);
         self.test.finish().unwrap();
     }
+}
+
+/// On a node that no agent speaks for.
+fn register_vault(west: &Cluster, port: u16, address: &str) {
+    let external = json!({"Node": "vault-host", "Address": address,
+        "Service": {"Service": "vault", "Port": port},
+        "Check": {"CheckID": "vault", "Name": "vault", "Status": "passing", "ServiceID": "vault"}});
+    let api = west.api().unwrap();
+    api.put("/v1/catalog/register", &external).unwrap().ok().unwrap();
 }
 
 fn dial(port: u16) -> Result<TcpStream> {
