@@ -22,6 +22,7 @@ mod health;
 mod history;
 mod intention;
 mod maintenance;
+mod nodes;
 mod parts;
 mod peering;
 mod reach;

@@ -6,7 +6,7 @@ use crate::parts::Parts;
 use crate::receipt::{self, MAX_SETTLING};
 use crate::refusal::Refusal;
 use crate::{
-    agent, authority, catalog, chain, config, health, intention, maintenance, peering, registration,
+    agent, authority, catalog, chain, config, health, intention, maintenance, nodes, peering, registration,
     rotation, status, token, virtual_addresses,
 };
 use axum::Router;
@@ -69,6 +69,9 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/agent/metrics", get(status::agent_metrics))
         .route("/v1/catalog/register", put(registration::register))
         .route("/v1/catalog/deregister", put(registration::deregister))
+        .route("/v1/catalog/nodes", get(nodes::list))
+        .route("/v1/catalog/node/{name}", get(nodes::one))
+        .route("/v1/catalog/node-services/{name}", get(nodes::with_services))
         .route("/v1/catalog/services", get(catalog::services))
         .route("/v1/catalog/service/{name}", get(catalog::service))
         .route("/v1/catalog/connect/{name}", get(catalog::connect))

@@ -56,6 +56,29 @@ async fn an_external_service_is_registered_with_its_node_and_checks_and_taken_of
         [pair("ping", "warning"), pair("port", "passing")]
     );
 
+    let nodes = bench
+        .get("/v1/catalog/nodes?node-meta=external-node:true")
+        .await
+        .json();
+    assert_eq!(nodes.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&nodes[0]["Node"], &nodes[0]["Address"]),
+        (&json!("db-host"), &json!("ledger.example.com"))
+    );
+    let node = bench.get("/v1/catalog/node/db-host").await.json();
+    assert_eq!(node["Node"], nodes[0]);
+    assert_eq!(node["Services"]["ledger1"]["Service"], "ledger");
+    let node = bench.get("/v1/catalog/node-services/db-host").await.json();
+    assert_eq!(node["Services"][0]["ID"], "ledger1");
+    for uri in ["/v1/catalog/node/nobody", "/v1/catalog/node-services/nobody"] {
+        let answer = bench.get(uri).await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (StatusCode::OK, json!(null)),
+            "{uri}"
+        );
+    }
+
     // A check alone, and the node as it was.
     registered(
         &bench,
