@@ -127,6 +127,10 @@ fn callers_of_a_peer(envoy: &str) {
     scene.link(&LINKS.replace(r#"{ Name = "bytes" },"#, ""));
     scene.east_hears("web", "bytes", &Heard::Nothing);
     scene.east_asks("web", "/open/page", 200);
+    // All that have no sidecar.
+    scene.link(r#"{ Name = "*" }"#);
+    scene.east_hears("web", "bytes", &Heard::Back);
+    scene.east_asks("web", "/open/page", 200);
     scene.finish();
 }
 
