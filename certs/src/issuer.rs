@@ -3,6 +3,7 @@
 mod keep;
 
 use crate::authority::{Authority, BuiltIn};
+use crate::bearer::Bearer;
 use crate::establish::{StartError, establish};
 use crate::issuer::keep::Keep;
 use crate::metrics;
@@ -102,8 +103,18 @@ impl Certs {
     /// or more than [`MAX_IDENTITIES`] in use) is closed and stays `None`; asking again later may help only in the
     /// last case.
     pub fn leaf(&self, identity: &SpiffeId) -> Followed {
+        self.leaf_named(identity, &[])
+    }
+
+    /// The same, but the leaf also has these DNS names, which are the server's own choice and never that of whoever
+    /// asks for it. One identity may have leaves with several lists of names.
+    pub fn leaf_named(&self, identity: &SpiffeId, dns_names: &[String]) -> Followed {
+        let bearer = Bearer {
+            identity: identity.clone(),
+            dns_names: dns_names.into(),
+        };
         let (followed, failure) = match self.admit(identity) {
-            Ok(()) => self.keep.follow(identity),
+            Ok(()) => self.keep.follow(&bearer),
             Err(refused) => (closed(), Some(refused)),
         };
         if let Some(failure) = failure {
@@ -120,7 +131,7 @@ impl Certs {
     /// [`MAX_IDENTITIES`] are in use or the root has expired, `Internal` when signing fails.
     pub fn issue_now(&self, identity: &SpiffeId) -> Result<Arc<Leaf>, Failure> {
         self.admit(identity)?;
-        self.keep.current(identity)
+        self.keep.current(&identity.into())
     }
 
     /// Follows the leaf of this server's peering endpoint: URI `spiffe://TD/agent/server/dc/DC` and DNS name
@@ -130,7 +141,7 @@ impl Certs {
             trust_domain: self.trust_domain.clone(),
             datacenter: self.datacenter.clone(),
         };
-        let (followed, failure) = self.keep.follow(&identity);
+        let (followed, failure) = self.keep.follow(&(&identity).into());
         if let Some(failure) = failure {
             tracing::warn!(%identity, %failure, "no certificate was issued for this server");
         }
@@ -213,12 +224,12 @@ fn adopt(keep: &Keep, snapshot: &Snapshot) {
 async fn renew(keep: &Keep) {
     let (mut renewed, mut failures, mut last) = (0_usize, 0_usize, None);
     let mut spent = Duration::ZERO;
-    for identity in keep.due() {
+    for bearer in keep.due() {
         if spent >= MAX_TIME_PER_TICK {
             break;
         }
         let begun = keep.monotonic();
-        match keep.renew(&identity) {
+        match keep.renew(&bearer) {
             Ok(()) => renewed += 1,
             Err(failure) => {
                 failures += 1;

@@ -1,6 +1,7 @@
 //! Making a leaf.
 
 use crate::authority::{Authority, Order};
+use crate::bearer::Bearer;
 use crate::fingerprint::colons;
 use crate::root::short;
 use crate::serial;
@@ -13,7 +14,8 @@ use std::time::Duration;
 /// Longest common name (RFC 5280, appendix A.1, ub-common-name), in characters.
 const MAX_COMMON_NAME: usize = 64;
 
-/// Returns a new leaf of `identity`, which the caller has authenticated, with a new ECDSA P-256 key. It ends `ttl` after `now`, or with the root.
+/// Returns a new leaf of `identity`, which the caller has authenticated, with a new ECDSA P-256 key. It ends `ttl` after
+/// `now`, or with the root.
 ///
 /// # Errors
 /// As [`Authority::sign`]; `Unavailable` when the root has expired or no serial can be made.
@@ -23,15 +25,28 @@ pub fn issue(
     ttl: Duration,
     now: UnixMillis,
 ) -> Result<Leaf, Failure> {
+    issue_to(authority, &identity.into(), ttl, now)
+}
+
+/// The same, with the DNS names of its bearer.
+pub(crate) fn issue_to(
+    authority: &dyn Authority,
+    bearer: &Bearer,
+    ttl: Duration,
+    now: UnixMillis,
+) -> Result<Leaf, Failure> {
+    let identity = &bearer.identity;
     let key = KeyPair::generate().map_err(|error| {
         let message = format!("no key could be made for {identity}: {error}");
         Failure::new(FailureKind::Internal, message)
     })?;
     let validity = Validity::new(now, ttl, Some(UnixMillis(authority.root().not_after)))?;
     let serial = serial::random::<16>()?;
+    let mut names = dns_names(identity);
+    names.extend(bearer.dns_names.iter().cloned());
     let chain_pem = authority.sign(&Order {
         identity,
-        dns_names: &dns_names(identity),
+        dns_names: &names,
         public_key: &key.subject_public_key_info(),
         serial: &serial,
         not_before: validity.not_before.0,

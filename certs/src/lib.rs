@@ -6,6 +6,7 @@
 //! signing request.
 
 mod authority;
+mod bearer;
 mod bridge;
 mod brought;
 mod decoded;

@@ -2,11 +2,12 @@
 
 use super::{Followed, IDLE_KEPT, MAX_IDENTITIES, MAX_LEAVES_PER_TICK, RETRY, closed};
 use crate::authority::Authority;
+use crate::bearer::Bearer;
 use crate::renewal::{Issued, is_due, renew_at};
 use crate::settings::Settings;
 use crate::{leaf, metrics};
 use parking_lot::{Mutex, RwLock};
-use peerway_model::{Failure, FailureKind, Leaf, SpiffeId};
+use peerway_model::{Failure, FailureKind, Leaf};
 use peerway_runtime::{SharedClock, UnixMillis};
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +20,7 @@ pub(super) struct Keep {
     clock: SharedClock,
     settings: Settings,
     authority: RwLock<Arc<dyn Authority>>,
-    kept: Mutex<HashMap<SpiffeId, Kept>>,
+    kept: Mutex<HashMap<Bearer, Kept>>,
     limit: usize,
 }
 
@@ -98,17 +99,17 @@ impl Keep {
 
     /// Follows a leaf, which is issued now unless a good one is kept; also says what failed. The channel is closed
     /// when there is no room for the identity.
-    pub(super) fn follow(&self, identity: &SpiffeId) -> (Followed, Option<Failure>) {
-        if let Some(followed) = self.kept_good(identity) {
+    pub(super) fn follow(&self, bearer: &Bearer) -> (Followed, Option<Failure>) {
+        if let Some(followed) = self.kept_good(bearer) {
             return (followed, None);
         }
-        let made = self.make(identity);
-        self.put(identity, made)
+        let made = self.make(bearer);
+        self.put(bearer, made)
     }
 
     /// The leaf that is kept, or a new one when it is due.
-    pub(super) fn current(&self, identity: &SpiffeId) -> Result<Arc<Leaf>, Failure> {
-        let (followed, failure) = self.follow(identity);
+    pub(super) fn current(&self, bearer: &Bearer) -> Result<Arc<Leaf>, Failure> {
+        let (followed, failure) = self.follow(bearer);
         let leaf = followed.borrow().clone();
         match (leaf, failure) {
             // A leaf that could not be renewed is good until it ends.
@@ -117,7 +118,7 @@ impl Keep {
             (_, None) => Err(Failure::new(
                 FailureKind::Unavailable,
                 format!(
-                    "the certificate of {identity} has expired together with its root, check the clock and the active root"
+                    "the certificate of {bearer} has expired together with its root, check the clock and the active root"
                 ),
             )),
         }
@@ -125,12 +126,12 @@ impl Keep {
 
     /// Forgets identities that nobody used for [`IDLE_KEPT`] and returns those whose leaf is to be renewed now, at
     /// most [`MAX_LEAVES_PER_TICK`], the first to expire first.
-    pub(super) fn due(&self) -> Vec<SpiffeId> {
+    pub(super) fn due(&self) -> Vec<Bearer> {
         let (now, age) = (self.clock.now(), self.clock.monotonic());
         let authority = self.authority();
         let mut due = Vec::new();
         let mut kept = self.kept.lock();
-        kept.retain(|identity, kept| {
+        kept.retain(|bearer, kept| {
             if kept.leaf.receiver_count() == 0 {
                 // Not renewed either: whoever asks for it again gets a new one then.
                 return age.saturating_sub(kept.used) < IDLE_KEPT;
@@ -139,7 +140,7 @@ impl Keep {
             let resting = kept.failed.is_some_and(|at| age.saturating_sub(at) < RETRY);
             if !resting && kept.is_due(now, &*authority) {
                 let ends = kept.issued.as_ref().map(|issued| issued.not_after);
-                due.push((ends, identity.clone()));
+                due.push((ends, bearer.clone()));
             }
             true
         });
@@ -147,23 +148,23 @@ impl Keep {
         drop(kept);
         due.sort_unstable_by_key(|(ends, _)| *ends);
         due.truncate(MAX_LEAVES_PER_TICK);
-        due.into_iter().map(|(_, identity)| identity).collect()
+        due.into_iter().map(|(_, bearer)| bearer).collect()
     }
 
     /// Issues a new leaf for an identity that is kept and tells whoever follows it.
-    pub(super) fn renew(&self, identity: &SpiffeId) -> Result<(), Failure> {
-        let made = self.make(identity);
-        match self.put(identity, made) {
+    pub(super) fn renew(&self, bearer: &Bearer) -> Result<(), Failure> {
+        let made = self.make(bearer);
+        match self.put(bearer, made) {
             (_, None) => Ok(()),
             (_, Some(failure)) => Err(failure),
         }
     }
 
     /// The channel of an identity whose leaf needs no renewal.
-    fn kept_good(&self, identity: &SpiffeId) -> Option<Followed> {
+    fn kept_good(&self, bearer: &Bearer) -> Option<Followed> {
         let authority = self.authority();
         let mut kept = self.kept.lock();
-        let found = kept.get_mut(identity)?;
+        let found = kept.get_mut(bearer)?;
         if found.is_due(self.clock.now(), &*authority) {
             return None;
         }
@@ -171,12 +172,12 @@ impl Keep {
         Some(found.leaf.subscribe())
     }
 
-    fn make(&self, identity: &SpiffeId) -> Result<Made, Failure> {
+    fn make(&self, bearer: &Bearer) -> Result<Made, Failure> {
         let authority = self.authority();
-        let leaf = leaf::issue(&*authority, identity, self.settings.leaf_ttl(), self.clock.now())
+        let leaf = leaf::issue_to(&*authority, bearer, self.settings.leaf_ttl(), self.clock.now())
             .inspect_err(|_| metrics::FAILED.inc())?;
         metrics::ISSUED
-            .with_label_values(&[metrics::kind(identity)])
+            .with_label_values(&[metrics::kind(&bearer.identity)])
             .inc();
         let (not_before, not_after) = (UnixMillis(leaf.not_before), UnixMillis(leaf.not_after));
         Ok(Made {
@@ -191,11 +192,11 @@ impl Keep {
     }
 
     /// Keeps what was made, unless somebody else was faster, and returns its channel and what failed.
-    fn put(&self, identity: &SpiffeId, made: Result<Made, Failure>) -> (Followed, Option<Failure>) {
+    fn put(&self, bearer: &Bearer, made: Result<Made, Failure>) -> (Followed, Option<Failure>) {
         let (now, age) = (self.clock.now(), self.clock.monotonic());
         let authority = self.authority();
         let mut kept = self.kept.lock();
-        if !kept.contains_key(identity) && kept.len() >= self.limit {
+        if !kept.contains_key(bearer) && kept.len() >= self.limit {
             kept.retain(|_, kept| kept.leaf.receiver_count() > 0);
             if kept.len() >= self.limit {
                 metrics::REFUSED.with_label_values(&["limit"]).inc();
@@ -206,7 +207,7 @@ impl Keep {
                 return (closed(), Some(Failure::new(FailureKind::Unavailable, message)));
             }
         }
-        let entry = kept.entry(identity.clone()).or_insert_with(|| Kept {
+        let entry = kept.entry(bearer.clone()).or_insert_with(|| Kept {
             leaf: watch::Sender::new(None),
             issued: None,
             used: age,
@@ -246,6 +247,6 @@ fn show_expiry(authority: &dyn Authority) {
     metrics::ROOT_EXPIRY.set(i64::try_from(seconds).unwrap_or(i64::MAX));
 }
 
-fn show_identities(kept: &HashMap<SpiffeId, Kept>) {
+fn show_identities(kept: &HashMap<Bearer, Kept>) {
     metrics::IDENTITIES.set(i64::try_from(kept.len()).unwrap_or(i64::MAX));
 }

@@ -55,22 +55,22 @@ async fn there_is_room_for_so_many_and_unused_ones_make_way() {
     let server = resting().await;
     let authority = server.certs.keep.authority();
     let keep = Keep::new(server.clock.clone(), Settings::default(), authority).with_limit(2);
-    let (one, _) = keep.follow(&server.service("one"));
-    keep.current(&server.service("unused")).unwrap();
-    let (two, failure) = keep.follow(&server.service("two"));
+    let (one, _) = keep.follow(&(&server.service("one")).into());
+    keep.current(&(&server.service("unused")).into()).unwrap();
+    let (two, failure) = keep.follow(&(&server.service("two")).into());
     assert!(failure.is_none(), "the unused one made way");
 
-    let (three, failure) = keep.follow(&server.service("three"));
+    let (three, failure) = keep.follow(&(&server.service("three")).into());
     assert_eq!(failure.unwrap().kind, FailureKind::Unavailable);
     assert!(three.borrow().is_none() && three.has_changed().is_err(), "closed");
-    let failure = keep.current(&server.service("three")).unwrap_err();
+    let failure = keep.current(&(&server.service("three")).into()).unwrap_err();
     let text = failure.to_string();
     assert!(text.starts_with("2 identities are in use"), "{text}");
-    assert!(keep.current(&server.service("one")).is_ok());
+    assert!(keep.current(&(&server.service("one")).into()).is_ok());
 
     drop(two);
-    assert!(keep.current(&server.service("three")).is_ok());
-    assert!(keep.current(&server.service("one")).is_ok());
+    assert!(keep.current(&(&server.service("three")).into()).is_ok());
+    assert!(keep.current(&(&server.service("one")).into()).is_ok());
     drop(one);
 }
 
@@ -81,7 +81,7 @@ async fn the_first_to_expire_is_renewed_first() {
     server.clock.advance(HOUR);
     let late = server.certs.leaf(&server.service("late"));
     server.clock.advance(DEFAULT_LEAF_TTL);
-    let expected = [server.service("early"), server.service("late")];
+    let expected = [&server.service("early"), &server.service("late")].map(Bearer::from);
     assert_eq!(server.certs.keep.due(), expected);
     drop((early, late));
 }
@@ -126,7 +126,7 @@ async fn issuing_that_takes_long_leaves_the_rest_for_the_next_tick() {
     });
     let keep = Keep::new(slow, Settings::default(), server.certs.keep.authority());
     let followed: Vec<_> = (0..10)
-        .map(|number| keep.follow(&server.service(&format!("s{number}"))))
+        .map(|number| keep.follow(&(&server.service(&format!("s{number}"))).into()))
         .collect();
     server.clock.advance(DEFAULT_LEAF_TTL);
     let due = keep.due().len();
@@ -151,8 +151,8 @@ async fn an_expired_root_fails_and_rests_before_the_next_try() {
 
     assert!(server.certs.keep.due().is_empty(), "it rests");
     server.clock.advance(RETRY);
-    assert_eq!(server.certs.keep.due(), std::slice::from_ref(&web));
-    assert!(server.certs.keep.renew(&web).is_err());
+    assert_eq!(server.certs.keep.due(), [Bearer::from(&web)]);
+    assert!(server.certs.keep.renew(&(&web).into()).is_err());
     assert!(server.certs.keep.due().is_empty(), "it rests again");
 
     server.clock.set(NOW);
