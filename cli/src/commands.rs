@@ -6,6 +6,7 @@ mod config;
 mod connect;
 mod demo;
 mod echo;
+mod gateway;
 mod intention;
 mod maint;
 mod observed;

@@ -8,6 +8,7 @@ mod addressed;
 mod authorization;
 mod catalog;
 mod chains;
+mod edge;
 mod held;
 mod hosts;
 mod outside;
@@ -20,6 +21,7 @@ pub(crate) use addressed::Addressed;
 #[cfg(test)]
 pub(crate) use authorization::{Everybody, flatten, flatten_requests};
 pub(crate) use catalog::{ClusterIdentity, Import};
+pub(crate) use edge::{Edge, EdgeHost, EdgePort};
 pub(crate) use held::{Dependent, Findings};
 pub(crate) use hosts::{Place, found, members};
 pub(crate) use peers::{InboundPeer, PeerIdentity, pems};
@@ -80,6 +82,8 @@ pub(crate) enum FindingKey {
     Routes(Partition),
     /// The servers that they let through to.
     Servers(Partition),
+    /// What an ingress gateway lets in.
+    Ingress(ServiceKey),
 }
 
 /// The answer of a finding. Cheap to clone.
@@ -125,6 +129,8 @@ pub(crate) enum Finding {
     Routes(Arc<Vec<Route>>),
     /// To [`FindingKey::Servers`].
     Servers(Arc<Vec<ServerRoute>>),
+    /// To [`FindingKey::Ingress`].
+    Edge(Arc<Edge>),
 }
 
 /// Who may call a service, in the terms of what it speaks.
@@ -173,5 +179,6 @@ fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
         FindingKey::Servers(partition) => {
             Finding::Servers(Arc::new(servers::of_partition(reading, partition)))
         }
+        FindingKey::Ingress(gateway) => Finding::Edge(Arc::new(edge::ingress(reading, gateway))),
     }
 }

@@ -7,7 +7,7 @@ pub use authorization::{
     Authorization, Caller, CallerPattern, Fitting, GatewayPattern, Grant, KnownBy, Lets, Policy,
     RequestAuthorization, RequestCaller, Requests,
 };
-pub use routes::{HttpRoute, Retry, RouteLeg, RouteTable, WHOLE};
+pub use routes::{HttpRoute, Retry, RouteLeg, RouteTable, VirtualHost, WHOLE};
 
 use peerway_model::config::{Balance, Limits, LogFormat, LogSink, PassiveHealthCheck, Protocol, TlsBounds};
 use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
@@ -26,6 +26,8 @@ pub const TRACE_COLLECTOR: &str = "trace_collector";
 pub struct View {
     /// Whose leaf the secret [`LEAF_SECRET`] holds.
     pub identity: SpiffeId,
+    /// The DNS names that the leaf is made for besides: sorted and distinct, from entries and never from what a proxy says.
+    pub dns_names: Vec<String>,
     /// Whose leaves it gets besides, by the names of the secrets that hold them; sorted and distinct. Of services
     /// outside the mesh that the proxy stands for.
     pub leaves: Arc<[(String, SpiffeId)]>,
@@ -302,6 +304,8 @@ pub struct Chain {
     pub destinations: Vec<IpAddr>,
     /// mTLS as a server; `None` passes bytes through.
     pub tls: Option<DownstreamTls>,
+    /// TLS as a server of callers without a certificate; never together with `tls`.
+    pub serving: Option<ServingTls>,
     /// Prefix of the statistics.
     pub stat_prefix: String,
     /// What is looked at.
@@ -360,6 +364,9 @@ pub enum CallerHeader {
     Remove,
     /// Replaced by who is connected: the gateway that ends a peer's TLS.
     Replace,
+    /// Removed as well, with all by which a request tells proxies what to do: whoever stands outside is nobody in the
+    /// mesh.
+    Outside,
     /// Followed by who is connected: a sidecar in front of its application. What stands before is believed only when
     /// one of our own gateways is connected.
     Append,
@@ -384,6 +391,13 @@ pub struct DownstreamTls {
     pub admitting: Option<String>,
     /// The name of the secret with what is shown to the client.
     pub leaf: String,
+    /// Which TLS is spoken.
+    pub bounds: TlsBounds,
+}
+
+/// TLS as a server of callers without a certificate: a gateway at the edge, which shows its leaf.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServingTls {
     /// Which TLS is spoken.
     pub bounds: TlsBounds,
 }

@@ -153,4 +153,20 @@ pub(crate) enum FragmentKey {
         /// Who reports single requests; `None` while nobody does.
         reporter: Option<String>,
     },
+    /// A port of a gateway at the edge.
+    EdgeListener {
+        /// IP address and port.
+        address: ServiceAddress,
+        /// The gateway.
+        gateway: ServiceKey,
+        /// Who reports single requests; `None` while nobody does.
+        reporter: Option<String>,
+    },
+    /// Where the requests to a port of a gateway at the edge go.
+    EdgeRoutes {
+        /// The gateway.
+        gateway: ServiceKey,
+        /// The port.
+        port: u16,
+    },
 }

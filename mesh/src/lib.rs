@@ -20,7 +20,8 @@ pub use fragment::{
     DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, FragmentKind, GatewayPattern, Grant, Health, Http,
     HttpRoute, Intake, KnownBy, LEAF_SECRET, Lets, Listener, OutsideName, OutsideTls, Policy,
     RequestAuthorization, RequestCaller, RequestPolicy, Requests, Retry, RouteLeg, RouteTable, Routes,
-    TRACE_COLLECTOR, Tcp, Telemetry, Terms, Tracing, Traffic, UpstreamTls, Validation, View, WHOLE,
+    ServingTls, TRACE_COLLECTOR, Tcp, Telemetry, Terms, Tracing, Traffic, UpstreamTls, Validation, View,
+    VirtualHost, WHOLE,
 };
 pub use upkeep::{Changed, Mesh, Stats};
 

@@ -96,6 +96,16 @@ pub(crate) fn routes(service: &ServiceKey) -> String {
     upstream_id(service)
 }
 
+/// The route configuration of a port of a gateway at the edge.
+pub(crate) fn edge_routes(port: u16) -> String {
+    port.to_string()
+}
+
+/// Statistics prefix of requests to a port of a gateway at the edge.
+pub(crate) fn edge_stats(port: u16) -> String {
+    format!("ingress_upstream_{port}")
+}
+
 /// The virtual host of an upstream: name, namespace and peer.
 pub(crate) fn virtual_host(service: &ServiceKey) -> String {
     match service.origin.peer() {

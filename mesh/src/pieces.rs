@@ -1,6 +1,7 @@
 //! From a key to a fragment. Every function is pure: the same key and the same Snapshot give the same fragment.
 
 mod cluster;
+mod edge;
 mod endpoints;
 mod listener;
 mod outside;
@@ -107,5 +108,13 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
             partition,
             reporter,
         } => listener::gateway(reading, address, partition, reporter.as_deref()).map(Fragment::Listener),
+        FragmentKey::EdgeListener {
+            address,
+            gateway,
+            reporter,
+        } => edge::listener(reading, address, gateway, reporter.as_deref()).map(Fragment::Listener),
+        FragmentKey::EdgeRoutes { gateway, port } => {
+            edge::table(reading, gateway, *port).map(Fragment::Routes)
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The only way from a Snapshot into this room: what is read is recorded.
 
 use crate::finding::{
-    Addressed, ClusterIdentity, Decides, Finding, FindingKey, Findings, Import, InboundPeer, PeerIdentity,
-    Place, Route, ServerRoute,
+    Addressed, ClusterIdentity, Decides, Edge, Finding, FindingKey, Findings, Import, InboundPeer,
+    PeerIdentity, Place, Route, ServerRoute,
 };
 use crate::fragment::Endpoint;
 use peerway_model::chain::{Chain, Target};
@@ -442,6 +442,14 @@ impl<'a> Reading<'a> {
     pub(crate) fn servers(&mut self, partition: &Partition) -> Arc<Vec<ServerRoute>> {
         match self.ask(FindingKey::Servers(partition.clone())) {
             Finding::Servers(servers) => servers,
+            _ => Arc::default(),
+        }
+    }
+
+    /// What a gateway at the edge lets in.
+    pub(crate) fn edge(&mut self, gateway: &ServiceKey) -> Arc<Edge> {
+        match self.ask(FindingKey::Ingress(gateway.clone())) {
+            Finding::Edge(edge) => edge,
             _ => Arc::default(),
         }
     }

@@ -1,7 +1,9 @@
 //! Shapes: which fragments a proxy needs.
 
 mod calling;
+mod edge;
 mod gateway;
+mod keys;
 mod sidecar;
 mod terminating;
 
@@ -14,6 +16,8 @@ use peerway_model::{InstanceKey, ServiceKind, SpiffeId};
 pub(crate) struct Shape {
     /// Whose leaf it gets.
     pub(crate) identity: SpiffeId,
+    /// The DNS names that its leaf is made for besides.
+    pub(crate) dns_names: Vec<String>,
     /// Whose leaves it gets besides, by the names of the secrets; sorted and distinct.
     pub(crate) leaves: Vec<(String, SpiffeId)>,
     /// Distinct. Should two fragments turn out to have the same kind and name, the first of them is in the view.
@@ -31,6 +35,7 @@ pub(crate) fn shape(key: &InstanceKey, reading: &mut Reading<'_>) -> Option<Shap
         ServiceKind::ConnectProxy => sidecar::shape(instance, reading),
         ServiceKind::MeshGateway => gateway::shape(instance, reading),
         ServiceKind::TerminatingGateway => terminating::shape(instance, reading),
+        ServiceKind::IngressGateway => edge::shape(instance, reading),
         ServiceKind::Typical => None,
     }
 }

@@ -3,6 +3,7 @@
 mod authorization;
 mod chains;
 mod cost;
+mod edge;
 mod entries;
 mod failover;
 mod gateway;

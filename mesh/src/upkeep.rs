@@ -53,6 +53,7 @@ struct HeldFragment {
 #[derive(Default)]
 struct HeldProxy {
     identity: Option<SpiffeId>,
+    dns_names: Vec<String>,
     leaves: Arc<[(String, SpiffeId)]>,
     keys: Vec<Arc<FragmentKey>>,
     reads: HashSet<Dependency>,
@@ -90,7 +91,7 @@ impl Mesh {
     }
 
     /// Starts keeping the view of a proxy and returns it: `None` while the proxy is not registered here as a sidecar
-    /// or mesh gateway, or the cluster has no roots; [`Mesh::update`] tells when that changes. Watching twice is the
+    /// or gateway, or the cluster has no roots; [`Mesh::update`] tells when that changes. Watching twice is the
     /// same as watching once.
     pub fn watch(&mut self, proxy: &InstanceKey) -> Option<Arc<View>> {
         if let Some(held) = self.proxies.get(proxy) {
@@ -218,19 +219,22 @@ impl Mesh {
         self.findings
             .reindex(&Dependent::Shape(proxy.clone()), &held.reads, &reads);
         held.reads = reads;
-        let (identity, leaves, wanted) = match built {
+        let (identity, dns_names, leaves, wanted) = match built {
             Some(Shape {
                 identity,
+                dns_names,
                 leaves,
                 keys,
-            }) => (Some(identity), leaves, keys),
-            None => (None, Vec::new(), Vec::new()),
+            }) => (Some(identity), dns_names, leaves, keys),
+            None => (None, Vec::new(), Vec::new(), Vec::new()),
         };
         let same_keys = held.keys.iter().map(|key| &**key).eq(&wanted);
-        if same_keys && held.identity == identity && *held.leaves == *leaves {
+        let same_leaves = held.dns_names == dns_names && *held.leaves == *leaves;
+        if same_keys && held.identity == identity && same_leaves {
             return false;
         }
         held.identity = identity;
+        held.dns_names = dns_names;
         held.leaves = leaves.into();
         let before = std::mem::take(&mut held.keys);
         // Taken before the others are given back, so that what stays is not built again.
@@ -349,6 +353,7 @@ impl Mesh {
         let held = self.proxies.get_mut(proxy)?;
         held.crowded = false;
         let identity = held.identity.clone()?;
+        let dns_names = held.dns_names.clone();
         let leaves = held.leaves.clone();
         let mut fragments: Vec<Arc<Fragment>> = held
             .keys
@@ -362,6 +367,7 @@ impl Mesh {
         held.crowded = fragments.len() < built;
         Some(Arc::new(View {
             identity,
+            dns_names,
             leaves,
             fragments,
         }))

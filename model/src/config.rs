@@ -5,7 +5,9 @@ mod destination;
 mod entry;
 mod exported_services;
 mod header_edits;
+mod host;
 mod inbound;
+mod ingress_gateway;
 mod load_balancer;
 mod log_operators;
 mod mesh_tls;
@@ -30,6 +32,10 @@ pub use entry::{
 pub use exported_services::{Consumer, ExportedService, ExportedServices};
 pub use header_edits::{HeaderEdits, MAX_EDITED_HEADERS, MAX_HEADER_NAME_BYTES, MAX_HEADER_VALUE_BYTES};
 pub use inbound::Inbound;
+pub use ingress_gateway::{
+    DNS_DOMAIN, EdgeTerms, EdgeTls, IngressGateway, IngressListener, IngressService, MAX_CERTIFICATE_NAMES,
+    MAX_EDGE_LISTENERS, MAX_HOSTS, MAX_LISTENER_SERVICES,
+};
 pub use load_balancer::{
     Balance, HashOf, HashPolicy, LoadBalancer, MAX_CHOICE_COUNT, MAX_HASH_POLICIES, MAX_RING_SIZE,
 };

@@ -39,9 +39,20 @@ pub enum ServiceKind {
     MeshGateway,
     /// A gateway that stands for services outside the mesh.
     TerminatingGateway,
+    /// A gateway that lets callers in from outside.
+    IngressGateway,
 }
 
 impl ServiceKind {
+    /// All kinds.
+    pub const ALL: [ServiceKind; 5] = [
+        ServiceKind::Typical,
+        ServiceKind::ConnectProxy,
+        ServiceKind::MeshGateway,
+        ServiceKind::TerminatingGateway,
+        ServiceKind::IngressGateway,
+    ];
+
     /// Consul's text: empty for typical.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,24 +60,28 @@ impl ServiceKind {
             ServiceKind::ConnectProxy => "connect-proxy",
             ServiceKind::MeshGateway => "mesh-gateway",
             ServiceKind::TerminatingGateway => "terminating-gateway",
+            ServiceKind::IngressGateway => "ingress-gateway",
         }
     }
 
     /// Whether an Envoy runs it.
     pub fn is_proxy(self) -> bool {
         match self {
-            ServiceKind::ConnectProxy | ServiceKind::MeshGateway | ServiceKind::TerminatingGateway => true,
+            ServiceKind::ConnectProxy
+            | ServiceKind::MeshGateway
+            | ServiceKind::TerminatingGateway
+            | ServiceKind::IngressGateway => true,
             ServiceKind::Typical => false,
         }
     }
 
-    /// All kinds.
-    pub const ALL: [ServiceKind; 4] = [
-        ServiceKind::Typical,
-        ServiceKind::ConnectProxy,
-        ServiceKind::MeshGateway,
-        ServiceKind::TerminatingGateway,
-    ];
+    /// Whether it is a gateway.
+    pub fn is_gateway(self) -> bool {
+        match self {
+            ServiceKind::MeshGateway | ServiceKind::TerminatingGateway | ServiceKind::IngressGateway => true,
+            ServiceKind::Typical | ServiceKind::ConnectProxy => false,
+        }
+    }
 
     /// The kind of this text, or `None` when Peerway does not offer it.
     pub fn parse(text: &str) -> Option<Self> {

@@ -32,8 +32,9 @@ impl SecretSource for Secrets {
         &self,
         proxy: &InstanceKey,
         identity: &SpiffeId,
+        dns_names: &[String],
     ) -> Option<watch::Receiver<Option<Arc<Leaf>>>> {
-        may_show(&self.reader.snapshot(), proxy, identity).then(|| self.certs.leaf(identity))
+        may_show(&self.reader.snapshot(), proxy, identity).then(|| self.certs.leaf_named(identity, dns_names))
     }
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 mod chains;
+mod edge;
 mod index;
 mod needs;
 mod virtual_address;
@@ -60,6 +61,7 @@ pub fn apply(
         }
     }
     chains::check(&work.next, &work.changes)?;
+    edge::check(&work.next, &work.changes)?;
     work.settle_virtual_addresses()?;
     if !work.rows.is_empty() {
         work.next.revision = revision;

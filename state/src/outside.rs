@@ -135,7 +135,7 @@ pub fn linked_services<'a>(
 }
 
 /// Whether an Envoy that runs for `proxy` may show the certificate of `identity`: a sidecar that of its service, a mesh
-/// gateway that of the gateways of its partition, a terminating gateway its own and those of the services that its entry
+/// gateway that of the gateways of its partition, a gateway at the edge its own, a terminating gateway its own and those of the services that its entry
 /// links. Whether the identity is one of this cluster is for the authority to judge.
 pub fn may_show(snapshot: &Snapshot, proxy: &InstanceKey, identity: &SpiffeId) -> bool {
     let Some(instance) = snapshot.instance(proxy) else {
@@ -163,6 +163,7 @@ pub fn may_show(snapshot: &Snapshot, proxy: &InstanceKey, identity: &SpiffeId) -
     };
     match instance.kind {
         ServiceKind::ConnectProxy => instance.destination_key() == Some(service),
+        ServiceKind::IngressGateway => instance.service_key() == service,
         ServiceKind::TerminatingGateway => {
             let own = instance.service_key();
             own == service || gateways_before(snapshot, &service).contains(&own)

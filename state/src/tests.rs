@@ -2,6 +2,7 @@
 
 mod cascades;
 mod chains;
+mod edge;
 mod fixtures;
 mod histories;
 mod observation;

@@ -6,14 +6,12 @@ use crate::refusal::Refusal;
 use crate::routes::App;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use peerway_api_types::catalog::{CatalogServiceJson, GatewayServiceJson, Indexes};
+use peerway_api_types::catalog::{CatalogServiceJson, Indexes};
 use peerway_model::chain::Target;
-use peerway_model::{
-    ConfigEntry, ConfigKey, ConfigKind, Instance, Node, Origin, ServiceKey, ServiceKind, ServiceName,
-};
+use peerway_model::{ConfigKind, Instance, Node, Origin, ServiceKey, ServiceKind, ServiceName};
 use peerway_state::{
-    FACE_SUFFIX, InstanceHealth, Snapshot, Topic, Versioned, gateways_before, linked_services,
-    outside_of_target, sidecars, terminating,
+    FACE_SUFFIX, InstanceHealth, Snapshot, Topic, Versioned, gateways_before, outside_of_target, sidecars,
+    terminating,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -112,39 +110,6 @@ pub(crate) fn met_at_topics(snapshot: &Snapshot, service: &ServiceKey) -> Vec<To
     .into_iter()
     .chain(gateways)
     .collect()
-}
-
-/// The services that a gateway stands for; none for a name that no entry of a gateway has.
-pub(crate) async fn gateway_services(
-    State(app): State<App>,
-    Path(name): Path<String>,
-    ask: Ask,
-) -> Result<Response, Refusal> {
-    let gateway = service_key(&ask, &name)?;
-    let entry = ConfigKey::of_service(
-        ConfigKind::TerminatingGateway,
-        &gateway.partition,
-        &gateway.namespace,
-        &gateway.name,
-    );
-    let topics = |_: &_| {
-        // `*` means services by what is registered.
-        let registered = [ServiceKind::Typical, ServiceKind::ConnectProxy];
-        let registered = registered.map(|kind| Topic::Kind(kind, gateway.partition.clone()));
-        std::iter::once(Topic::Config(entry.clone()))
-            .chain(registered)
-            .collect()
-    };
-    let snapshot = app.watch(&ask, topics).await?;
-    let held = snapshot.config(&entry);
-    let rows: Vec<GatewayServiceJson> = match held.map(|held| (&*held.row, indexes_of(held))) {
-        Some((ConfigEntry::TerminatingGateway(entry), indexes)) => linked_services(&snapshot, entry)
-            .into_iter()
-            .map(|(service, link)| GatewayServiceJson::terminating(&gateway, &service, link, indexes))
-            .collect(),
-        _ => Vec::new(),
-    };
-    indexed(&ask, &snapshot, &rows)
 }
 
 /// The service of this name where the client looks.

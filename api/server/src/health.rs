@@ -39,7 +39,7 @@ pub(crate) async fn connect(
     app.with_standing(&ask, Some(&face), answer)
 }
 
-fn entries(ask: &Ask, found: &[InstanceHealth]) -> Vec<HealthEntryJson> {
+pub(crate) fn entries(ask: &Ask, found: &[InstanceHealth]) -> Vec<HealthEntryJson> {
     let passing_only = ask.is_set("passing");
     found
         .iter()

@@ -18,6 +18,7 @@ mod catalog;
 mod chain;
 mod config;
 mod freshness;
+mod gateway;
 mod health;
 mod history;
 mod intention;

@@ -6,8 +6,8 @@ use crate::parts::Parts;
 use crate::receipt::{self, MAX_SETTLING};
 use crate::refusal::Refusal;
 use crate::{
-    agent, authority, catalog, chain, config, health, intention, maintenance, nodes, peering, registration,
-    rotation, status, token, virtual_addresses,
+    agent, authority, catalog, chain, config, gateway, health, intention, maintenance, nodes, peering,
+    registration, rotation, status, token, virtual_addresses,
 };
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -75,16 +75,14 @@ pub(crate) fn with_places(parts: Parts, places: usize) -> Router {
         .route("/v1/catalog/services", get(catalog::services))
         .route("/v1/catalog/service/{name}", get(catalog::service))
         .route("/v1/catalog/connect/{name}", get(catalog::connect))
-        .route(
-            "/v1/catalog/gateway-services/{name}",
-            get(catalog::gateway_services),
-        )
+        .route("/v1/catalog/gateway-services/{name}", get(gateway::services))
         .route(
             "/v1/discovery-chain/{service}",
             get(chain::read).post(chain::read_with),
         )
         .route("/v1/health/service/{name}", get(health::service))
         .route("/v1/health/connect/{name}", get(health::connect))
+        .route("/v1/health/ingress/{name}", get(gateway::ingress))
         .route("/v1/config", put(config::write))
         .route("/v1/config/{kind}", get(config::list))
         .route(

@@ -1,6 +1,7 @@
 //! Config entries as JSON (xDS facts, section 6).
 
 mod access_logs;
+mod ingress;
 mod mesh_tls;
 mod permission;
 mod read;

@@ -159,7 +159,10 @@ fn body(
         ServiceKind::parse(text).ok_or_else(|| {
             Invalid::new(
                 "",
-                format!("kind {text:?} is not offered yet, use \"connect-proxy\", \"mesh-gateway\", \"terminating-gateway\" or none"),
+                format!(
+                    "kind {text:?} is not offered yet, use {} or none",
+                    offered_kinds()
+                ),
             )
         })
     })?;
@@ -250,6 +253,13 @@ fn weights_from(fields: &mut Fields<'_>) -> Result<Weights, Invalid> {
     })
 }
 
+/// The kinds that a registration may have, for people.
+fn offered_kinds() -> String {
+    let kinds = ServiceKind::ALL.into_iter().filter(|kind| kind.is_proxy());
+    let texts: Vec<String> = kinds.map(|kind| format!("{:?}", kind.as_str())).collect();
+    texts.join(", ")
+}
+
 /// An address that others dial: it cannot be "any address".
 fn check_address(text: &str) -> Result<(), Invalid> {
     check_host(text)?;
@@ -308,7 +318,7 @@ impl ServiceRegistration {
             ServiceKind::ConnectProxy if self.port == 0 && !comes_along => {
                 refuse("Port", "is required for a connect-proxy")
             }
-            ServiceKind::MeshGateway | ServiceKind::TerminatingGateway => self.check_gateway(&refuse),
+            kind if kind.is_gateway() => self.check_gateway(&refuse),
             _ => Ok(()),
         }
     }
@@ -317,7 +327,8 @@ impl ServiceRegistration {
     fn check_gateway(&self, refuse: &impl Fn(&str, &str) -> Result<(), Invalid>) -> Result<(), Invalid> {
         let proxy = &self.proxy;
         let kind = self.kind.as_str();
-        if self.port == 0 {
+        // One at the edge has the ports that its entry says.
+        if self.port == 0 && self.kind != ServiceKind::IngressGateway {
             return refuse("Port", &format!("is required for a {kind}"));
         }
         if !proxy.upstreams.is_empty() {
@@ -335,6 +346,12 @@ impl ServiceRegistration {
             return refuse(
                 "Proxy.Mode",
                 &format!("is for sidecars, nothing is redirected to a {kind}"),
+            );
+        }
+        if proxy.mesh_gateway.is_some() && self.kind == ServiceKind::IngressGateway {
+            return refuse(
+                "Proxy.MeshGateway",
+                "is for sidecars, write MeshGateway into the service-defaults of the gateway's name",
             );
         }
         if proxy.mesh_gateway.is_some() {

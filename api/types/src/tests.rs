@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 mod answers;
 mod chains;
 mod config;
+mod ingress;
 mod permissions;
 mod registration;
 

@@ -2,11 +2,12 @@
 
 use super::bootstrap::Bootstrap;
 use super::ca::{self, CaCommand};
+use super::gateway::{self, Gateway, Registering};
 use super::observed::{Config, Observed, SCRAPE_PATH};
 use super::redirect::{self, Redirect};
 use crate::client::{Client, ClientFlags, segment};
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::unix::process::CommandExt;
@@ -24,25 +25,6 @@ pub enum ConnectCommand {
     Ca(CaCommand),
 }
 
-/// Kinds of gateways.
-#[derive(Clone, Copy, ValueEnum)]
-enum Gateway {
-    /// A mesh gateway
-    Mesh,
-    /// A terminating gateway
-    Terminating,
-}
-
-impl Gateway {
-    /// Consul's word for it.
-    fn kind(self) -> &'static str {
-        match self {
-            Gateway::Mesh => "mesh-gateway",
-            Gateway::Terminating => "terminating-gateway",
-        }
-    }
-}
-
 #[derive(Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["sidecar_for", "gateway", "proxy_id"]).multiple(true))]
 pub struct Envoy {
@@ -54,6 +36,8 @@ pub struct Envoy {
     /// Run a gateway of this kind
     #[arg(long, value_enum)]
     gateway: Option<Gateway>,
+    #[command(flatten)]
+    registering: Registering,
     /// Id of the registered proxy or gateway to run
     #[arg(long, value_name = "ID")]
     proxy_id: Option<String>,
@@ -132,10 +116,20 @@ fn defaults() -> [(&'static str, Option<&'static str>); 4] {
 fn describe(args: &Envoy) -> Result<Bootstrap> {
     let client = Client::from_flags(&args.client)?;
     let about = client.get("/v1/agent/self")?.json()?;
-    let proxy_id = match (&args.sidecar_for, &args.proxy_id) {
-        (Some(service), _) => sidecar_of(&client, service, &args.client)?,
-        (None, Some(id)) => id.clone(),
-        (None, None) => only_gateway(&client, &args.client, args.gateway.unwrap_or(Gateway::Mesh))?,
+    let registered = match args.gateway {
+        Some(kind) => args
+            .registering
+            .register(&client, &args.client, kind, args.proxy_id.as_deref())?,
+        None => None,
+    };
+    let proxy_id = match (registered, &args.sidecar_for, &args.proxy_id) {
+        (Some(id), _, _) => id,
+        (None, Some(service), _) => sidecar_of(&client, service, &args.client)?,
+        (None, None, Some(id)) => id.clone(),
+        (None, None, None) => {
+            let all = services(&client, &args.client)?;
+            gateway::only(&all, args.gateway.unwrap_or(Gateway::Mesh))?
+        }
     };
     let path = format!(
         "/v1/agent/service/{}{}",
@@ -147,7 +141,7 @@ fn describe(args: &Envoy) -> Result<Bootstrap> {
         bail!("no proxy with id {proxy_id:?} is registered, register it first");
     }
     let proxy = answer.json()?;
-    check_kind(&proxy, args.gateway)?;
+    gateway::check_kind(&proxy, args.gateway)?;
     let observed = observed(&client, args, &proxy)?;
     let cluster = proxy["Proxy"]["DestinationServiceName"]
         .as_str()
@@ -192,19 +186,6 @@ fn observed(client: &Client, args: &Envoy, proxy: &Value) -> Result<Observed> {
     Ok(observed)
 }
 
-fn check_kind(proxy: &Value, gateway: Option<Gateway>) -> Result<()> {
-    let (kind, id) = (
-        proxy["Kind"].as_str().unwrap_or_default(),
-        proxy["ID"].as_str().unwrap_or_default(),
-    );
-    match (gateway, kind) {
-        (Some(gateway), kind) if kind == gateway.kind() => Ok(()),
-        (None, "mesh-gateway" | "terminating-gateway" | "connect-proxy") => Ok(()),
-        (Some(gateway), _) => bail!("{id:?} is not registered as a {} (kind {kind:?})", gateway.kind()),
-        (None, _) => bail!("{id:?} is not a proxy (kind {kind:?}); for its sidecar use -sidecar-for {id}"),
-    }
-}
-
 fn services(client: &Client, flags: &ClientFlags) -> Result<Vec<Value>> {
     let answer = client
         .get(&format!("/v1/agent/services{}", flags.tenancy_query()))?
@@ -231,24 +212,6 @@ fn sidecar_of(client: &Client, service: &str, flags: &ClientFlags) -> Result<Str
         ),
         many => bail!(
             "service id {service:?} has more than one sidecar, choose with -proxy-id: {}",
-            many.join(", ")
-        ),
-    }
-}
-
-fn only_gateway(client: &Client, flags: &ClientFlags, gateway: Gateway) -> Result<String> {
-    let kind = gateway.kind();
-    let all = services(client, flags)?;
-    let ids: Vec<&str> = all
-        .iter()
-        .filter(|one| one["Kind"] == kind)
-        .filter_map(|one| one["ID"].as_str())
-        .collect();
-    match ids.as_slice() {
-        [id] => Ok((*id).to_owned()),
-        [] => bail!("no {kind} is registered, register one or name it with -proxy-id"),
-        many => bail!(
-            "more than one {kind} is registered, choose with -proxy-id: {}",
             many.join(", ")
         ),
     }

@@ -118,7 +118,7 @@ pub(super) fn of_partition(reading: &mut Reading<'_>, partition: &Partition) -> 
 }
 
 /// The local services of a partition that have at least one sidecar or are behind a terminating gateway.
-fn in_mesh(reading: &mut Reading<'_>, partition: &Partition) -> BTreeSet<ServiceKey> {
+pub(super) fn in_mesh(reading: &mut Reading<'_>, partition: &Partition) -> BTreeSet<ServiceKey> {
     let mut services = BTreeSet::new();
     for name in reading.service_names(&Origin::Local, partition) {
         services.extend(reading.destinations(name).iter().cloned());

@@ -10,10 +10,23 @@ pub const WHOLE: u32 = peerway_model::config::WHOLE;
 pub struct RouteTable {
     /// The name of the route configuration.
     pub name: String,
-    /// The name of its only virtual host, which takes every host.
-    pub host: String,
+    /// By the host of a request; the one that is nearest to it has it. What none takes is answered with 404.
+    pub hosts: Vec<VirtualHost>,
+}
+
+/// Where requests for some hosts go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VirtualHost {
+    /// Unique in a table.
+    pub name: String,
+    /// Hosts in lower case, whole or with `*` for the beginning or the end; no two of a table are equal.
+    pub domains: Vec<String>,
     /// The first one that takes a request has it.
     pub routes: Vec<HttpRoute>,
+    /// Headers towards the service, on every route.
+    pub request_headers: HeaderEdits,
+    /// Headers towards the caller, on every route.
+    pub response_headers: HeaderEdits,
 }
 
 /// Which requests go where, and how.
@@ -75,16 +88,31 @@ impl RouteTable {
     pub fn to_one(name: String, host: String, cluster: String, timeout_ms: Option<u64>) -> Self {
         RouteTable {
             name,
-            host,
-            routes: vec![HttpRoute {
-                timeout_ms,
-                ..HttpRoute::to(vec![RouteLeg {
-                    cluster,
-                    weight: WHOLE,
-                    request_headers: HeaderEdits::default(),
-                    response_headers: HeaderEdits::default(),
-                }])
-            }],
+            hosts: vec![VirtualHost::any(
+                host,
+                vec![HttpRoute {
+                    timeout_ms,
+                    ..HttpRoute::to(vec![RouteLeg {
+                        cluster,
+                        weight: WHOLE,
+                        request_headers: HeaderEdits::default(),
+                        response_headers: HeaderEdits::default(),
+                    }])
+                }],
+            )],
+        }
+    }
+}
+
+impl VirtualHost {
+    /// Every host, with nothing else said.
+    pub fn any(name: String, routes: Vec<HttpRoute>) -> Self {
+        VirtualHost {
+            name,
+            domains: vec!["*".to_owned()],
+            routes,
+            request_headers: HeaderEdits::default(),
+            response_headers: HeaderEdits::default(),
         }
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn public(
             server_names: Vec::new(),
             destinations: Vec::new(),
             tls: Some(tls),
+            serving: None,
             stat_prefix: naming::PUBLIC_LISTENER.to_owned(),
             traffic,
         }],
@@ -145,6 +146,7 @@ fn outwards(
         server_names: Vec::new(),
         destinations,
         tls: None,
+        serving: None,
         stat_prefix: naming::upstream_stats(identity, service),
         traffic,
     }
@@ -249,6 +251,7 @@ pub(super) fn outbound(
             server_names: Vec::new(),
             destinations: Vec::new(),
             tls: None,
+            serving: None,
             stat_prefix: naming::PASSTHROUGH.to_owned(),
             traffic: passed(naming::PASSTHROUGH.to_owned()),
         });
@@ -325,6 +328,7 @@ fn gateway_chain(route: &Route, bounds: &TlsBounds) -> Chain {
         server_names: route.server_names.clone(),
         destinations: Vec::new(),
         tls,
+        serving: None,
         stat_prefix: route.stat_prefix.clone(),
         traffic,
     }

@@ -8,7 +8,7 @@ use crate::address;
 use crate::finding::{ClusterIdentity, Face, Place, found, members};
 use crate::fragment::{
     Chain, Cluster, Direction, Endpoints, HttpRoute, Intake, Listener, OutsideName, OutsideTls, RouteTable,
-    Terms,
+    Terms, VirtualHost,
 };
 use crate::naming;
 use crate::read::Reading;
@@ -125,6 +125,7 @@ pub(super) fn listener(
                 server_names: names.into_iter().collect(),
                 destinations: Vec::new(),
                 tls: Some(tls),
+                serving: None,
                 stat_prefix: naming::upstream_stats(&identity, service),
                 traffic,
             });
@@ -176,13 +177,20 @@ fn routes(reading: &mut Reading<'_>, target: &Target, outward: &Outward) -> Rout
         cluster,
         timeout_ms,
     );
-    let routes = table.routes.into_iter().map(|route| HttpRoute {
-        rewrites_host: named && !outward.keeps_host,
-        hash: hash.clone(),
-        ..route
+    let hosts = table.hosts.into_iter().map(|host| VirtualHost {
+        routes: host
+            .routes
+            .into_iter()
+            .map(|route| HttpRoute {
+                rewrites_host: named && !outward.keeps_host,
+                hash: hash.clone(),
+                ..route
+            })
+            .collect(),
+        ..host
     });
     RouteTable {
-        routes: routes.collect(),
+        hosts: hosts.collect(),
         ..table
     }
 }

@@ -2,12 +2,12 @@
 //! the time is spent.
 
 use super::cluster::named;
-use crate::fragment::{HttpRoute, Retry, RouteLeg, RouteTable, WHOLE};
+use crate::fragment::{HttpRoute, Retry, RouteLeg, RouteTable, VirtualHost, WHOLE};
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::ServiceKey;
 use peerway_model::chain::{Chain, Leg, Node, NodeId, Target};
-use peerway_model::config::{HashPolicy, Protocol, RouteDestination, ServiceRoute};
+use peerway_model::config::{HashPolicy, HeaderEdits, Protocol, RouteDestination, ServiceRoute};
 
 /// How long an answer may take (Envoy's default, said aloud), in milliseconds.
 const ANSWER_TIMEOUT_MS: u64 = 15_000;
@@ -40,16 +40,50 @@ pub(super) fn public(timeout_ms: Option<u64>) -> RouteTable {
 /// refuses every request.
 pub(super) fn chain(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<RouteTable> {
     let chain = reading.chain(service)?;
-    let usual = usual_timeout(chain.protocol);
-    let routes = each(&chain, |leg| {
-        let cluster = named(reading, &leg.target)?;
-        let known = match leg.target.service.origin.peer() {
-            None => true,
-            Some(_) => super::cluster::dialled(reading, &leg.target.service).is_some(),
-        };
-        known.then_some(cluster)
-    });
-    Some(table(service, routes, usual))
+    let routes = routes(reading, &chain, usual_timeout(chain.protocol));
+    Some(table(service, routes))
+}
+
+/// Of a service behind a gateway at the edge, local or of a peer. Its requests are answered with 503 while nobody knows
+/// the way to it.
+pub(super) fn led(reading: &mut Reading<'_>, service: &ServiceKey, protocol: Protocol) -> Vec<HttpRoute> {
+    let usual = usual_timeout(protocol);
+    if service.origin.peer().is_some() {
+        let target = Target::of(service.clone());
+        let legs = way(reading, &target).map(|cluster| RouteLeg {
+            cluster,
+            weight: WHOLE,
+            request_headers: HeaderEdits::default(),
+            response_headers: HeaderEdits::default(),
+        });
+        return vec![HttpRoute {
+            timeout_ms: usual,
+            ..HttpRoute::to(legs.into_iter().collect())
+        }];
+    }
+    match reading.chain(service) {
+        Some(chain) => routes(reading, &chain, usual),
+        None => vec![HttpRoute::to(Vec::new())],
+    }
+}
+
+/// The routes of a chain, each of which has time to answer.
+fn routes(reading: &mut Reading<'_>, chain: &Chain, usual: Option<u64>) -> Vec<HttpRoute> {
+    let mut routes = each(chain, |leg| way(reading, &leg.target));
+    for route in &mut routes {
+        route.timeout_ms = route.timeout_ms.or(usual);
+    }
+    routes
+}
+
+/// The Envoy cluster that leads to a target; `None` while a peer has not said how it is dialled.
+fn way(reading: &mut Reading<'_>, target: &Target) -> Option<String> {
+    let cluster = named(reading, target)?;
+    let known = match target.service.origin.peer() {
+        None => true,
+        Some(_) => super::cluster::dialled(reading, &target.service).is_some(),
+    };
+    known.then_some(cluster)
 }
 
 /// Of an exported service on a gateway; `None` while the cluster has no roots. Requests go to targets of this
@@ -57,17 +91,16 @@ pub(super) fn chain(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<R
 pub(super) fn gateway(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<RouteTable> {
     let identity = reading.cluster()?;
     let chain = reading.chain(service)?;
-    let routes = each(&chain, |leg| {
+    let mut routes = each(&chain, |leg| {
         let target: &Target = &leg.target;
         let inside = target.service.origin.is_local() && target.service.partition == service.partition;
         inside.then(|| naming::exported_cluster(&identity, target))
     });
-    let mut table = table(service, routes, None);
-    for route in &mut table.routes {
+    for route in &mut routes {
         // Nothing stands in for anything on a gateway.
         route.elsewhere = false;
     }
-    Some(table)
+    Some(table(service, routes))
 }
 
 /// A gRPC call may be a stream that never ends, and says its own deadline otherwise.
@@ -75,14 +108,10 @@ fn usual_timeout(protocol: Protocol) -> Option<u64> {
     (protocol != Protocol::Grpc).then_some(ANSWER_TIMEOUT_MS)
 }
 
-fn table(service: &ServiceKey, mut routes: Vec<HttpRoute>, usual: Option<u64>) -> RouteTable {
-    for route in &mut routes {
-        route.timeout_ms = route.timeout_ms.or(usual);
-    }
+fn table(service: &ServiceKey, routes: Vec<HttpRoute>) -> RouteTable {
     RouteTable {
         name: naming::routes(service),
-        host: naming::virtual_host(service),
-        routes,
+        hosts: vec![VirtualHost::any(naming::virtual_host(service), routes)],
     }
 }
 

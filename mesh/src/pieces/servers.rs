@@ -54,6 +54,7 @@ pub(super) fn chain(route: &ServerRoute) -> Chain {
         server_names: vec![route.name.clone()],
         destinations: Vec::new(),
         tls: None,
+        serving: None,
         stat_prefix: route.stat_prefix.clone(),
         traffic: listener::passed(route.name.clone()),
     }

@@ -5,7 +5,7 @@ use crate::fragment::Terms;
 use crate::read::Reading;
 use peerway_model::config::{MAX_CONNECT_TIMEOUT_MS, TlsBounds, Upstreams};
 use peerway_model::instance::GatewayMode;
-use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Proxy, ServiceKey, Upstream};
+use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, ServiceKey, Upstream};
 
 /// What holds for all calls of an application.
 pub(super) struct Calling<'a> {
@@ -27,10 +27,10 @@ pub(super) struct Asked {
 }
 
 impl<'a> Calling<'a> {
-    pub(super) fn of(proxy: &Proxy, service: &ServiceKey, reading: &mut Reading<'a>) -> Self {
+    /// Of a proxy that stands for `service`, whose registration says `own`.
+    pub(super) fn of(own: Option<GatewayMode>, service: &ServiceKey, reading: &mut Reading<'a>) -> Self {
         let defaults = reading.service_defaults(service);
-        let mode = proxy
-            .mesh_gateway
+        let mode = own
             .or_else(|| defaults?.mesh_gateway)
             .or_else(|| mode_of_all(service, reading));
         Calling {

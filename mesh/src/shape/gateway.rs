@@ -60,6 +60,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             partition,
             datacenter: cluster.datacenter.clone(),
         },
+        dns_names: Vec::new(),
         leaves: Vec::new(),
         keys,
     })

@@ -1,17 +1,14 @@
 //! The shape of a sidecar.
 
 use super::Shape;
-use super::calling::{Asked, Calling};
+use super::calling::Calling;
+use super::keys::Keys;
 use crate::address;
-use crate::fragment_key::{FragmentKey, Reach};
+use crate::fragment_key::FragmentKey;
 use crate::pieces::reporter;
 use crate::read::Reading;
-use peerway_model::chain::Target;
-use peerway_model::instance::{GatewayMode, Opaque};
-use peerway_model::{
-    Instance, InstanceKey, Origin, PeeringKey, Proxy, ServiceAddress, ServiceKey, SpiffeId, Upstream,
-};
-use std::collections::BTreeSet;
+use peerway_model::instance::Opaque;
+use peerway_model::{Instance, InstanceKey, Origin, Proxy, ServiceAddress, ServiceKey, SpiffeId, Upstream};
 
 /// Where applications listen and upstreams are bound unless a registration says otherwise.
 const LOOPBACK: &str = "127.0.0.1";
@@ -21,10 +18,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     let service = instance.destination_key()?;
     let cluster = reading.cluster()?;
     let protocol = reading.protocol(&service);
-    let mut keys = Keys {
-        reporter: reporter(reading, &service),
-        ..Keys::default()
-    };
+    let mut keys = Keys::new(reporter(reading, &service));
     if keys.reporter.is_some() {
         keys.add(FragmentKey::TraceCollector(service.partition.clone()));
     }
@@ -53,7 +47,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             server_first: proxy.config.get("server_first").is_some_and(Opaque::says_yes),
         });
     }
-    let calling = Calling::of(proxy, &service, reading);
+    let calling = Calling::of(proxy.mesh_gateway, &service, reading);
     // Local upstreams first: where names collide, the first one counts, and a peer must not take a local name.
     let (peered, local): (Vec<&Upstream>, Vec<&Upstream>) = proxy
         .upstreams
@@ -96,6 +90,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             datacenter: cluster.datacenter.clone(),
             service: service.name,
         },
+        dns_names: Vec::new(),
         leaves: Vec::new(),
         keys: keys.list,
     })
@@ -139,31 +134,7 @@ fn public_address(instance: &Instance, proxy: &Proxy) -> Option<ServiceAddress> 
     (port != 0).then_some(ServiceAddress { address, port })
 }
 
-#[derive(Default)]
-struct Keys {
-    /// Who reports single requests.
-    reporter: Option<String>,
-    list: Vec<FragmentKey>,
-    seen: BTreeSet<FragmentKey>,
-    bound: BTreeSet<ServiceAddress>,
-    /// Targets whose Envoy cluster is in the list: it has one name, so the first one's mode and timeout count.
-    dialled: BTreeSet<Target>,
-    /// Upstreams whose routes are in the list.
-    routed: BTreeSet<ServiceKey>,
-}
-
 impl Keys {
-    fn add(&mut self, key: FragmentKey) {
-        if self.seen.insert(key.clone()) {
-            self.list.push(key);
-        }
-    }
-
-    /// Takes an address; false when another listener has it. Envoy refuses a second listener on an address.
-    fn bind(&mut self, address: &ServiceAddress) -> bool {
-        self.bound.insert(address.clone())
-    }
-
     fn add_upstream(
         &mut self,
         upstream: &Upstream,
@@ -198,66 +169,5 @@ impl Keys {
             exact_balance: asked.exact_balance,
         });
         self.add_dialled(service, &asked, reading);
-    }
-
-    /// What it takes to reach a service and all that its chain leads to, unless it is there already.
-    fn add_dialled(&mut self, service: ServiceKey, asked: &Asked, reading: &mut Reading<'_>) {
-        if service.origin.peer().is_some() {
-            self.add_target(&Target::of(service), &[], asked);
-            return;
-        }
-        let Some(chain) = reading.chain(&service) else {
-            return;
-        };
-        for resolver in chain.resolvers() {
-            self.add_target(&resolver.target, &resolver.settings.failover, asked);
-        }
-        if chain.protocol.is_http() && !chain.is_default() && self.routed.insert(service.clone()) {
-            self.add(FragmentKey::UpstreamRoutes(service));
-        }
-    }
-
-    /// What it takes to reach a target, and what stands in for it.
-    fn add_target(&mut self, target: &Target, failover: &[Target], asked: &Asked) {
-        if !self.dialled.insert(target.clone()) {
-            return;
-        }
-        if failover.is_empty() {
-            self.add_reach(target.clone(), None, asked);
-            return;
-        }
-        self.add(FragmentKey::UpstreamGroup {
-            target: target.clone(),
-            connect_timeout_ms: asked.connect_timeout_ms,
-        });
-        for (nth, member) in std::iter::once(target).chain(failover).enumerate() {
-            self.add_reach(member.clone(), Some((nth, target.clone())), asked);
-        }
-    }
-
-    fn add_reach(&mut self, target: Target, stands_in: Option<(usize, Target)>, asked: &Asked) {
-        let (roots, mode) = match target.service.origin.peer() {
-            None => (FragmentKey::LocalRoots, GatewayMode::Remote),
-            Some(peer) => {
-                let peering = PeeringKey {
-                    partition: target.service.partition.clone(),
-                    name: peer.clone(),
-                };
-                (FragmentKey::PeerRoots(peering), asked.mode)
-            }
-        };
-        self.add(roots);
-        let reach = Reach {
-            target,
-            stands_in,
-            mode,
-        };
-        self.add(FragmentKey::UpstreamCluster {
-            reach: reach.clone(),
-            connect_timeout_ms: asked.connect_timeout_ms,
-            terms: asked.terms,
-            bounds: asked.bounds.clone(),
-        });
-        self.add(FragmentKey::UpstreamEndpoints(reach));
     }
 }

@@ -64,6 +64,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     leaves.sort();
     Some(Shape {
         identity: identity(&gateway),
+        dns_names: Vec::new(),
         leaves,
         keys,
     })

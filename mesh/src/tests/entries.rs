@@ -3,8 +3,9 @@
 use super::world::{peer_name, service_name};
 use peerway_model::ConfigEntry;
 use peerway_model::config::{
-    Destination, Failover, HeaderEdits, Member, Meta, PathTest, RequestMatch, RouteDestination,
-    SamenessGroup, ServiceResolver, ServiceRoute, ServiceRouter, ServiceSplitter, Split, Subset,
+    Destination, EdgeTerms, EdgeTls, Failover, HeaderEdits, IngressGateway, IngressListener, IngressService,
+    Member, Meta, PathTest, Protocol, RequestMatch, RouteDestination, SamenessGroup, ServiceResolver,
+    ServiceRoute, ServiceRouter, ServiceSplitter, Split, Subset,
 };
 use peerway_model::filter::Filter;
 use peerway_model::name::{GroupName, Namespace, Partition, SubsetName};
@@ -139,6 +140,56 @@ pub(super) fn group(default: bool, peers: &[&str]) -> Row {
         default_for_failover: default,
         include_local: true,
         members: peers.iter().map(|peer| Member::Peer(peer_name(peer))).collect(),
+        meta: Meta::new(),
+    }))
+}
+
+/// A service behind an ingress gateway: `api`, `api@west` for a peer's, `*` for all of them.
+pub(super) fn let_in(text: &str, hosts: &[&str]) -> IngressService {
+    let (name, peer) = match text.split_once('@') {
+        Some((name, peer)) => (name, Some(peer_name(peer))),
+        None => (text, None),
+    };
+    IngressService {
+        name: super::world::pattern(name),
+        namespace: Namespace::default(),
+        partition: Partition::default(),
+        peer,
+        hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        terms: EdgeTerms::default(),
+    }
+}
+
+/// A port of an ingress gateway.
+pub(super) fn port(
+    port: u16,
+    protocol: Protocol,
+    tls: bool,
+    services: Vec<IngressService>,
+) -> IngressListener {
+    let tls = tls.then(|| EdgeTls {
+        enabled: true,
+        ..EdgeTls::default()
+    });
+    IngressListener {
+        port,
+        protocol,
+        tls,
+        services,
+    }
+}
+
+/// What the gateway `edge` lets in.
+pub(super) fn ingress(listeners: Vec<IngressListener>) -> Row {
+    config(ConfigEntry::IngressGateway(IngressGateway {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: service_name("edge"),
+        tls: EdgeTls::default(),
+        listeners,
+        defaults: EdgeTerms::default(),
         meta: Meta::new(),
     }))
 }

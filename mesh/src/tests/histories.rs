@@ -69,10 +69,7 @@ fn proxies() -> Vec<InstanceKey> {
             SERVICES
                 .iter()
                 .map(|service| instance_key(node, &format!("{service}-sidecar-proxy")))
-                .chain([
-                    instance_key(node, "gateway"),
-                    instance_key(node, outside::GATEWAY),
-                ])
+                .chain(["gateway", "edge", outside::GATEWAY].map(|id| instance_key(node, id)))
         })
         .collect()
 }
@@ -119,6 +116,7 @@ fn local_row() -> impl Strategy<Value = Op> {
             }
         ),
         2 => (one_of(&NODES), 1_u16..3).prop_map(|(node, port)| put(row(gateway(node, 8_440 + port)))),
+        2 => one_of(&NODES).prop_map(|node| put(row(edge(node)))),
         2 => (one_of(&NODES), proptest::option::of(8503_u16..8505))
             .prop_map(|(node, port)| put(server(node, port))),
         1 => one_of(&NODES).prop_map(|node| Op::Delete(RowKey::Instance(instance_key(node, "consul")))),
@@ -371,9 +369,39 @@ fn chain_row() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// What is let in from outside; a world refuses what does not speak what the listener does.
+fn edge_row() -> impl Strategy<Value = Op> {
+    let service = || {
+        let names = one_of(&["api", "db", "web", "*", "api@east", "db@west", "web@east"]);
+        let hosts: &[&[&str]] = &[
+            &[],
+            &["a.example.com"],
+            &["a.example.com", "*.example.com"],
+            &["*"],
+        ];
+        (names, proptest::sample::select(hosts.to_vec())).prop_map(|(name, hosts)| {
+            let hosts = if name == "*" { &[] } else { hosts };
+            entries::let_in(name, hosts)
+        })
+    };
+    let http = (one_of(&[8_080_u16, 8_081]), one_of(&Protocol::ALL), any::<bool>());
+    let http = (http, proptest::collection::vec(service(), 1..4))
+        .prop_map(|((port, spoken, tls), services)| entries::port(port, spoken, tls, services));
+    let tcp = one_of(&["api", "db", "web", "api@east", "db@west"])
+        .prop_map(|name| entries::port(8_082, Protocol::Tcp, false, vec![entries::let_in(name, &[])]));
+    let listener = prop_oneof![3 => http, 1 => tcp];
+    let partition = peerway_model::Partition::default();
+    let gone = ConfigKey::new(ConfigKind::IngressGateway, &partition, "default", "edge");
+    prop_oneof![
+        5 => proptest::collection::vec(listener, 0..3).prop_map(|listeners| put(entries::ingress(listeners))),
+        1 => Just(Op::Delete(RowKey::Config(gone))),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => chain_row(),
+        3 => edge_row(),
         6 => local_row(),
         3 => check_row(),
         4 => outside_row(),
@@ -435,6 +463,7 @@ fn furnish(world: &mut World) {
             vec![upstream_of("api", None, 1), upstream_of("db", Some("east"), 2)],
         )),
         row(sidecar("n2", "api", 20_000, vec![])),
+        row(edge("n1")),
         peering("east", PeeringState::Active),
         bundle("east", "east.consul", &["P1"]),
         node(Some("east"), "g", "192.0.2.1"),
@@ -446,6 +475,15 @@ fn furnish(world: &mut World) {
             meta("db", "us", "east.consul"),
         )),
         exports(&[("api", &["east", "west"])]),
+        entries::ingress(vec![
+            entries::port(
+                8_080,
+                Protocol::Http,
+                true,
+                vec![entries::let_in("db@east", &["db.example.com"])],
+            ),
+            entries::port(8_081, Protocol::Tcp, false, vec![entries::let_in("web", &[])]),
+        ]),
         intentions("api", &[("*", Some("east"), Action::Allow)]),
     ]);
     world.put([
@@ -569,7 +607,14 @@ fn well_formed(view: &View) {
                 }
             }
             Fragment::Routes(table) => {
-                for route in &table.routes {
+                let mut domains: Vec<&String> = table.hosts.iter().flat_map(|host| &host.domains).collect();
+                let named: BTreeSet<&String> = table.hosts.iter().map(|host| &host.name).collect();
+                assert_eq!(named.len(), table.hosts.len(), "{table:?}");
+                let count = domains.len();
+                domains.sort();
+                domains.dedup();
+                assert_eq!(domains.len(), count, "{table:?}");
+                for route in table.hosts.iter().flat_map(|host| &host.routes) {
                     let sum: u32 = route.legs.iter().map(|leg| leg.weight).sum();
                     assert!(route.legs.is_empty() || sum == crate::WHOLE, "{route:?}");
                     for leg in &route.legs {

@@ -2,13 +2,15 @@
 
 use crate::{
     Caller, CallerPattern, Chain, Discovery, Endpoint, Fragment, Health, HttpRoute, Intake, KnownBy,
-    LEAF_SECRET, Lets, Policy, RequestCaller, Requests, RouteTable, Routes, Terms, Traffic, View, WHOLE,
+    LEAF_SECRET, Lets, Policy, RequestCaller, Requests, RouteTable, Routes, Terms, Traffic, View,
+    VirtualHost, WHOLE,
 };
 use peerway_model::ServiceAddress;
 use peerway_model::config::{Protocol, TlsBounds};
 
 pub(super) fn view(view: &View) -> String {
     let mut lines = vec![format!("identity {}", view.identity)];
+    lines.extend(view.dns_names.iter().map(|name| format!("  known as {name}")));
     lines.extend(view.leaves.iter().map(|(name, of)| format!("leaf {name} {of}")));
     for fragment in &view.fragments {
         lines.extend(self::fragment(fragment));
@@ -96,12 +98,22 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
             lines
         }
         Fragment::Policy(policy) => lets(policy),
-        Fragment::Routes(table) if table.routes.len() == 1 => vec![format!("routes {}", routes(table))],
-        Fragment::Routes(table) => {
-            let mut lines = vec![format!("routes {} {}", table.name, table.host)];
-            lines.extend(table.routes.iter().map(|one| format!("  {}", route(one))));
-            lines
-        }
+        Fragment::Routes(table) => match table.hosts.as_slice() {
+            [host] if host.routes.len() == 1 => vec![format!("routes {}", routes(table))],
+            [host] => {
+                let mut lines = vec![format!("routes {} {}", table.name, self::host(host))];
+                lines.extend(host.routes.iter().map(|one| format!("  {}", route(one))));
+                lines
+            }
+            hosts => {
+                let mut lines = vec![format!("routes {}", table.name)];
+                for host in hosts {
+                    lines.push(format!("  {}", self::host(host)));
+                    lines.extend(host.routes.iter().map(|one| format!("    {}", route(one))));
+                }
+                lines
+            }
+        },
     }
 }
 
@@ -160,6 +172,9 @@ fn chain(chain: &Chain) -> Vec<String> {
         };
         format!(" by {}{shown}{}", tls.validation, spoken(&tls.bounds))
     });
+    let tls = chain.serving.as_ref().map_or(tls, |serving| {
+        format!(" serving in TLS{}", spoken(&serving.bounds))
+    });
     match &chain.traffic {
         Traffic::Tcp(tcp) => {
             let mut lines = vec![format!(
@@ -199,8 +214,28 @@ fn request_caller(held: &RequestCaller) -> String {
 }
 
 fn routes(table: &RouteTable) -> String {
-    let routes: Vec<String> = table.routes.iter().map(route).collect();
-    format!("{} {} {}", table.name, table.host, routes.join(", "))
+    let hosts: Vec<String> = table
+        .hosts
+        .iter()
+        .map(|host| {
+            let routes: Vec<String> = host.routes.iter().map(route).collect();
+            format!("{} {}", self::host(host), routes.join(", "))
+        })
+        .collect();
+    format!("{} {}", table.name, hosts.join("; "))
+}
+
+fn host(host: &VirtualHost) -> String {
+    let mut text = host.name.clone();
+    if host.domains != ["*"] {
+        text += &format!(" for {}", host.domains.join(","));
+    }
+    for edits in [&host.request_headers, &host.response_headers] {
+        if !edits.is_empty() {
+            text += &format!(" with {edits:?}");
+        }
+    }
+    text
 }
 
 /// What differs from a route of which nothing is said.

@@ -56,6 +56,7 @@ fn with_east(world: &mut World, addresses: [&str; 2]) {
 fn db_of(view: &View) -> String {
     let only = View {
         identity: view.identity.clone(),
+        dns_names: Vec::new(),
         leaves: view.leaves.clone(),
         fragments: view
             .fragments

@@ -232,6 +232,17 @@ pub(super) fn gateway(node: &str, port: u16) -> Instance {
     )
 }
 
+/// The ingress gateway on `node`, with the id `edge`, of that name.
+pub(super) fn edge(node: &str) -> Instance {
+    plain(
+        node_key(None, node),
+        "edge",
+        "edge",
+        ServiceKind::IngressGateway,
+        8443,
+    )
+}
+
 pub(super) fn upstream(service: &str, peer: Option<&str>, port: u16) -> Upstream {
     Upstream {
         name: service_name(service),

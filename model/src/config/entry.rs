@@ -1,7 +1,7 @@
 //! The kinds of config entries and what they have in common.
 
 use super::{
-    ExportedServices, Mesh, ProxyDefaults, SamenessGroup, ServiceDefaults, ServiceIntentions,
+    ExportedServices, IngressGateway, Mesh, ProxyDefaults, SamenessGroup, ServiceDefaults, ServiceIntentions,
     ServiceResolver, ServiceRouter, ServiceSplitter, TerminatingGateway,
 };
 use crate::Invalid;
@@ -42,12 +42,15 @@ pub enum ConfigKind {
     ServiceSplitter,
     /// Services outside the mesh that a gateway stands for.
     TerminatingGateway,
+    /// What a gateway lets in from outside.
+    IngressGateway,
 }
 
 impl ConfigKind {
     /// All kinds, in the order in which help texts list them.
-    pub const ALL: [ConfigKind; 10] = [
+    pub const ALL: [ConfigKind; 11] = [
         ConfigKind::ExportedServices,
+        ConfigKind::IngressGateway,
         ConfigKind::Mesh,
         ConfigKind::ProxyDefaults,
         ConfigKind::SamenessGroup,
@@ -72,6 +75,7 @@ impl ConfigKind {
             ConfigKind::ServiceRouter => "service-router",
             ConfigKind::ServiceSplitter => "service-splitter",
             ConfigKind::TerminatingGateway => "terminating-gateway",
+            ConfigKind::IngressGateway => "ingress-gateway",
         }
     }
 
@@ -106,7 +110,8 @@ impl ConfigKind {
             | ConfigKind::ServiceResolver
             | ConfigKind::ServiceRouter
             | ConfigKind::ServiceSplitter
-            | ConfigKind::TerminatingGateway => true,
+            | ConfigKind::TerminatingGateway
+            | ConfigKind::IngressGateway => true,
         }
     }
 }
@@ -185,6 +190,8 @@ pub enum ConfigEntry {
     ServiceSplitter(ServiceSplitter),
     /// Services outside the mesh that a gateway stands for.
     TerminatingGateway(TerminatingGateway),
+    /// What a gateway lets in from outside.
+    IngressGateway(IngressGateway),
 }
 
 impl ConfigEntry {
@@ -235,6 +242,10 @@ impl ConfigEntry {
                 let kind = ConfigKind::TerminatingGateway;
                 ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
             }
+            ConfigEntry::IngressGateway(entry) => {
+                let kind = ConfigKind::IngressGateway;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
         }
     }
 
@@ -251,6 +262,7 @@ impl ConfigEntry {
             ConfigEntry::ServiceRouter(entry) => &entry.meta,
             ConfigEntry::ServiceSplitter(entry) => &entry.meta,
             ConfigEntry::TerminatingGateway(entry) => &entry.meta,
+            ConfigEntry::IngressGateway(entry) => &entry.meta,
         }
     }
 
@@ -265,6 +277,7 @@ impl ConfigEntry {
             ConfigEntry::ServiceResolver(entry) => entry.validate(),
             ConfigEntry::ServiceRouter(entry) => entry.validate(),
             ConfigEntry::ServiceSplitter(entry) => entry.validate(),
+            ConfigEntry::IngressGateway(entry) => entry.validate(),
             ConfigEntry::Mesh(entry) => entry.validate(),
             ConfigEntry::ServiceDefaults(entry) => entry.validate(),
             ConfigEntry::TerminatingGateway(entry) => entry.validate(),

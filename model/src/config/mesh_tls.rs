@@ -117,7 +117,7 @@ impl TlsBounds {
         self.max.unwrap_or(TlsVersion::V1_3)
     }
 
-    fn validate(&self) -> Result<(), Invalid> {
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
         if self.oldest() > self.newest() {
             return Err(Invalid::new("TLSMinVersion", "is above TLSMaxVersion"));
         }

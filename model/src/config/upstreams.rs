@@ -153,7 +153,7 @@ impl Upstreams {
 }
 
 impl PassiveHealthCheck {
-    fn validate(&self) -> Result<(), Invalid> {
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
         within("Interval", self.interval_ms, MAX_EJECTION_MS)?;
         within("BaseEjectionTime", self.base_ejection_ms, MAX_EJECTION_MS)?;
         let percents = [

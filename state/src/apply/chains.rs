@@ -91,7 +91,10 @@ fn concerns_chains(kind: ConfigKind) -> bool {
         | ConfigKind::ServiceResolver
         | ConfigKind::ServiceRouter
         | ConfigKind::ServiceSplitter => true,
-        ConfigKind::Mesh | ConfigKind::ServiceIntentions | ConfigKind::TerminatingGateway => false,
+        ConfigKind::IngressGateway
+        | ConfigKind::Mesh
+        | ConfigKind::ServiceIntentions
+        | ConfigKind::TerminatingGateway => false,
     }
 }
 

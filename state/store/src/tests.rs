@@ -2,6 +2,7 @@
 
 mod chain_rows;
 mod commits;
+mod edge_rows;
 mod feeds;
 mod fixtures;
 mod grants;

@@ -26,6 +26,8 @@ use tokio::time::MissedTickBehavior;
 pub(crate) struct Published {
     /// Whose leaf it gets besides.
     pub(crate) identity: SpiffeId,
+    /// The DNS names that the leaf is made for besides.
+    pub(crate) dns_names: Vec<String>,
     /// Whose leaves it gets besides those, by the names of the secrets.
     pub(crate) leaves: Arc<[(String, SpiffeId)]>,
     /// Everything but the leaves.
@@ -358,6 +360,7 @@ fn compose(
     }
     Arc::new(Published {
         identity: view.identity.clone(),
+        dns_names: view.dns_names.clone(),
         leaves: Arc::clone(&view.leaves),
         before: before.map_or(0, |before| before.revision),
         holding,

@@ -260,6 +260,7 @@ mod tests {
                     server_names: Vec::new(),
                     destinations: Vec::new(),
                     tls: None,
+                    serving: None,
                     stat_prefix: String::new(),
                     traffic: Traffic::Tcp(Tcp {
                         policy: Some((*policy).to_owned()),

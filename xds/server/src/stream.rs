@@ -121,6 +121,7 @@ struct Stream<'a> {
 /// The leaf of an identity.
 struct Following {
     identity: SpiffeId,
+    dns_names: Vec<String>,
     leaf: watch::Receiver<Option<Arc<Leaf>>>,
     /// The newest one, and encoded.
     newest: Option<(Arc<Leaf>, Piece)>,
@@ -166,25 +167,35 @@ impl Stream<'_> {
 
     /// Follows the leaves that the proxy should have, and no others.
     fn follow_leaves(&mut self, published: &Published) {
-        let own = (LEAF_SECRET, &published.identity);
-        let others = published.leaves.iter().map(|(name, of)| (name.as_str(), of));
-        let wanted: BTreeMap<&str, &SpiffeId> = others.chain([own]).collect();
-        self.leaves
-            .retain(|name, following| wanted.get(name.as_str()) == Some(&&following.identity));
+        let own = (LEAF_SECRET, (&published.identity, &*published.dns_names));
+        let others = published.leaves.iter();
+        let others = others.map(|(name, of)| (name.as_str(), (of, [].as_slice())));
+        let wanted: BTreeMap<&str, (&SpiffeId, &[String])> = others.chain([own]).collect();
+        self.leaves.retain(|name, following| {
+            let of = wanted.get(name.as_str());
+            of.is_some_and(|(identity, _)| **identity == following.identity)
+        });
         self.refused = false;
-        for (name, identity) in wanted {
-            if self.leaves.contains_key(name) {
+        for (name, (identity, dns_names)) in wanted {
+            if self
+                .leaves
+                .get(name)
+                .is_some_and(|own| own.dns_names == dns_names)
+            {
                 continue;
             }
             let proxy = &self.listed.session.caller.proxy;
-            let Some(leaf) = self.shared.secrets.subscribe(proxy, identity) else {
+            let Some(leaf) = self.shared.secrets.subscribe(proxy, identity, dns_names) else {
                 self.refused = true;
                 continue;
             };
+            // Until there is one with these names, the one that the proxy has stays.
+            let newest = self.leaves.remove(name).and_then(|kept| kept.newest);
             let mut following = Following {
                 identity: identity.clone(),
+                dns_names: dns_names.to_vec(),
                 leaf,
-                newest: None,
+                newest,
             };
             following.encode(name);
             self.leaves.insert(name.to_owned(), following);

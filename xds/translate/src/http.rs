@@ -41,6 +41,13 @@ const MAX_HEADERS_KIB: u32 = 60;
 /// Most headers of one request (Envoy's default, said aloud).
 const MAX_HEADERS: u32 = 100;
 
+/// Most requests at a time of one HTTP/2 connection from outside.
+const MAX_STREAMS: u32 = 100;
+/// How much of one of them may be waiting, in bytes.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+/// How much of all of them may be waiting, in bytes.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
 /// Envoy's reasons for an answer of its own to a request that it could not pass on: nobody is well, or nobody could be
 /// connected.
 const UNSERVED_FLAGS: [&str; 2] = ["UH", "UF"];
@@ -70,11 +77,13 @@ const ROUTER_ORDERS: [&str; 16] = [
 /// The connection manager of a chain whose statistics begin with `stat_prefix`.
 pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> HttpConnectionManager {
     let certificate = match http.caller_header {
-        CallerHeader::Remove => ForwardClientCertDetails::Sanitize,
+        CallerHeader::Remove | CallerHeader::Outside => ForwardClientCertDetails::Sanitize,
         CallerHeader::Replace => ForwardClientCertDetails::SanitizeSet,
         CallerHeader::Append => ForwardClientCertDetails::AppendForward,
     };
     let from_network = http.caller_header != CallerHeader::Remove;
+    let from_outside = http.caller_header == CallerHeader::Outside;
+    let told = from_network && !from_outside;
     HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
         http_filters: filters(http),
@@ -87,7 +96,14 @@ pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> 
             headers_with_underscores_action: i32::from(HeadersWithUnderscoresAction::RejectRequest),
             ..HttpProtocolOptions::default()
         }),
-        http2_protocol_options: http.protocol.is_http2().then(Http2ProtocolOptions::default),
+        http2_protocol_options: match from_outside {
+            // Whatever is offered in the handshake, clients may speak it.
+            true => Some(bounded_http2()),
+            false => http.protocol.is_http2().then(Http2ProtocolOptions::default),
+        },
+        // What a request from outside says about where it comes from is not believed: the address that is connected is
+        // added to it, and what only proxies of ours may say is taken away.
+        use_remote_address: from_outside.then_some(BoolValue { value: true }),
         max_request_headers_kb: Some(number(MAX_HEADERS_KIB)),
         stream_idle_timeout: Some(millis(STREAM_IDLE_TIMEOUT_MS)),
         request_headers_timeout: Some(millis(HEADERS_TIMEOUT_MS)),
@@ -99,7 +115,7 @@ pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> 
         forward_client_cert_details: i32::from(certificate),
         // Only the URI SAN, and Envoy's own `By` and `Hash` before it. The subject would stand before the URI, and
         // it is free text from whoever signed the certificate (xDS facts, section 3.7, trap 3).
-        set_current_client_cert_details: from_network.then(|| SetCurrentClientCertDetails {
+        set_current_client_cert_details: told.then(|| SetCurrentClientCertDetails {
             uri: true,
             ..SetCurrentClientCertDetails::default()
         }),
@@ -117,6 +133,16 @@ pub(crate) fn manager(http: &Http, stat_prefix: &str, telemetry: &Telemetry) -> 
             }),
         }),
         ..HttpConnectionManager::default()
+    }
+}
+
+/// What one connection from outside may take of the memory of a gateway (Envoy's advice for proxies at the edge).
+fn bounded_http2() -> Http2ProtocolOptions {
+    Http2ProtocolOptions {
+        max_concurrent_streams: Some(number(MAX_STREAMS)),
+        initial_stream_window_size: Some(number(STREAM_WINDOW_BYTES)),
+        initial_connection_window_size: Some(number(CONNECTION_WINDOW_BYTES)),
+        ..Http2ProtocolOptions::default()
     }
 }
 

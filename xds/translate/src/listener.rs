@@ -3,7 +3,7 @@
 use crate::dialect::Dialect;
 use crate::packed::{address, millis};
 use crate::{access_log, authorization, http, tls};
-use envoy_types::pb::envoy::config::core::v3::{CidrRange, TrafficDirection};
+use envoy_types::pb::envoy::config::core::v3::{CidrRange, TrafficDirection, TransportSocket};
 use envoy_types::pb::envoy::config::listener::v3::listener::ConnectionBalanceConfig;
 use envoy_types::pb::envoy::config::listener::v3::listener::connection_balance_config::{
     BalanceType, ExactBalance,
@@ -96,18 +96,12 @@ fn chain(chain: &Chain, listener: &Listener, dialect: Dialect, since: u64) -> Fi
         Traffic::Tcp(tcp) => {
             let decided = Decided::of(tcp, dialect);
             let admitting = decided == Decided::AtHandshake;
-            let socket = chain
-                .tls
-                .as_ref()
-                .map(|own| tls::downstream(own, Protocol::Tcp, admitting));
+            let socket = socket(chain, Protocol::Tcp, admitting);
             (bytes(tcp, &chain.stat_prefix, telemetry, decided), socket)
         }
         Traffic::Http(http) => {
             let manager = http::manager(http, &chain.stat_prefix, telemetry);
-            let socket = chain
-                .tls
-                .as_ref()
-                .map(|own| tls::downstream(own, http.protocol, false));
+            let socket = socket(chain, http.protocol, false);
             (
                 vec![filter("envoy.filters.network.http_connection_manager", manager)],
                 socket,
@@ -137,9 +131,18 @@ fn chain(chain: &Chain, listener: &Listener, dialect: Dialect, since: u64) -> Fi
             ..FilterChainMatch::default()
         }),
         filters,
+        transport_socket_connect_timeout: socket.as_ref().map(|_| millis(HANDSHAKE_TIMEOUT_MS)),
         transport_socket: socket,
-        transport_socket_connect_timeout: chain.tls.as_ref().map(|_| millis(HANDSHAKE_TIMEOUT_MS)),
         ..FilterChain::default()
+    }
+}
+
+/// How a chain ends TLS; `None` passes bytes through.
+fn socket(chain: &Chain, protocol: Protocol, admitting: bool) -> Option<TransportSocket> {
+    match (&chain.tls, &chain.serving) {
+        (Some(own), _) => Some(tls::downstream(own, protocol, admitting)),
+        (None, Some(own)) => Some(tls::serving(own, protocol)),
+        (None, None) => None,
     }
 }
 

@@ -25,7 +25,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatcher, StringMatcher};
 use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::util::pack_any;
-use peerway_mesh::{HttpRoute, Retry, RouteLeg, RouteTable};
+use peerway_mesh::{HttpRoute, Retry, RouteLeg, RouteTable, VirtualHost as Host};
 use peerway_model::config::{
     HashOf, HashPolicy as Hash, HeaderEdits, HeaderTest, PathTest, QueryTest, RequestMatch, TextTest,
 };
@@ -44,15 +44,23 @@ const UNAVAILABLE: u32 = 503;
 pub(crate) fn table(table: &RouteTable) -> RouteConfiguration {
     RouteConfiguration {
         name: table.name.clone(),
-        virtual_hosts: vec![VirtualHost {
-            name: table.host.clone(),
-            domains: vec!["*".to_owned()],
-            routes: table.routes.iter().map(route).collect(),
-            ..VirtualHost::default()
-        }],
+        virtual_hosts: table.hosts.iter().map(host).collect(),
         // The Envoy cluster of an import comes and goes; the listener stays and answers 503 meanwhile.
         validate_clusters: Some(BoolValue { value: false }),
         ..RouteConfiguration::default()
+    }
+}
+
+fn host(host: &Host) -> VirtualHost {
+    VirtualHost {
+        name: host.name.clone(),
+        domains: host.domains.clone(),
+        routes: host.routes.iter().map(route).collect(),
+        request_headers_to_add: written(&host.request_headers),
+        request_headers_to_remove: removed(&host.request_headers),
+        response_headers_to_add: written(&host.response_headers),
+        response_headers_to_remove: removed(&host.response_headers),
+        ..VirtualHost::default()
     }
 }
 

@@ -15,7 +15,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
-use peerway_mesh::{DownstreamTls, LEAF_SECRET, OutsideName, OutsideTls, UpstreamTls};
+use peerway_mesh::{DownstreamTls, LEAF_SECRET, OutsideName, OutsideTls, ServingTls, UpstreamTls};
 use peerway_model::config::{CipherSuite, Protocol, TlsBounds, TlsVersion};
 
 /// A host name that nobody has (RFC 2606).
@@ -104,12 +104,7 @@ fn spoken(protocol: Protocol) -> &'static [&'static str] {
 /// mTLS as a server: any client that the validation's roots vouch for; who may go on is decided later, unless `admitting`
 /// says that the handshake has to fail for those who may not.
 pub(crate) fn downstream(tls: &DownstreamTls, protocol: Protocol, admitting: bool) -> TransportSocket {
-    // As Consul's (xDS facts, section 3.1).
-    let alpn: &[&str] = match protocol {
-        Protocol::Tcp => &[],
-        Protocol::Http => &["http/1.1"],
-        Protocol::Http2 | Protocol::Grpc => &["h2", "http/1.1"],
-    };
+    let alpn = offered(protocol);
     let name = tls.admitting.as_ref().filter(|_| admitting);
     let validation = ValidationContextType::ValidationContextSdsSecretConfig(source::secret(
         name.unwrap_or(&tls.validation),
@@ -123,6 +118,29 @@ pub(crate) fn downstream(tls: &DownstreamTls, protocol: Protocol, admitting: boo
         session_ticket_keys_type: Some(SessionTicketKeysType::DisableStatelessSessionResumption(true)),
         ..DownstreamTlsContext::default()
     })
+}
+
+/// TLS as a server that asks for no certificate: of a gateway at the edge.
+pub(crate) fn serving(tls: &ServingTls, protocol: Protocol) -> TransportSocket {
+    packed::tls_socket(DownstreamTlsContext {
+        common_tls_context: Some(CommonTlsContext {
+            tls_params: Some(parameters(&tls.bounds)),
+            tls_certificate_sds_secret_configs: vec![source::secret(LEAF_SECRET)],
+            alpn_protocols: offered(protocol).iter().map(|name| (*name).to_owned()).collect(),
+            ..CommonTlsContext::default()
+        }),
+        require_client_certificate: Some(BoolValue { value: false }),
+        ..DownstreamTlsContext::default()
+    })
+}
+
+/// What a server offers to speak, as Consul's (xDS facts, section 3.1).
+fn offered(protocol: Protocol) -> &'static [&'static str] {
+    match protocol {
+        Protocol::Tcp => &[],
+        Protocol::Http => &["http/1.1"],
+        Protocol::Http2 | Protocol::Grpc => &["h2", "http/1.1"],
+    }
 }
 
 /// Matches a certificate that has a URI SAN like `pattern`. Other kinds of names are not looked at: the text of a

@@ -1,7 +1,7 @@
 //! What a gateway is linked to, as `/v1/catalog/gateway-services` shows it.
 
 use super::Indexes;
-use peerway_model::config::LinkedService;
+use peerway_model::config::{IngressListener, IngressService, LinkedService};
 use peerway_model::{ServiceKey, ServiceKind};
 use serde::Serialize;
 
@@ -14,6 +14,9 @@ struct NamedJson {
     namespace: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     partition: Option<String>,
+    /// Not in Consul.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
 }
 
 impl From<&ServiceKey> for NamedJson {
@@ -23,6 +26,7 @@ impl From<&ServiceKey> for NamedJson {
             name: key.name.to_string(),
             namespace: spelt.then(|| key.namespace.to_string()),
             partition: spelt.then(|| key.partition.to_string()),
+            peer: key.origin.peer().map(ToString::to_string),
         }
     }
 }
@@ -34,6 +38,12 @@ pub struct GatewayServiceJson {
     gateway: NamedJson,
     service: NamedJson,
     gateway_kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hosts: Vec<String>,
     #[serde(rename = "CAFile", skip_serializing_if = "Option::is_none")]
     ca_file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,11 +70,38 @@ impl GatewayServiceJson {
             gateway: gateway.into(),
             service: service.into(),
             gateway_kind: ServiceKind::TerminatingGateway.as_str(),
+            port: None,
+            protocol: None,
+            hosts: Vec::new(),
             ca_file: link.outward.ca_file.clone(),
             cert_file: link.outward.cert_file.clone(),
             key_file: link.outward.key_file.clone(),
             sni: link.outward.sni.clone(),
             from_wildcard: link.name.is_any(),
+            indexes,
+        }
+    }
+
+    /// A service that an ingress gateway lets in on the port of `listener`, as `said` there.
+    pub fn ingress(
+        gateway: &ServiceKey,
+        service: &ServiceKey,
+        listener: &IngressListener,
+        said: &IngressService,
+        indexes: Indexes,
+    ) -> Self {
+        GatewayServiceJson {
+            gateway: gateway.into(),
+            service: service.into(),
+            gateway_kind: ServiceKind::IngressGateway.as_str(),
+            port: Some(listener.port),
+            protocol: Some(listener.protocol.as_str()),
+            hosts: said.hosts.clone(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            sni: None,
+            from_wildcard: said.name.is_any(),
             indexes,
         }
     }

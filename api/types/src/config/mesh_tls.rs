@@ -22,8 +22,15 @@ fn bounds(fields: &mut Fields<'_>, key: &'static str) -> Result<TlsBounds, Inval
     let Some(mut fields) = fields.object(key)? else {
         return Ok(TlsBounds::default());
     };
-    let min = version(&mut fields, "TLSMinVersion")?;
-    let max = version(&mut fields, "TLSMaxVersion")?;
+    let bounds = bounds_in(&mut fields)?;
+    fields.finish()?;
+    Ok(bounds)
+}
+
+/// Takes the fields that say which TLS is spoken.
+pub(super) fn bounds_in(fields: &mut Fields<'_>) -> Result<TlsBounds, Invalid> {
+    let min = version(fields, "TLSMinVersion")?;
+    let max = version(fields, "TLSMaxVersion")?;
     let at = fields.at("CipherSuites");
     let mut ciphers = Vec::new();
     for (index, text) in fields.texts("CipherSuites")?.into_iter().enumerate() {
@@ -35,7 +42,6 @@ fn bounds(fields: &mut Fields<'_>, key: &'static str) -> Result<TlsBounds, Inval
             )
         })?);
     }
-    fields.finish()?;
     Ok(TlsBounds { min, max, ciphers })
 }
 
@@ -61,17 +67,7 @@ pub(super) fn put_mesh_tls(out: &mut Map<String, Value>, tls: &MeshTls) {
     let MeshTls { incoming, outgoing } = tls;
     let mut both = Map::new();
     for (key, bounds) in [("Incoming", incoming), ("Outgoing", outgoing)] {
-        let TlsBounds { min, max, ciphers } = bounds;
-        let mut shown = Map::new();
-        for (field, version) in [("TLSMinVersion", min), ("TLSMaxVersion", max)] {
-            if let Some(version) = version {
-                shown.insert(field.to_owned(), json!(version.as_str()));
-            }
-        }
-        if !ciphers.is_empty() {
-            let names = ciphers.iter().map(|suite| suite.as_str()).collect();
-            shown.insert("CipherSuites".to_owned(), names);
-        }
+        let shown = put_bounds(bounds);
         if !shown.is_empty() {
             both.insert(key.to_owned(), Value::Object(shown));
         }
@@ -79,4 +75,20 @@ pub(super) fn put_mesh_tls(out: &mut Map<String, Value>, tls: &MeshTls) {
     if !both.is_empty() {
         out.insert("TLS".to_owned(), Value::Object(both));
     }
+}
+
+/// The fields that say which TLS is spoken, those that say anything.
+pub(super) fn put_bounds(bounds: &TlsBounds) -> Map<String, Value> {
+    let TlsBounds { min, max, ciphers } = bounds;
+    let mut shown = Map::new();
+    for (field, version) in [("TLSMinVersion", min), ("TLSMaxVersion", max)] {
+        if let Some(version) = version {
+            shown.insert(field.to_owned(), json!(version.as_str()));
+        }
+    }
+    if !ciphers.is_empty() {
+        let names = ciphers.iter().map(|suite| suite.as_str()).collect();
+        shown.insert("CipherSuites".to_owned(), names);
+    }
+    shown
 }

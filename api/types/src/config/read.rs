@@ -1,12 +1,13 @@
 //! From JSON to a validated config entry.
 
 mod resolver;
-mod routing;
+pub(super) mod routing;
 mod terminating_gateway;
 
 pub(crate) use routing::hundredths;
 
 use super::access_logs::access_logs_from;
+use super::ingress::ingress_gateway;
 use super::mesh_tls::mesh_tls_from;
 use super::permission::verdict_from;
 use super::tracing::tracing_from;
@@ -69,6 +70,7 @@ fn entry_from(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ConfigEntry,
         ConfigKind::TerminatingGateway => {
             ConfigEntry::TerminatingGateway(terminating_gateway::terminating_gateway(fields, defaults)?)
         }
+        ConfigKind::IngressGateway => ConfigEntry::IngressGateway(ingress_gateway(fields, defaults)?),
     };
     entry.validate()?;
     Ok(entry)

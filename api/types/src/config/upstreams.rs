@@ -70,7 +70,7 @@ fn upstream_override(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<Upstre
 }
 
 /// Where an upstream is that names no namespace: with whoever calls it, and at a peer in its default one.
-fn usual_namespace(peer: Option<&PeerName>, tenancy: &Tenancy) -> Namespace {
+pub(super) fn usual_namespace(peer: Option<&PeerName>, tenancy: &Tenancy) -> Namespace {
     match peer {
         Some(_) => Namespace::default(),
         None => tenancy.namespace.clone(),
@@ -85,31 +85,42 @@ fn settings(fields: &mut Fields<'_>) -> Result<UpstreamSettings, Invalid> {
     fields.not_offered(&["EnvoyListenerJSON", "EnvoyClusterJSON"])?;
     let mut limits = None;
     if let Some(mut given) = fields.object("Limits")? {
-        limits = Some(Limits {
-            max_connections: count(&mut given, "MaxConnections")?,
-            max_pending_requests: count(&mut given, "MaxPendingRequests")?,
-            max_concurrent_requests: count(&mut given, "MaxConcurrentRequests")?,
-        });
+        limits = Some(limits_in(&mut given)?);
         given.finish()?;
     }
-    let mut check = None;
-    if let Some(mut given) = fields.object("PassiveHealthCheck")? {
-        check = Some(PassiveHealthCheck {
-            interval_ms: given.duration_ms("Interval")?.filter(|ms| *ms > 0),
-            max_failures: count(&mut given, "MaxFailures")?.filter(|count| *count > 0),
-            enforcing_consecutive_5xx: count(&mut given, "EnforcingConsecutive5xx")?,
-            max_ejection_percent: count(&mut given, "MaxEjectionPercent")?,
-            base_ejection_ms: given.duration_ms("BaseEjectionTime")?.filter(|ms| *ms > 0),
-        });
-        given.finish()?;
-    }
+    let check = passive_in(fields)?;
     Ok(UpstreamSettings {
         connect_timeout_ms: millis(fields, "ConnectTimeoutMs")?,
         limits: limits.filter(|limits| *limits != Limits::default()),
-        passive_health_check: check.filter(|check| *check != PassiveHealthCheck::default()),
+        passive_health_check: check,
         mesh_gateway: mesh_gateway_from(fields)?,
         exact_balance: balance(fields, "BalanceOutboundConnections")?,
     })
+}
+
+/// Takes the fields that say how much is asked at a time.
+pub(super) fn limits_in(fields: &mut Fields<'_>) -> Result<Limits, Invalid> {
+    Ok(Limits {
+        max_connections: count(fields, "MaxConnections")?,
+        max_pending_requests: count(fields, "MaxPendingRequests")?,
+        max_concurrent_requests: count(fields, "MaxConcurrentRequests")?,
+    })
+}
+
+/// Takes the field `PassiveHealthCheck`; `None` also when it says nothing.
+pub(super) fn passive_in(fields: &mut Fields<'_>) -> Result<Option<PassiveHealthCheck>, Invalid> {
+    let Some(mut given) = fields.object("PassiveHealthCheck")? else {
+        return Ok(None);
+    };
+    let check = PassiveHealthCheck {
+        interval_ms: given.duration_ms("Interval")?.filter(|ms| *ms > 0),
+        max_failures: count(&mut given, "MaxFailures")?.filter(|count| *count > 0),
+        enforcing_consecutive_5xx: count(&mut given, "EnforcingConsecutive5xx")?,
+        max_ejection_percent: count(&mut given, "MaxEjectionPercent")?,
+        base_ejection_ms: given.duration_ms("BaseEjectionTime")?.filter(|ms| *ms > 0),
+    };
+    given.finish()?;
+    Ok(Some(check).filter(|check| *check != PassiveHealthCheck::default()))
 }
 
 fn count(fields: &mut Fields<'_>, key: &'static str) -> Result<Option<u32>, Invalid> {
@@ -208,49 +219,12 @@ fn put_settings(out: &mut Map<String, Value>, settings: &UpstreamSettings) {
     } = settings;
     put(out, "ConnectTimeoutMs", connect_timeout_ms.map(Value::from));
     if let Some(limits) = limits {
-        let Limits {
-            max_connections,
-            max_pending_requests,
-            max_concurrent_requests,
-        } = *limits;
         let mut shown = Map::new();
-        put(&mut shown, "MaxConnections", max_connections.map(Value::from));
-        put(
-            &mut shown,
-            "MaxPendingRequests",
-            max_pending_requests.map(Value::from),
-        );
-        put(
-            &mut shown,
-            "MaxConcurrentRequests",
-            max_concurrent_requests.map(Value::from),
-        );
+        put_limits(&mut shown, limits);
         out.insert("Limits".to_owned(), Value::Object(shown));
     }
     if let Some(check) = passive_health_check {
-        let PassiveHealthCheck {
-            interval_ms,
-            max_failures,
-            enforcing_consecutive_5xx,
-            max_ejection_percent,
-            base_ejection_ms,
-        } = *check;
-        let duration = |ms: u64| json!(duration_text(ms));
-        let mut shown = Map::new();
-        put(&mut shown, "Interval", interval_ms.map(duration));
-        put(&mut shown, "MaxFailures", max_failures.map(Value::from));
-        put(
-            &mut shown,
-            "EnforcingConsecutive5xx",
-            enforcing_consecutive_5xx.map(Value::from),
-        );
-        put(
-            &mut shown,
-            "MaxEjectionPercent",
-            max_ejection_percent.map(Value::from),
-        );
-        put(&mut shown, "BaseEjectionTime", base_ejection_ms.map(duration));
-        out.insert("PassiveHealthCheck".to_owned(), Value::Object(shown));
+        out.insert("PassiveHealthCheck".to_owned(), put_passive(check));
     }
     if let Some(mode) = mesh_gateway {
         put(
@@ -270,4 +244,47 @@ fn put(out: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         out.insert(key.to_owned(), value);
     }
+}
+
+/// Adds the fields that say how much is asked at a time, those that say anything.
+pub(super) fn put_limits(out: &mut Map<String, Value>, limits: &Limits) {
+    let Limits {
+        max_connections,
+        max_pending_requests,
+        max_concurrent_requests,
+    } = *limits;
+    put(out, "MaxConnections", max_connections.map(Value::from));
+    put(out, "MaxPendingRequests", max_pending_requests.map(Value::from));
+    put(
+        out,
+        "MaxConcurrentRequests",
+        max_concurrent_requests.map(Value::from),
+    );
+}
+
+/// When an instance is left out.
+pub(super) fn put_passive(check: &PassiveHealthCheck) -> Value {
+    let PassiveHealthCheck {
+        interval_ms,
+        max_failures,
+        enforcing_consecutive_5xx,
+        max_ejection_percent,
+        base_ejection_ms,
+    } = *check;
+    let duration = |ms: u64| json!(duration_text(ms));
+    let mut shown = Map::new();
+    put(&mut shown, "Interval", interval_ms.map(duration));
+    put(&mut shown, "MaxFailures", max_failures.map(Value::from));
+    put(
+        &mut shown,
+        "EnforcingConsecutive5xx",
+        enforcing_consecutive_5xx.map(Value::from),
+    );
+    put(
+        &mut shown,
+        "MaxEjectionPercent",
+        max_ejection_percent.map(Value::from),
+    );
+    put(&mut shown, "BaseEjectionTime", base_ejection_ms.map(duration));
+    Value::Object(shown)
 }

@@ -1,13 +1,14 @@
 //! From a config entry to JSON.
 
 mod resolver;
-mod routing;
+pub(super) mod routing;
 mod terminating_gateway;
 
 pub(crate) use resolver::{load_balancer, subset};
 pub(crate) use routing::{route, split, weight};
 
 use super::access_logs::put_access_logs;
+use super::ingress::put_ingress;
 use super::mesh_tls::put_mesh_tls;
 use super::permission::put_verdict;
 use super::tracing::put_tracing;
@@ -107,6 +108,7 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
             let services = entry.services.iter().map(terminating_gateway::linked_service);
             out.insert("Services".to_owned(), services.collect());
         }
+        ConfigEntry::IngressGateway(entry) => put_ingress(&mut out, entry),
     }
     meta(&mut out, entry.meta());
     if let Some(indexes) = indexes {

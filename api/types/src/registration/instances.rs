@@ -69,7 +69,9 @@ impl ServiceRegistration {
                 config: input.config.clone(),
             });
         let gateway_config = match self.kind {
-            ServiceKind::MeshGateway | ServiceKind::TerminatingGateway => input.config.clone(),
+            ServiceKind::MeshGateway | ServiceKind::IngressGateway | ServiceKind::TerminatingGateway => {
+                input.config.clone()
+            }
             ServiceKind::Typical | ServiceKind::ConnectProxy => BTreeMap::new(),
         };
         Instance {

@@ -2,6 +2,7 @@
 
 mod access_logs;
 mod chain;
+mod ingress;
 mod mesh_tls;
 mod resolver;
 mod terminating_gateway;
@@ -10,6 +11,7 @@ mod upstreams;
 
 use self::access_logs::AccessLogsRecord;
 use self::chain::{GroupRecord, RouterRecord, SplitterRecord};
+use self::ingress::IngressRecord;
 use self::mesh_tls::MeshTlsRecord;
 use self::resolver::ResolverRecord;
 use self::terminating_gateway::TerminatingGatewayRecord;
@@ -40,6 +42,7 @@ pub(super) enum ConfigRecord {
     ServiceRouter(RouterRecord),
     ServiceSplitter(SplitterRecord),
     TerminatingGateway(TerminatingGatewayRecord),
+    IngressGateway(IngressRecord),
 }
 
 impl From<&ConfigEntry> for ConfigRecord {
@@ -55,6 +58,7 @@ impl From<&ConfigEntry> for ConfigRecord {
             ConfigEntry::ServiceRouter(entry) => ConfigRecord::ServiceRouter(entry.into()),
             ConfigEntry::ServiceSplitter(entry) => ConfigRecord::ServiceSplitter(entry.into()),
             ConfigEntry::TerminatingGateway(entry) => ConfigRecord::TerminatingGateway(entry.into()),
+            ConfigEntry::IngressGateway(entry) => ConfigRecord::IngressGateway(entry.into()),
         }
     }
 }
@@ -72,6 +76,7 @@ impl From<ConfigRecord> for ConfigEntry {
             ConfigRecord::ServiceRouter(record) => ConfigEntry::ServiceRouter(record.into()),
             ConfigRecord::ServiceSplitter(record) => ConfigEntry::ServiceSplitter(record.into()),
             ConfigRecord::TerminatingGateway(record) => ConfigEntry::TerminatingGateway(record.into()),
+            ConfigRecord::IngressGateway(record) => ConfigEntry::IngressGateway(record.into()),
         }
     }
 }

@@ -43,7 +43,7 @@ fn destination() -> impl Strategy<Value = Destination> {
         })
 }
 
-fn edits() -> impl Strategy<Value = HeaderEdits> {
+pub(super) fn edits() -> impl Strategy<Value = HeaderEdits> {
     (pairs(), pairs(), btree_set(any_text(), 0..3)).prop_map(|(add, set, remove)| HeaderEdits {
         add,
         set,

@@ -435,6 +435,7 @@ fn entry() -> impl Strategy<Value = ConfigEntry> {
             .prop_map(ConfigEntry::TerminatingGateway)
             .boxed(),
         super::chain_rows::entry().boxed(),
+        super::edge_rows::entry().boxed(),
     ]
 }
 
@@ -510,12 +511,7 @@ fn proxy() -> impl Strategy<Value = Proxy> {
 }
 
 fn instance() -> impl Strategy<Value = Instance> {
-    let kind = select(vec![
-        ServiceKind::Typical,
-        ServiceKind::ConnectProxy,
-        ServiceKind::MeshGateway,
-        ServiceKind::TerminatingGateway,
-    ]);
+    let kind = select(ServiceKind::ALL.to_vec());
     let address = (any_text(), any::<u16>()).prop_map(|(address, port)| ServiceAddress { address, port });
     let weights = (any::<u32>(), any::<u32>()).prop_map(|(passing, warning)| Weights { passing, warning });
     let health = any::<(u32, u32, u32, u32)>().prop_map(|(healthy, total, weight, draining)| HealthSummary {

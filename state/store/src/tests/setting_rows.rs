@@ -27,7 +27,7 @@ pub(super) fn inbound() -> impl Strategy<Value = Inbound> {
         )
 }
 
-fn limits() -> impl Strategy<Value = Limits> {
+pub(super) fn limits() -> impl Strategy<Value = Limits> {
     any::<[Option<u32>; 3]>().prop_map(
         |[max_connections, max_pending_requests, max_concurrent_requests]| Limits {
             max_connections,
@@ -37,7 +37,7 @@ fn limits() -> impl Strategy<Value = Limits> {
     )
 }
 
-fn passive_health_check() -> impl Strategy<Value = PassiveHealthCheck> {
+pub(super) fn passive_health_check() -> impl Strategy<Value = PassiveHealthCheck> {
     (any::<[Option<u64>; 2]>(), any::<[Option<u32>; 3]>()).prop_map(
         |(
             [interval_ms, base_ejection_ms],
@@ -95,7 +95,7 @@ pub(super) fn upstreams() -> impl Strategy<Value = Upstreams> {
         .prop_map(|(defaults, overrides)| Upstreams { defaults, overrides })
 }
 
-fn bounds() -> impl Strategy<Value = TlsBounds> {
+pub(super) fn bounds() -> impl Strategy<Value = TlsBounds> {
     let version = || option::of(select(TlsVersion::ALL.to_vec()));
     let ciphers = subsequence(CipherSuite::ALL.to_vec(), 0..=CipherSuite::ALL.len());
     (version(), version(), ciphers).prop_map(|(min, max, ciphers)| TlsBounds { min, max, ciphers })

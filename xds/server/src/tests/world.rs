@@ -41,7 +41,12 @@ struct Leaves {
 }
 
 impl SecretSource for Leaves {
-    fn subscribe(&self, _: &InstanceKey, identity: &SpiffeId) -> Option<watch::Receiver<Option<Arc<Leaf>>>> {
+    fn subscribe(
+        &self,
+        _: &InstanceKey,
+        identity: &SpiffeId,
+        _: &[String],
+    ) -> Option<watch::Receiver<Option<Arc<Leaf>>>> {
         let withheld = self.withheld.lock().contains(identity);
         (!withheld).then(|| self.leaf.subscribe())
     }

@@ -247,6 +247,65 @@ fn outside() -> BoxedStrategy<Value> {
         .boxed()
 }
 
+/// What is let in from outside.
+fn listeners() -> BoxedStrategy<Value> {
+    let hosts = [
+        "a.example.com",
+        "*.example.com",
+        "*",
+        "A.example.com",
+        "a.*",
+        "a:80",
+        "10.0.0.1",
+        "x y",
+    ];
+    let terms = || {
+        vec![
+            ("MaxConnections", number().boxed()),
+            ("MaxPendingRequests", number().boxed()),
+            ("MaxConcurrentRequests", number().boxed()),
+        ]
+    };
+    let mut service = terms();
+    service.push(("Peer", one_of(&[json!("west"), json!("nobody")])));
+    service.push(("Namespace", one_of(&[json!("team"), json!("default")])));
+    service.push(("Hosts", list(one_of(&hosts.map(|host| json!(host))))));
+    service.push(("RequestHeaders", edits()));
+    service.push(("ResponseHeaders", edits()));
+    let names = ["api", "pay", "db", "*"].map(|name| json!(name));
+    let service = (object(service), one_of(&names)).prop_map(|(mut service, name)| {
+        service["Name"] = name;
+        service
+    });
+    let tls = || {
+        (bounds(), flag())
+            .prop_map(|(mut bounds, enabled)| {
+                bounds["Enabled"] = enabled;
+                bounds
+            })
+            .boxed()
+    };
+    let protocol = one_of(&["tcp", "http", "http", "http"].map(|text| json!(text)));
+    let services = vec(service, 1..3).prop_map(Value::Array);
+    let listener = (object(vec![("TLS", tls())]), protocol, services, 0_u16..4).prop_map(
+        |(mut listener, protocol, services, port)| {
+            listener["Port"] = json!(if port == 0 { 0 } else { 18_080 + port });
+            listener["Protocol"] = protocol;
+            listener["Services"] = services;
+            listener
+        },
+    );
+    (
+        vec(listener, 0..3),
+        object(vec![("TLS", tls()), ("Defaults", object(terms()))]),
+    )
+        .prop_map(|(listeners, mut entry)| {
+            entry["Listeners"] = json!(listeners);
+            entry
+        })
+        .boxed()
+}
+
 /// An entry of some kind, valid or not.
 pub(crate) fn entry() -> BoxedStrategy<Value> {
     let of = |kind: &'static str, name: &'static str, body: BoxedStrategy<Value>| {
@@ -278,6 +337,7 @@ pub(crate) fn entry() -> BoxedStrategy<Value> {
         .prop_map(|share| json!({"Tracing": {"Collector": "127.0.0.1:4317", "SamplingPercent": share}}));
     prop_oneof![
         3 => of("terminating-gateway", "out", outside()),
+        4 => of("ingress-gateway", "edge", listeners()),
         4 => of("service-router", "pay", routes().prop_map(|routes| json!({"Routes": routes})).boxed()),
         2 => of("service-splitter", "pay", splits.prop_map(|splits| json!({"Splits": splits})).boxed()),
         2 => of("service-resolver", "pay", resolver()),

@@ -3,6 +3,7 @@
 use super::{at, cluster, golden};
 use peerway_mesh::{
     Cluster, Discovery, Endpoint, Endpoints, Fragment, Health, HttpRoute, Retry, RouteLeg, RouteTable,
+    VirtualHost,
 };
 use peerway_model::Regular;
 use peerway_model::config::{
@@ -36,8 +37,7 @@ fn leg(cluster: &str, weight: u32) -> RouteLeg {
 fn table(name: &str, routes: Vec<HttpRoute>) -> Fragment {
     Fragment::Routes(RouteTable {
         name: name.to_owned(),
-        host: format!("{name}.default"),
-        routes,
+        hosts: vec![VirtualHost::any(format!("{name}.default"), routes)],
     })
 }
 

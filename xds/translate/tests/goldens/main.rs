@@ -13,11 +13,12 @@ use peerway_mesh::{
     AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
     DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Health, Http, Intake,
     KnownBy, LEAF_SECRET, Lets, Listener, Policy, RequestAuthorization, RequestCaller, RequestPolicy,
-    Requests, RouteTable, Routes, Tcp, Telemetry, Terms, Tracing, Traffic, UpstreamTls, Validation,
+    Requests, RouteTable, Routes, ServingTls, Tcp, Telemetry, Terms, Tracing, Traffic, UpstreamTls,
+    Validation, VirtualHost,
 };
 use peerway_model::config::{
-    HeaderCheck, HeaderCondition, HeaderName, LogFormat, LogSink, Method, PathCondition, Pattern, Protocol,
-    RequestCondition, TlsBounds, ValuePart,
+    HeaderCheck, HeaderCondition, HeaderEdits, HeaderName, LogFormat, LogSink, Method, PathCondition,
+    Pattern, Protocol, RequestCondition, TlsBounds, ValuePart,
 };
 use peerway_model::name::{Namespace, Partition, ServiceName};
 use peerway_model::regular::Regular;
@@ -119,6 +120,7 @@ fn public(server_first: bool) -> Fragment {
                 leaf: LEAF_SECRET.to_owned(),
                 bounds: TlsBounds::default(),
             }),
+            serving: None,
             stat_prefix: "public_listener".to_owned(),
             traffic: Traffic::Tcp(Tcp {
                 policy: Some("connections:web".to_owned()),
@@ -292,6 +294,7 @@ fn listeners() {
         server_names: names.iter().map(|name| (*name).to_owned()).collect(),
         destinations: Vec::new(),
         tls: None,
+        serving: None,
         stat_prefix: format!("mesh_gateway_local_peered.{cluster}"),
         traffic: Traffic::Tcp(Tcp {
             policy: None,
@@ -440,6 +443,7 @@ fn requests(direction: Direction, server_names: &[&str], validation: Option<&str
                 leaf: LEAF_SECRET.to_owned(),
                 bounds: TlsBounds::default(),
             }),
+            serving: None,
             stat_prefix: "stats".to_owned(),
             traffic: Traffic::Http(http),
         }],
@@ -459,6 +463,7 @@ fn redirected_calls() {
         server_names: Vec::new(),
         destinations: destinations.iter().map(|text| text.parse().unwrap()).collect(),
         tls: None,
+        serving: None,
         stat_prefix: cluster.to_owned(),
         traffic: passed(cluster),
     };
@@ -643,12 +648,58 @@ fn routes() {
     golden("routes", Fragment::Routes(table("db", "exported~db", None)));
 }
 
+/// A port of a gateway at the edge: no certificate is asked for, and no request is believed.
+#[test]
+fn edges() {
+    for (name, bounds) in [("edge", None), ("edge_tls", Some(TlsBounds::default()))] {
+        let routes = Routes::Named("8080".to_owned());
+        let fragment = requests(
+            Direction::Outbound,
+            &[],
+            None,
+            http(Protocol::Http2, CallerHeader::Outside, routes),
+        );
+        let Fragment::Listener(mut listener) = fragment else {
+            unreachable!()
+        };
+        listener.chains[0].serving = bounds.map(|bounds| ServingTls { bounds });
+        golden(&format!("listener_{name}"), Fragment::Listener(listener));
+    }
+    let host = |name: &str, domains: &[&str], edits: HeaderEdits| VirtualHost {
+        name: name.to_owned(),
+        domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
+        request_headers: edits.clone(),
+        response_headers: edits,
+        ..table("8080", name, None).hosts.remove(0)
+    };
+    let edits = HeaderEdits {
+        set: [("x-a".to_owned(), "1".to_owned())].into(),
+        remove: ["x-b".to_owned()].into(),
+        ..HeaderEdits::default()
+    };
+    golden(
+        "routes_edge",
+        Fragment::Routes(RouteTable {
+            name: "8080".to_owned(),
+            hosts: vec![
+                host("web", &["web.ingress.*"], HeaderEdits::default()),
+                host("api", &["a.example.com", "a.example.com:8080"], edits),
+            ],
+        }),
+    );
+}
+
 /// Every connection manager is as strict as any other, whatever it is for.
 #[test]
 fn all_kinds_of_listeners_harden_requests_alike() {
     let mut seen = Vec::new();
     for protocol in [Protocol::Http, Protocol::Http2, Protocol::Grpc] {
-        for caller_header in [CallerHeader::Remove, CallerHeader::Replace, CallerHeader::Append] {
+        for caller_header in [
+            CallerHeader::Remove,
+            CallerHeader::Replace,
+            CallerHeader::Outside,
+            CallerHeader::Append,
+        ] {
             let routes = Routes::Named("db".to_owned());
             let fragment = requests(
                 Direction::Inbound,
@@ -671,7 +722,13 @@ fn all_kinds_of_listeners_harden_requests_alike() {
             let certificate = manager.forward_client_cert_details;
             let details = manager.set_current_client_cert_details;
             match caller_header {
-                CallerHeader::Remove => assert_eq!((certificate, details), (0, None)),
+                CallerHeader::Remove | CallerHeader::Outside => {
+                    assert_eq!((certificate, details), (0, None));
+                    // Nobody outside orders our proxies about.
+                    let ignores = !manager.early_header_mutation_extensions.is_empty();
+                    assert_eq!(ignores, caller_header == CallerHeader::Outside);
+                    assert_eq!(manager.use_remote_address.is_some(), ignores);
+                }
                 CallerHeader::Replace | CallerHeader::Append => {
                     assert_eq!(
                         certificate,

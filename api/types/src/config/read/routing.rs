@@ -90,7 +90,10 @@ fn member(mut fields: Fields<'_>) -> Result<Member, Invalid> {
 }
 
 /// Takes `Name`, `Partition` and `Namespace` of an entry about one service.
-pub(super) fn named(fields: &mut Fields<'_>, defaults: &Tenancy) -> Result<(ServiceName, Tenancy), Invalid> {
+pub(in crate::config) fn named(
+    fields: &mut Fields<'_>,
+    defaults: &Tenancy,
+) -> Result<(ServiceName, Tenancy), Invalid> {
     let name_at = fields.at("Name");
     let name = ServiceName::new(&fields.required("Name")?).map_err(|error| error.within(&name_at))?;
     Ok((name, fields.tenancy(defaults)?))
@@ -241,7 +244,10 @@ fn status_code(at: String, value: &Value) -> Result<u16, Invalid> {
         .ok_or_else(|| Invalid::new(at, "expected a status from 100 to 599"))
 }
 
-fn header_edits(fields: &mut Fields<'_>, key: &'static str) -> Result<HeaderEdits, Invalid> {
+pub(in crate::config) fn header_edits(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Result<HeaderEdits, Invalid> {
     let Some(mut edits) = fields.object(key)? else {
         return Ok(HeaderEdits::default());
     };

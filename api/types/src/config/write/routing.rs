@@ -142,7 +142,7 @@ fn route_destination(to: &RouteDestination) -> Map<String, Value> {
     out
 }
 
-fn edits(out: &mut Map<String, Value>, field: &str, edits: &HeaderEdits) {
+pub(in crate::config) fn edits(out: &mut Map<String, Value>, field: &str, edits: &HeaderEdits) {
     if edits.is_empty() {
         return;
     }

@@ -101,7 +101,7 @@ pub(super) struct DestinationRecord {
 }
 
 #[derive(Default, Serialize, Deserialize)]
-struct EditsRecord {
+pub(super) struct EditsRecord {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     add: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -155,7 +155,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl EditsRecord {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.add.is_empty() && self.set.is_empty() && self.remove.is_empty()
     }
 }

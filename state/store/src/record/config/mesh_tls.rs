@@ -13,7 +13,7 @@ pub(super) struct MeshTlsRecord {
 }
 
 #[derive(Serialize, Deserialize, Default)]
-struct BoundsRecord {
+pub(super) struct BoundsRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     min: Option<Text<TlsVersion>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +29,7 @@ impl MeshTlsRecord {
 }
 
 impl BoundsRecord {
-    fn is_default(&self) -> bool {
+    pub(super) fn is_default(&self) -> bool {
         self.min.is_none() && self.max.is_none() && self.ciphers.is_empty()
     }
 }

@@ -87,14 +87,14 @@ struct SettingsRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-struct LimitsRecord {
+pub(super) struct LimitsRecord {
     max_connections: Option<u32>,
     max_pending_requests: Option<u32>,
     max_concurrent_requests: Option<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct PassiveRecord {
+pub(super) struct PassiveRecord {
     interval_ms: Option<u64>,
     max_failures: Option<u32>,
     enforcing_consecutive_5xx: Option<u32>,
@@ -174,43 +174,15 @@ impl From<&UpstreamSettings> for SettingsRecord {
     fn from(settings: &UpstreamSettings) -> Self {
         let UpstreamSettings {
             connect_timeout_ms,
-            limits: some,
+            limits,
             passive_health_check,
             mesh_gateway,
             exact_balance,
         } = settings;
-        let limits = |limits: &Limits| {
-            let Limits {
-                max_connections,
-                max_pending_requests,
-                max_concurrent_requests,
-            } = *limits;
-            LimitsRecord {
-                max_connections,
-                max_pending_requests,
-                max_concurrent_requests,
-            }
-        };
-        let check = |check: &PassiveHealthCheck| {
-            let PassiveHealthCheck {
-                interval_ms,
-                max_failures,
-                enforcing_consecutive_5xx,
-                max_ejection_percent,
-                base_ejection_ms,
-            } = *check;
-            PassiveRecord {
-                interval_ms,
-                max_failures,
-                enforcing_consecutive_5xx,
-                max_ejection_percent,
-                base_ejection_ms,
-            }
-        };
         SettingsRecord {
             connect_timeout_ms: *connect_timeout_ms,
-            limits: some.as_ref().map(limits),
-            passive_health_check: passive_health_check.as_ref().map(check),
+            limits: limits.as_ref().map(LimitsRecord::from),
+            passive_health_check: passive_health_check.as_ref().map(PassiveRecord::from),
             mesh_gateway: text(mesh_gateway),
             exact_balance: *exact_balance,
         }
@@ -219,24 +191,68 @@ impl From<&UpstreamSettings> for SettingsRecord {
 
 impl From<SettingsRecord> for UpstreamSettings {
     fn from(record: SettingsRecord) -> Self {
-        let limits = |record: LimitsRecord| Limits {
+        UpstreamSettings {
+            connect_timeout_ms: record.connect_timeout_ms,
+            limits: record.limits.map(Limits::from),
+            passive_health_check: record.passive_health_check.map(PassiveHealthCheck::from),
+            mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
+            exact_balance: record.exact_balance,
+        }
+    }
+}
+
+impl From<&Limits> for LimitsRecord {
+    fn from(limits: &Limits) -> Self {
+        let Limits {
+            max_connections,
+            max_pending_requests,
+            max_concurrent_requests,
+        } = *limits;
+        LimitsRecord {
+            max_connections,
+            max_pending_requests,
+            max_concurrent_requests,
+        }
+    }
+}
+
+impl From<LimitsRecord> for Limits {
+    fn from(record: LimitsRecord) -> Self {
+        Limits {
             max_connections: record.max_connections,
             max_pending_requests: record.max_pending_requests,
             max_concurrent_requests: record.max_concurrent_requests,
-        };
-        let check = |record: PassiveRecord| PassiveHealthCheck {
+        }
+    }
+}
+
+impl From<&PassiveHealthCheck> for PassiveRecord {
+    fn from(check: &PassiveHealthCheck) -> Self {
+        let PassiveHealthCheck {
+            interval_ms,
+            max_failures,
+            enforcing_consecutive_5xx,
+            max_ejection_percent,
+            base_ejection_ms,
+        } = *check;
+        PassiveRecord {
+            interval_ms,
+            max_failures,
+            enforcing_consecutive_5xx,
+            max_ejection_percent,
+            base_ejection_ms,
+        }
+    }
+}
+
+impl From<PassiveRecord> for PassiveHealthCheck {
+    fn from(record: PassiveRecord) -> Self {
+        PassiveHealthCheck {
             interval_ms: record.interval_ms,
             max_failures: record.max_failures,
             enforcing_consecutive_5xx: record.enforcing_consecutive_5xx,
             max_ejection_percent: record.max_ejection_percent,
             base_ejection_ms: record.base_ejection_ms,
-        };
-        UpstreamSettings {
-            connect_timeout_ms: record.connect_timeout_ms,
-            limits: record.limits.map(limits),
-            passive_health_check: record.passive_health_check.map(check),
-            mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
-            exact_balance: record.exact_balance,
         }
     }
 }
