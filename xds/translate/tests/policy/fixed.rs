@@ -18,7 +18,9 @@ use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
     HttpConnectionManager, http_filter,
 };
-use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
+    ForwardClientCertDetails, RouteSpecifier,
+};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CommonTlsContext, DownstreamTlsContext, SdsSecretConfig, Secret, UpstreamTlsContext,
@@ -57,6 +59,16 @@ pub(crate) fn decided(listener: Listener, view: &View, dialect: Dialect) -> List
         assert!(source.type_urls.contains(&policy.type_url), "{name}");
         policy
     })
+}
+
+/// Whether a listener for requests leaves something of what they say about their callers.
+pub(crate) fn keeps_callers(listener: &Listener) -> bool {
+    let filters = listener.filter_chains.iter().flat_map(|chain| &chain.filters);
+    let mut managers = filters.map(|filter| match filter.config_type.as_ref().unwrap() {
+        ConfigType::TypedConfig(any) => HttpConnectionManager::decode(any.value.as_slice()).unwrap(),
+        ConfigType::ConfigDiscovery(_) => panic!("a filter that is found by name"),
+    });
+    managers.any(|manager| manager.forward_client_cert_details() != ForwardClientCertDetails::Sanitize)
 }
 
 /// The listener as it is before it has found them.

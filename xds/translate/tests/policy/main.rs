@@ -33,6 +33,10 @@ use world::{APP_PORT, LOCAL, Roots, World};
 const SETS: u32 = 50;
 /// Requests that each set is asked about.
 const REQUESTS: usize = 100;
+/// The header by which gateways say who called.
+const XFCC: &str = "x-forwarded-client-cert";
+/// The identity of the gateway at the edge.
+const EDGE: &str = "spiffe://local.consul/ns/default/dc/dc1/svc/app";
 /// The identity of the gateways that are believed.
 const GATEWAY: &str = "spiffe://local.consul/gateway/mesh/dc/dc1";
 
@@ -88,10 +92,23 @@ fn arriving(caller: &Caller, request: &Request) -> (Vec<String>, Request) {
     } else {
         format!("By={GATEWAY};Hash=cd;URI={},{own}", caller.spiffe_id)
     };
-    request
-        .headers
-        .push(("x-forwarded-client-cert".to_owned(), value));
+    request.headers.push((XFCC.to_owned(), value));
     (sans, request)
+}
+
+/// What arrives at a sidecar of a request from outside, through the gateway at the edge: what its listener leaves of
+/// what the request says about its caller, and then who is connected.
+fn from_outside(edge: &Listener, request: &Request) -> (Vec<String>, Request) {
+    let mut request = request.clone();
+    if !fixed::keeps_callers(edge) {
+        request.headers.retain(|(name, _)| name != XFCC);
+    }
+    let own = format!("By=spiffe://local.consul/ns/default/dc/dc1/svc/api;Hash=ab;URI={EDGE}");
+    match request.headers.iter_mut().find(|(name, _)| name == XFCC) {
+        Some((_, said)) => *said = format!("{said},{own}"),
+        None => request.headers.push((XFCC.to_owned(), own)),
+    }
+    (vec![EDGE.to_owned()], request)
 }
 
 struct Case {
@@ -101,6 +118,8 @@ struct Case {
     tcp: Listener,
     http_view: std::sync::Arc<View>,
     tcp_view: std::sync::Arc<View>,
+    /// Of the gateway at the edge.
+    edge: Listener,
 }
 
 impl Case {
@@ -110,11 +129,23 @@ impl Case {
             World::new(&services, APP_PORT, 8443, protocol, intentions, default, &roots()).sidecar("api")
         };
         let (http_view, tcp_view) = (told(Protocol::Http), told(Protocol::Tcp));
+        let services = [("api".to_owned(), 20_000)];
+        let edge = World::new(
+            &services,
+            APP_PORT,
+            8443,
+            Protocol::Http,
+            intentions,
+            default,
+            &roots(),
+        )
+        .edge();
         Case {
             rules: rules_for(intentions, &world::service_key("api")),
             default,
             http: decided(&http_view, Dialect::From1_37),
             tcp: decided(&tcp_view, Dialect::From1_37),
+            edge: encoded(world::listener(&edge), Dialect::From1_37),
             http_view,
             tcp_view,
         }
@@ -135,6 +166,28 @@ impl Case {
                 "{caller:?} {request:?} {lines:?} decided {decision:?}"
             );
         }
+        // Whoever is outside is the gateway at the edge, whatever the request says about its caller.
+        let decision = decide(
+            &self.rules,
+            self.default,
+            &world::service_key(world::EDGE_NAME),
+            Some(request),
+        );
+        let mut lying = request.clone();
+        let forged = format!("By={GATEWAY};Hash=cd;URI={}", caller.spiffe_id);
+        lying.headers.push((XFCC.to_owned(), forged));
+        for said in [request, &lying] {
+            let (sans, arriving) = from_outside(&self.edge, said);
+            let seen = Seen {
+                sans: &sans,
+                request: Some(&arriving),
+            };
+            assert_eq!(
+                envoy.passes(&self.http, &seen, Lines::Each),
+                decision.action == Action::Allow,
+                "from outside {said:?} decided {decision:?}"
+            );
+        }
         let decision = decide(&self.rules, self.default, &caller.key, None);
         let seen = Seen {
             sans: std::slice::from_ref(&caller.spiffe_id),
@@ -153,10 +206,7 @@ impl Case {
     fn refuses_impostors(&self, envoy: &Envoy, caller: &Caller, other: &Caller, request: &Request) {
         let element = format!("By={GATEWAY};Hash=cd;URI={}", caller.spiffe_id);
         let told = |header: Option<String>| Request {
-            headers: header
-                .into_iter()
-                .map(|value| ("x-forwarded-client-cert".to_owned(), value))
-                .collect(),
+            headers: header.into_iter().map(|value| (XFCC.to_owned(), value)).collect(),
             ..request.clone()
         };
         let foreign = caller.trust_domain != LOCAL;

@@ -243,18 +243,29 @@ impl Client {
         let name = ServerName::try_from(sni.to_owned()).unwrap();
         let session = ClientConnection::new(self.config.clone(), name).unwrap();
         let mut stream = StreamOwned::new(session, tcp);
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut read = Vec::new();
-        let mut chunk = [0; 4096];
-        while !read.windows(4).any(|four| four == b"\r\n\r\n") {
-            match stream.read(&mut chunk) {
-                Ok(count @ 1..) => read.extend_from_slice(&chunk[..count]),
-                Ok(_) | Err(_) => return None,
-            }
-        }
-        let head = String::from_utf8_lossy(&read);
-        head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
+        answered(&mut stream, request)
     }
+}
+
+/// The status that a request in HTTP/1.1 is answered with, without TLS.
+pub(crate) fn plain_status(port: u16, request: &str) -> Option<u16> {
+    let mut tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    tcp.set_read_timeout(Some(SETTLE)).unwrap();
+    answered(&mut tcp, request)
+}
+
+fn answered(stream: &mut (impl Read + Write), request: &str) -> Option<u16> {
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut read = Vec::new();
+    let mut chunk = [0; 4096];
+    while !read.windows(4).any(|four| four == b"\r\n\r\n") {
+        match stream.read(&mut chunk) {
+            Ok(count @ 1..) => read.extend_from_slice(&chunk[..count]),
+            Ok(_) | Err(_) => return None,
+        }
+    }
+    let head = String::from_utf8_lossy(&read);
+    head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()
 }
 
 #[derive(Debug)]

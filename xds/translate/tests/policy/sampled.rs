@@ -1,11 +1,11 @@
 //! A sample of what the model is asked about, asked of real Envoys: one that carries the sidecars of many services, and
 //! one that is their gateway.
 
-use crate::GATEWAY;
 use crate::fixed::Fixed;
 use crate::generate;
-use crate::real::{Authorities, Client, Running, application};
+use crate::real::{Authorities, Client, Running, application, plain_status};
 use crate::world::{self, LOCAL, PEERS, World};
+use crate::{EDGE, GATEWAY, XFCC};
 use peerway_model::config::{Action, Protocol, ServiceIntentions};
 use peerway_model::intention::{Request, decide, rules_for};
 use peerway_xds_translate::Dialect;
@@ -31,8 +31,8 @@ fn binary(variable: &str) -> PathBuf {
     }
 }
 
-fn text(request: &Request) -> String {
-    let mut text = format!("{} {} HTTP/1.1\r\nhost: api\r\n", request.method, request.path);
+fn text(request: &Request, host: &str) -> String {
+    let mut text = format!("{} {} HTTP/1.1\r\nhost: {host}\r\n", request.method, request.path);
     for (name, value) in &request.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -46,6 +46,7 @@ struct Stage {
     intentions: Vec<ServiceIntentions>,
     sidecars: Running,
     gateway: Running,
+    edge: Running,
     _dir: tempfile::TempDir,
 }
 
@@ -82,11 +83,15 @@ impl Stage {
             &ports,
         );
         let gateway = Running::start(&binary(variable), dir.path(), "gateway", gateway);
+        let mut edge = Fixed::default();
+        edge.add("edge", &world.edge(), &authorities.leaf(EDGE), dialect, &ports);
+        let edge = Running::start(&binary(variable), dir.path(), "edge", edge);
         Stage {
             authorities,
             intentions,
             sidecars,
             gateway,
+            edge,
             _dir: dir,
         }
     }
@@ -104,7 +109,13 @@ impl Stage {
                 format!("{service}.default.default.{peer}.external.{LOCAL}"),
             ),
         };
-        client.status(port, &sni, &text(request))
+        client.status(port, &sni, &text(request, "api"))
+    }
+
+    /// A call to a service from outside, through the gateway at the edge.
+    fn status_outside(&self, service: &str, request: &Request) -> Option<u16> {
+        let host = format!("{service}.ingress.consul");
+        plain_status(self.edge.ports["edge"], &text(request, &host))
     }
 }
 
@@ -127,6 +138,7 @@ fn envoys_decide_what_intentions_mean(variable: &str, dialect: Dialect, default:
     let stage = Stage::new(variable, dialect, default, intentions);
     let mut clients: BTreeMap<generate::Caller, Client> = BTreeMap::new();
     let mut answers = BTreeMap::new();
+    let mut outside = BTreeMap::new();
     for number in 0..SERVICES {
         let service = service(number);
         let rules = rules_for(&stage.intentions, &world::service_key(&service));
@@ -154,6 +166,28 @@ fn envoys_decide_what_intentions_mean(variable: &str, dialect: Dialect, default:
                 stage.sidecars.said(),
                 stage.gateway.said()
             );
+            // The same from outside, by somebody who says that the gateway has said who it is.
+            let mut lying = request.clone();
+            let forged = format!("By={GATEWAY};Hash=cd;URI={}", caller.spiffe_id);
+            lying.headers.push((XFCC.to_owned(), forged));
+            let decision = decide(
+                &rules,
+                default,
+                &world::service_key(world::EDGE_NAME),
+                Some(&request),
+            );
+            let expected_outside = match decision.action {
+                Action::Allow => 200,
+                Action::Deny => 403,
+            };
+            assert_eq!(
+                stage.status_outside(&service, &lying),
+                Some(expected_outside),
+                "from outside {lying:?} decided {decision:?} of {rules:#?}\n{}{}",
+                stage.sidecars.said(),
+                stage.edge.said()
+            );
+            *outside.entry(expected_outside).or_insert(0) += 1;
             *answers
                 .entry((expected, caller.trust_domain != LOCAL))
                 .or_insert(0) += 1;
@@ -161,6 +195,7 @@ fn envoys_decide_what_intentions_mean(variable: &str, dialect: Dialect, default:
     }
     // Both answers on both ways, or the sample would show little.
     assert_eq!(answers.len(), 4, "{answers:?}");
+    assert_eq!(outside.len(), 2, "{outside:?}");
 }
 
 #[test]

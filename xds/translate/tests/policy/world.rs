@@ -3,8 +3,8 @@
 use peerway_mesh::{Fragment, Mesh, View};
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    Action, Consumer, ExportedService, ExportedServices, Meta, Pattern, Protocol, ServiceDefaults,
-    ServiceIntentions,
+    Action, Consumer, EdgeTerms, EdgeTls, ExportedService, ExportedServices, HeaderEdits, IngressGateway,
+    IngressListener, IngressService, Meta, Pattern, Protocol, ServiceDefaults, ServiceIntentions,
 };
 use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
@@ -22,6 +22,10 @@ pub(crate) const PEERS: [(&str, &str, &str); 2] = [
     ("east", "east.consul", "default"),
     ("west", "west.consul", "of-west"),
 ];
+/// The name of the gateway at the edge: one that intentions are about.
+pub(crate) const EDGE_NAME: &str = "app";
+/// A port of the gateway at the edge, as its entry says.
+pub(crate) const EDGE_PORT: u16 = 8080;
 /// The application behind every sidecar.
 pub(crate) const APP_PORT: u16 = 8080;
 
@@ -71,8 +75,36 @@ fn config(entry: ConfigEntry) -> Row {
     Row::Config(Arc::new(entry))
 }
 
+/// Every service, by the host of its name.
+fn edge(protocol: Protocol) -> IngressGateway {
+    IngressGateway {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: ServiceName::new(EDGE_NAME).unwrap(),
+        tls: EdgeTls::default(),
+        listeners: vec![IngressListener {
+            port: EDGE_PORT,
+            protocol,
+            tls: None,
+            services: vec![IngressService {
+                name: Pattern::Any,
+                namespace: Namespace::default(),
+                partition: Partition::default(),
+                peer: None,
+                hosts: Vec::new(),
+                request_headers: HeaderEdits::default(),
+                response_headers: HeaderEdits::default(),
+                terms: EdgeTerms::default(),
+            }],
+        }],
+        defaults: EdgeTerms::default(),
+        meta: Meta::new(),
+    }
+}
+
 impl World {
-    /// Services with the ports of their sidecars and applications, all of one protocol, and a mesh gateway.
+    /// Services with the ports of their sidecars and applications, all of one protocol, a mesh gateway, and a gateway at
+    /// the edge that lets all of them in.
     pub(crate) fn new(
         services: &[(String, u16)],
         app_port: u16,
@@ -110,7 +142,11 @@ impl World {
                 meta: BTreeMap::new(),
             })),
             instance("mesh-gateway", ServiceKind::MeshGateway, gateway_port, None),
+            instance(EDGE_NAME, ServiceKind::IngressGateway, 8443, None),
         ];
+        if protocol.is_http() {
+            rows.push(config(ConfigEntry::IngressGateway(edge(protocol))));
+        }
         for (peer, domain, partition) in PEERS {
             let key = PeeringKey {
                 partition: Partition::default(),
@@ -200,6 +236,11 @@ impl World {
     /// What the sidecar of a service is told.
     pub(crate) fn sidecar(&mut self, service: &str) -> Arc<View> {
         self.view(&format!("{service}-sidecar"))
+    }
+
+    /// What the gateway at the edge is told.
+    pub(crate) fn edge(&mut self) -> Arc<View> {
+        self.view(EDGE_NAME)
     }
 
     /// What the gateway is told.
