@@ -33,7 +33,9 @@ fn holds(addressing: Addressing, envoy: &str) {
     for cell in &cells {
         // A kind that is not offered is refused in all its cells by the one registration that they have in common.
         let outcome = match cell.proxy {
-            ProxyKind::Sidecar | ProxyKind::TerminatingGateway => world.call(cell),
+            ProxyKind::Sidecar | ProxyKind::IngressGateway | ProxyKind::TerminatingGateway => {
+                world.call(cell)
+            }
             kind => world.is_refused(kind),
         };
         match outcome {

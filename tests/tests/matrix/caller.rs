@@ -1,4 +1,5 @@
-//! A caller of each protocol, as an application is that dials a port of its own sidecar.
+//! A caller of each protocol, as an application is that dials a port of its own sidecar, or whoever is outside and
+//! dials a gateway.
 
 use crate::cell::Protocol;
 use anyhow::{Context, Result, bail, ensure};
@@ -10,6 +11,7 @@ use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -17,8 +19,8 @@ use tokio::net::TcpStream;
 ///
 /// # Errors
 /// When the answer is not what the application gives.
-pub(crate) async fn call(protocol: Protocol, port: u16) -> Result<String> {
-    let connection = TcpStream::connect(("127.0.0.1", port)).await?;
+pub(crate) async fn call(protocol: Protocol, at: SocketAddr) -> Result<String> {
+    let connection = TcpStream::connect(at).await?;
     match protocol {
         Protocol::Tcp => bytes(connection).await,
         Protocol::Http => page(connection).await,

@@ -42,7 +42,7 @@ pub(crate) enum Protocol {
 }
 
 /// Where the service is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Target {
     Local,
     Peered,

@@ -1,5 +1,5 @@
 //! Two peered clusters: west has a service for each protocol in its mesh, and one outside behind terminating gateways, and
-//! both have a caller of all of them for each gateway mode.
+//! both have a caller of all of them, and a gateway that lets those of the mesh in, for each gateway mode.
 
 use crate::cell::{Addressing, Cell, Mode, Protocol, ProxyKind, Target};
 use crate::{application, caller};
@@ -10,7 +10,7 @@ use peerway_cli::demo::stage::{free_port, wait_for};
 use peerway_tests::TestStage;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -20,8 +20,8 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(5);
 
-/// By the mode of a caller, what it calls, and whether that is a peer's.
-type Dials = BTreeMap<(&'static str, String, bool), u16>;
+/// Where callers dial: by the proxy that they dial, its mode, what they call, and where that is.
+type Dials = BTreeMap<(&'static str, &'static str, String, Target), SocketAddr>;
 
 /// The proxies in front of services.
 const FRONTS: [ProxyKind; 2] = [ProxyKind::Sidecar, ProxyKind::TerminatingGateway];
@@ -65,6 +65,8 @@ impl World {
         for mode in Mode::ALL {
             envoys.push(calling(&west, addressing, mode, Target::Local, &mut dials));
             envoys.push(calling(&east, addressing, mode, Target::Peered, &mut dials));
+            envoys.push(ingress(&west, addressing, mode, Target::Local, &mut dials));
+            envoys.push(ingress(&east, addressing, mode, Target::Peered, &mut dials));
         }
         west.write_config("exports.hcl", &exports()).unwrap();
         for protocol in Protocol::ALL {
@@ -91,15 +93,21 @@ impl World {
 
     /// Makes the call of a cell, as often as it takes until everything has arrived; what was seen.
     pub(crate) fn call(&self, cell: &Cell) -> Result<String> {
+        // What is behind a terminating gateway is called by sidecars.
+        let dialled = match cell.proxy {
+            ProxyKind::TerminatingGateway => ProxyKind::Sidecar,
+            own => own,
+        };
         let key = (
+            dialled.as_str(),
             cell.mode.as_str(),
             cell.protocol.behind(cell.proxy),
-            cell.target == Target::Peered,
+            cell.target,
         );
-        let port = self.dials[&key];
+        let at = self.dials[&key];
         wait_for("the call to arrive", SETTLE, || {
             self.runtime.block_on(async {
-                tokio::time::timeout(CALL, caller::call(cell.protocol, port))
+                tokio::time::timeout(CALL, caller::call(cell.protocol, at))
                     .await
                     .context("no answer")?
             })
@@ -213,7 +221,8 @@ fn calling(
     let mut upstreams = String::new();
     for service in services() {
         let port = free_port().unwrap();
-        dials.insert((mode, service.clone(), target == Target::Peered), port);
+        let key = (ProxyKind::Sidecar.as_str(), mode, service.clone(), target);
+        dials.insert(key, (Ipv4Addr::LOCALHOST, port).into());
         let peer = match target {
             Target::Local => "",
             Target::Peered => "destination_peer = \"west\"",
@@ -235,6 +244,67 @@ fn calling(
         .unwrap()
 }
 
+/// A gateway that lets every service in, each on a port of its own.
+fn ingress(
+    cluster: &Cluster,
+    addressing: Addressing,
+    mode: Mode,
+    target: Target,
+    dials: &mut Dials,
+) -> Envoy {
+    let (name, mode) = (format!("ingress-{}", mode.as_str()), mode.as_str());
+    let mut listeners = String::new();
+    for protocol in Protocol::ALL {
+        let (service, port) = (protocol.service(), free_port().unwrap());
+        // On every address of the machine where it has none of its own.
+        let at = match addressing {
+            Addressing::Ipv6 => (Ipv6Addr::LOCALHOST, port).into(),
+            _ => (Ipv4Addr::LOCALHOST, port).into(),
+        };
+        let key = (
+            ProxyKind::IngressGateway.as_str(),
+            mode,
+            service.to_owned(),
+            target,
+        );
+        dials.insert(key, at);
+        let peer = match target {
+            Target::Local => "",
+            Target::Peered => "Peer = \"west\"",
+        };
+        let hosts = match protocol {
+            Protocol::Tcp => String::new(),
+            _ => format!("Hosts = [\"{service}\"]"),
+        };
+        let speaks = protocol.configured();
+        let _ = writeln!(
+            listeners,
+            " {{ Port = {port} Protocol = \"{speaks}\" Services = [{{ Name = \"{service}\" {peer} {hosts} }}] }},"
+        );
+    }
+    let called = format!("{}-{name}", cluster.name);
+    let (address, port) = (addressing.address(), free_port().unwrap());
+    let text = format!(
+        "service {{\n kind = \"ingress-gateway\"\n name = \"{name}\"\n address = \"{address}\"\n port = {port}\n}}"
+    );
+    cluster.register(&format!("{called}.hcl"), &text).unwrap();
+    for (entry, text) in [
+        (
+            "defaults",
+            format!("Kind = \"service-defaults\"\nName = \"{name}\"\nMeshGateway {{ Mode = \"{mode}\" }}"),
+        ),
+        (
+            "entry",
+            format!("Kind = \"ingress-gateway\"\nName = \"{name}\"\nListeners = [\n{listeners}]"),
+        ),
+    ] {
+        cluster
+            .write_config(&format!("{called}-{entry}.hcl"), &text)
+            .unwrap();
+    }
+    cluster.envoy(&called, &format!("-proxy-id={name}")).unwrap()
+}
+
 fn exports() -> String {
     let mut services = String::new();
     for name in self::services() {
@@ -248,8 +318,11 @@ fn exports() -> String {
 
 fn intentions(name: &str) -> String {
     let mut sources = String::new();
-    for mode in Mode::ALL {
-        let name = format!("web-{}", mode.as_str());
+    for (caller, mode) in ["web", "ingress"]
+        .into_iter()
+        .flat_map(|caller| Mode::ALL.map(|mode| (caller, mode)))
+    {
+        let name = format!("{caller}-{}", mode.as_str());
         let _ = write!(
             sources,
             " {{ Name = \"{name}\" Action = \"allow\" }}, {{ Name = \"{name}\" Peer = \"east\" Action = \"allow\" }},"
