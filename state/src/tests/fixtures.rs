@@ -4,8 +4,8 @@ use crate::{
     Applied, Refused, Revision, Row, RowChange, RowKey, Snapshot, StoredRow, Transaction, apply, load,
 };
 use peerway_model::config::{
-    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Mesh, Pattern, ProxyDefaults,
-    ServiceDefaults, ServiceIntentions, Source, Verdict,
+    AccessLogs, Action, Consumer, ExportedService, ExportedServices, LinkedService, Mesh, Outward, Pattern,
+    ProxyDefaults, ServiceDefaults, ServiceIntentions, Source, TerminatingGateway, Verdict,
 };
 use peerway_model::instance::GatewayMode;
 use peerway_model::peering::RemoteInfo;
@@ -212,7 +212,7 @@ pub(super) fn ca_key(id: &str, pem: &str) -> CaKey {
 }
 
 /// One entry of every kind, differing by `variant`.
-pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 5] {
+pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 6] {
     let meta = BTreeMap::from([("v".to_owned(), variant.to_string())]);
     let web = ServiceName::new("web").unwrap();
     [
@@ -257,11 +257,25 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 5] {
         ConfigEntry::ServiceDefaults(ServiceDefaults {
             partition: partition.clone(),
             namespace: Namespace::default(),
-            name: web,
+            name: web.clone(),
             protocol: None,
             mesh_gateway: None,
             inbound: Default::default(),
             upstreams: Default::default(),
+            meta: meta.clone(),
+        }),
+        ConfigEntry::TerminatingGateway(TerminatingGateway {
+            partition: partition.clone(),
+            namespace: Namespace::default(),
+            name: web,
+            services: vec![LinkedService {
+                name: match variant {
+                    0 => Pattern::Any,
+                    _ => Pattern::Exact(ServiceName::new("api").unwrap()),
+                },
+                namespace: Namespace::default(),
+                outward: Outward::default(),
+            }],
             meta,
         }),
     ]

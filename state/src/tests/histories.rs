@@ -2,11 +2,15 @@
 
 use super::fixtures::{
     World, bundle, ca_key, check, check_key, entries, event, grants, instance, instance_key, node, peering,
-    roots, secrets, sidecar,
+    roots, secrets, service_key, sidecar,
 };
-use super::observation::{INSTANCES, SERVICES, node_keys, observe, observe_rest, partitions, peering_keys};
-use crate::{Expect, Op, Row, RowKey, Transaction};
-use peerway_model::{CheckStatus, Instance, NodeKey, PeeringKey, PeeringState, ServiceKind};
+use super::observation::{
+    INSTANCES, SERVICES, node_keys, observe, observe_rest, origins, partitions, peering_keys,
+};
+use crate::{Expect, Op, Row, RowKey, Snapshot, Transaction, gateways_before};
+use peerway_model::{
+    CheckStatus, ConfigKey, ConfigKind, Instance, NodeKey, PeeringKey, PeeringState, ServiceKind,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::sync::Arc;
@@ -29,15 +33,18 @@ fn any_instance() -> impl Strategy<Value = Instance> {
         any_node(),
         select(&INSTANCES[..]),
         select(&SERVICES[..]),
-        0_u8..4,
+        0_u8..5,
         0_u16..2,
     )
         .prop_map(|(node, id, service, shape, port)| {
             let made = match shape {
                 0 | 1 => instance(&node, id, service),
                 2 => sidecar(&node, id, service),
-                _ => Instance {
-                    kind: ServiceKind::MeshGateway,
+                shape => Instance {
+                    kind: match shape {
+                        3 => ServiceKind::MeshGateway,
+                        _ => ServiceKind::TerminatingGateway,
+                    },
                     ..instance(&node, id, service)
                 },
             };
@@ -74,7 +81,7 @@ fn any_row() -> impl Strategy<Value = Row> {
         1 => select(vec!["a", "b"]).prop_map(|id| roots(id).into()),
         1 => (select(vec!["r1", "r2"]), select(vec!["k1", "k2"]))
             .prop_map(|(id, pem)| ca_key(id, pem).into()),
-        2 => (select(partitions().to_vec()), 0_u8..2, 0_usize..5)
+        2 => (select(partitions().to_vec()), 0_u8..2, 0_usize..6)
             .prop_map(|(partition, variant, kind)| entries(&partition, variant)[kind].clone().into()),
     ]
 }
@@ -123,6 +130,25 @@ fn beginning() -> World {
     World::of(nodes.chain(peerings).chain(imported))
 }
 
+/// Services have a virtual address from when they are in the mesh, and keep it no longer than somebody speaks of them.
+fn addressed_as_they_should_be(snapshot: &Snapshot) {
+    for partition in partitions() {
+        for origin in origins() {
+            for name in SERVICES {
+                let key = service_key(&origin, &partition, name);
+                let stands =
+                    snapshot.proxies_of(&key).next().is_some() || !gateways_before(snapshot, &key).is_empty();
+                let defaults =
+                    ConfigKey::of_service(ConfigKind::ServiceDefaults, &partition, &key.namespace, &key.name);
+                let kept = key.origin.is_local() && snapshot.config(&defaults).is_some();
+                let has = snapshot.virtual_address(&key).is_some();
+                assert!(has || !stands, "{key} has no virtual address");
+                assert!(!has || stands || kept, "{key} still has a virtual address");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
@@ -136,6 +162,7 @@ proptest! {
         for transaction in history {
             let old = world.snapshot.clone();
             let result = world.commit(&transaction);
+            addressed_as_they_should_be(&world.snapshot);
             let after = observe(&world.snapshot);
             let after_rest = observe_rest(&world.snapshot);
             // A snapshot that somebody holds never changes.

@@ -82,11 +82,7 @@ pub(super) fn observe(snapshot: &Snapshot) -> Answers {
         }
     }
     for partition in partitions() {
-        for kind in [
-            ServiceKind::Typical,
-            ServiceKind::ConnectProxy,
-            ServiceKind::MeshGateway,
-        ] {
+        for kind in ServiceKind::ALL {
             let mut answer = health(health_of(snapshot, snapshot.instances_of_kind(kind, &partition)));
             if kind == ServiceKind::MeshGateway {
                 answer += &health(gateways(snapshot, &partition));
