@@ -4,6 +4,7 @@
 mod tests;
 
 use crate::records;
+use crate::turns::Turns;
 use peerway_model::{
     Check, Instance, InstanceKey, NodeKey, Origin, Peering, PeeringGrants, PeeringKey, PeeringRole,
     ServiceKey, ServiceName, SpiffeId, TrustBundle, TrustDomain,
@@ -23,12 +24,16 @@ pub const MAX_NAMES_PER_PEER: usize = 2 * MAX_SERVICES;
 /// How often an import is tried again when the peering's record changed meanwhile.
 const MAX_CONFLICTS: usize = 5;
 
-/// Validates `resource` and commits it; when this returns `Ok`, every reader sees it.
+/// Validates `resource` in its turn and commits it; when this returns `Ok`, every reader sees it.
+///
+/// The turn ends before the commit: waiting for the disk takes nothing from others, and what several peers sent is kept
+/// by one append.
 ///
 /// # Errors
 /// A refusal that goes back to the peer as a NACK. With [`Code::Unavailable`] the failure is ours and the same
 /// resource may be fine later.
 pub(crate) async fn import(
+    turns: &Turns,
     reader: &Reader,
     writer: &Writer,
     key: &PeeringKey,
@@ -36,7 +41,9 @@ pub(crate) async fn import(
     resource: &Resource,
 ) -> Result<(), Refusal> {
     for _ in 0..MAX_CONFLICTS {
+        let turn = turns.next().await;
         let transaction = plan(&reader.snapshot(), key, peer_id, resource)?;
+        drop(turn);
         match writer.commit(transaction).await {
             Ok(_) => return Ok(()),
             Err(CommitError::Refused(Refused::Conflict { .. })) => {}

@@ -111,9 +111,8 @@ async fn perform(link: &Link, pump: &mut Pump) -> Option<End> {
         let key = pump.key();
         match task {
             Task::Import { ticket, resource } => {
-                let turn = link.turns().next().await;
-                let result = importer::import(reader, writer, key, pump.peer_id(), &resource).await;
-                drop(turn);
+                let turns = link.turns();
+                let result = importer::import(turns, reader, writer, key, pump.peer_id(), &resource).await;
                 if let Err(refusal) = &result
                     && refusal.code != Code::Unavailable
                 {

@@ -1,11 +1,11 @@
 //! Fairness between peers: each stream has at most one import in hand, and they take turns in the order in which they
 //! ask. So a peer with very much to say waits after each resource until every other one that waits has had its turn.
+//! What is to be committed then stands in the queue of the store's writer, one import of each peer at most.
 
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Imports that are validated, planned and committed at a time, over all peers. More would only wait for each other in
-/// the store's one writer, and take the threads of everything else.
+/// Imports that are validated and planned at a time, over all peers: more would take the threads of everything else.
 pub const IMPORTS_AT_ONCE: usize = 2;
 
 /// The turns.
@@ -43,7 +43,7 @@ mod tests {
             tokio::spawn(async move {
                 for _ in 0..imports {
                     let turn = turns.next().await;
-                    // The commit: others get to ask for their turn meanwhile.
+                    // The planning: others get to ask for their turn meanwhile.
                     tokio::task::yield_now().await;
                     done.lock().push(name);
                     drop(turn);
