@@ -91,6 +91,8 @@ fn local_callers(envoy: &str) {
         .collect();
     assert_eq!(names, ["bytes", "pages", "vault"]);
     assert_eq!(listed[2]["SNI"], "vault.example");
+    let streams = r#"peerway_xds_streams{kind="terminating_gateway"}"#;
+    assert_eq!(scene.west.metric(streams).unwrap(), 1.0);
     let met = scene.west.get("/v1/health/connect/bytes").unwrap();
     assert_eq!(met[0]["Service"]["Kind"], "terminating-gateway");
 

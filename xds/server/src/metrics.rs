@@ -1,6 +1,6 @@
 //! The metrics of this room.
 
-use peerway_model::SpiffeId;
+use peerway_model::ServiceKind;
 use peerway_runtime::telemetry::{
     Histogram, IntCounter, IntCounterVec, IntGaugeVec, counter, counter_vec, gauge_vec, histogram,
 };
@@ -50,9 +50,11 @@ pub(crate) static ENCODES: LazyLock<IntCounter> =
     LazyLock::new(|| counter("peerway_xds_encodes_total", "Fragments translated and encoded."));
 
 /// The label of a proxy in `peerway_xds_streams`.
-pub(crate) fn proxy_kind(identity: &SpiffeId) -> &'static str {
-    match identity {
-        SpiffeId::MeshGateway { .. } => "mesh_gateway",
-        SpiffeId::Service { .. } | SpiffeId::Server { .. } => "connect_proxy",
+pub(crate) fn proxy_kind(kind: ServiceKind) -> &'static str {
+    match kind {
+        ServiceKind::MeshGateway => "mesh_gateway",
+        ServiceKind::TerminatingGateway => "terminating_gateway",
+        ServiceKind::IngressGateway => "ingress_gateway",
+        ServiceKind::ConnectProxy | ServiceKind::Typical => "connect_proxy",
     }
 }

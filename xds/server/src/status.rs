@@ -82,6 +82,8 @@ pub(crate) struct Session {
 pub(crate) struct Live {
     pub(crate) protocol: DeltaStream<Piece>,
     identity: Option<SpiffeId>,
+    /// What it is counted as; `None` while it is nobody.
+    counted: Option<&'static str>,
     pub(crate) progress: Progress,
     /// The roots of the leaves in the protocol's holding, by the names of their secrets.
     pub(crate) leaf_roots: BTreeMap<String, String>,
@@ -113,6 +115,7 @@ impl Sessions {
         let live = Live {
             protocol,
             identity: None,
+            counted: None,
             progress: Progress::default(),
             leaf_roots: BTreeMap::new(),
             has_leaves: false,
@@ -229,21 +232,19 @@ impl Session {
 
 impl Live {
     /// The proxy turned out to be this one, or nobody. Counts it among the streams of its kind.
-    pub(crate) fn identify(&mut self, identity: Option<&SpiffeId>) {
-        if self.identity.as_ref() == identity {
+    pub(crate) fn identify(&mut self, known: Option<(&SpiffeId, ServiceKind)>) {
+        self.identity = known.map(|(identity, _)| identity.clone());
+        let counted = known.map(|(_, kind)| metrics::proxy_kind(kind));
+        if self.counted == counted {
             return;
         }
-        if let Some(old) = &self.identity {
-            metrics::STREAMS
-                .with_label_values(&[metrics::proxy_kind(old)])
-                .dec();
+        if let Some(old) = self.counted {
+            metrics::STREAMS.with_label_values(&[old]).dec();
         }
-        if let Some(new) = identity {
-            metrics::STREAMS
-                .with_label_values(&[metrics::proxy_kind(new)])
-                .inc();
+        if let Some(new) = counted {
+            metrics::STREAMS.with_label_values(&[new]).inc();
         }
-        self.identity = identity.cloned();
+        self.counted = counted;
     }
 
     /// Something changed at `since`; the clock of an earlier change that is not answered for goes on.

@@ -10,7 +10,7 @@ use crate::status::{Listed, Session};
 use bytes::Bytes;
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use peerway_mesh::LEAF_SECRET;
-use peerway_model::{Leaf, SpiffeId};
+use peerway_model::{Leaf, ServiceKind, SpiffeId};
 use peerway_xds_protocol::{DeltaRequest, DeltaStream, Kind, Limits, Nack};
 use peerway_xds_translate::named_leaf_secret;
 use std::collections::BTreeMap;
@@ -161,7 +161,15 @@ impl Stream<'_> {
             return Ok(());
         };
         self.follow_leaves(&published);
-        self.session().live.lock().identify(Some(&published.identity));
+        let snapshot = self.shared.reader.snapshot();
+        // By now it may be off the register again.
+        let kind = snapshot
+            .instance(&self.session().caller.proxy)
+            .map_or(ServiceKind::ConnectProxy, |instance| instance.kind);
+        self.session()
+            .live
+            .lock()
+            .identify(Some((&published.identity, kind)));
         self.hold(published.at.max(self.connected))
     }
 
