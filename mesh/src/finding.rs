@@ -32,7 +32,7 @@ use crate::fragment::{Authorization, Endpoint, RequestAuthorization};
 use crate::read::Reading;
 use peerway_model::chain::Chain;
 use peerway_model::config::{HeaderName, Outward, Protocol};
-use peerway_model::name::Partition;
+use peerway_model::name::{Partition, ProviderName};
 use peerway_model::{PeeringKey, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -76,6 +76,8 @@ pub(crate) enum FindingKey {
     Peer(PeeringKey),
     /// The peers whose workloads may present themselves to a local service.
     Inbound(ServiceKey),
+    /// By which providers the tokens of requests to a local service are verified.
+    Tokens(ServiceKey),
     /// Who may call a local service.
     Authorization(ServiceKey),
     /// What the mesh gateways of a partition let through.
@@ -123,6 +125,8 @@ pub(crate) enum Finding {
     Peer(Option<Arc<PeerIdentity>>),
     /// To [`FindingKey::Inbound`].
     Inbound(Arc<Vec<InboundPeer>>),
+    /// To [`FindingKey::Tokens`].
+    Tokens(Arc<Vec<ProviderName>>),
     /// To [`FindingKey::Authorization`].
     Authorization(Option<Arc<Decides>>),
     /// To [`FindingKey::Routes`].
@@ -172,6 +176,7 @@ fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
         FindingKey::Consumers(service) => Finding::Consumers(Arc::new(peers::consumers(reading, service))),
         FindingKey::Peer(peering) => Finding::Peer(peers::peer(reading, peering).map(Arc::new)),
         FindingKey::Inbound(service) => Finding::Inbound(Arc::new(peers::inbound(reading, service))),
+        FindingKey::Tokens(service) => Finding::Tokens(Arc::new(authorization::providers(reading, service))),
         FindingKey::Authorization(service) => {
             Finding::Authorization(authorization::of_service(reading, service).map(Arc::new))
         }

@@ -4,12 +4,14 @@ mod authorization;
 mod routes;
 
 pub use authorization::{
-    Authorization, Caller, CallerPattern, Fitting, GatewayPattern, Grant, KnownBy, Lets, Policy,
-    RequestAuthorization, RequestCaller, Requests,
+    Authorization, Caller, CallerPattern, Condition, Fitting, GatewayPattern, Grant, KnownBy, Lets, Policy,
+    RequestAuthorization, RequestCaller, Requests, Token,
 };
 pub use routes::{HttpRoute, Retry, RouteLeg, RouteTable, VirtualHost, WHOLE};
 
-use peerway_model::config::{Balance, Limits, LogFormat, LogSink, PassiveHealthCheck, Protocol, TlsBounds};
+use peerway_model::config::{
+    Balance, Limits, LogFormat, LogSink, PassiveHealthCheck, Protocol, TlsBounds, TrustedCa,
+};
 use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,6 +22,10 @@ pub const LEAF_SECRET: &str = "leaf";
 
 /// The name of the Envoy cluster that traces go to, in views with listeners that report any.
 pub const TRACE_COLLECTOR: &str = "trace_collector";
+
+/// What the names of Envoy clusters of servers that have the keys of tokens begin with; the name of the provider follows
+/// (xDS facts, section 1.3).
+pub const KEY_SERVER_PREFIX: &str = "jwks_cluster_";
 
 /// Everything that one proxy must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +159,8 @@ pub enum Discovery {
     OriginalDestination,
     /// Those of other Envoy clusters: the first one that has endpoints which are well, in this order. At least two.
     Members(Vec<String>),
+    /// By resolving a host name whenever a connection is made; one of its addresses is taken.
+    DnsOnDemand(ServiceAddress),
     /// By resolving host names, which Envoy does. Sorted and distinct, at least one; some may be IP addresses.
     Dns(Vec<Endpoint>),
 }
@@ -170,11 +178,11 @@ pub struct UpstreamTls {
     pub validation: String,
 }
 
-/// TLS as a client of a server outside the mesh. The files are on the machine of the proxy.
+/// TLS as a client of a server outside the mesh. Files are on the machine of the proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OutsideTls {
     /// Who vouches for the server.
-    pub ca_file: String,
+    pub roots: TrustedCa,
     /// What is shown to it: a certificate and its key.
     pub certificate: Option<(String, String)>,
     /// The server name that is asked for; `None` asks every endpoint that has a host name for that one.
@@ -352,6 +360,8 @@ pub struct Http {
 pub struct RequestPolicy {
     /// The name of the [`Policy`] about headers that may come in one line only.
     pub lines: String,
+    /// The name of the [`Policy`] about tokens; `None` where nobody asks for any.
+    pub tokens: Option<String>,
     /// The name of the [`Policy`] about requests.
     pub requests: String,
 }

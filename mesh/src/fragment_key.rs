@@ -5,7 +5,7 @@ use crate::fragment::Terms;
 use peerway_model::chain::Target;
 use peerway_model::config::{Outward, Protocol, TlsBounds};
 use peerway_model::instance::GatewayMode;
-use peerway_model::name::Partition;
+use peerway_model::name::{Partition, ProviderName};
 use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
 
 /// How a sidecar reaches a target.
@@ -36,6 +36,15 @@ pub(crate) enum FragmentKey {
     RequestPolicy(ServiceKey),
     /// Which headers of requests to a local service may come in one line only.
     LinePolicy(ServiceKey),
+    /// Which tokens of requests to a local service are verified.
+    TokenPolicy(ServiceKey),
+    /// The server that has the keys of a provider of tokens.
+    KeyServer {
+        /// The partition of the provider.
+        partition: Partition,
+        /// The provider.
+        provider: ProviderName,
+    },
     /// The application behind a sidecar.
     LocalApp {
         /// IP address or host name, and port.

@@ -33,6 +33,12 @@ pub(crate) fn request_policy(service: &ServiceKey) -> String {
     format!("requests~{}", plain(service))
 }
 
+/// The policy about tokens of requests to a service. Sorts before the one about requests as well, so that nobody is asked
+/// for a token before it is verified.
+pub(crate) fn token_policy(service: &ServiceKey) -> String {
+    format!("jwt~{}", plain(service))
+}
+
 /// The policy about headers of requests to a service. Sorts before the one about requests: proxies take them in this
 /// order.
 pub(crate) fn line_policy(service: &ServiceKey) -> String {

@@ -3,6 +3,7 @@
 mod cluster;
 mod edge;
 mod endpoints;
+mod key_server;
 mod listener;
 mod outside;
 mod policy;
@@ -28,6 +29,10 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
         FragmentKey::ConnectionPolicy(service) => policy::connections(reading, service).map(Fragment::Policy),
         FragmentKey::RequestPolicy(service) => policy::requests(reading, service).map(Fragment::Policy),
         FragmentKey::LinePolicy(service) => policy::lines(reading, service).map(Fragment::Policy),
+        FragmentKey::TokenPolicy(service) => policy::tokens(reading, service).map(Fragment::Policy),
+        FragmentKey::KeyServer { partition, provider } => {
+            key_server::cluster(reading, partition, provider).map(Fragment::Cluster)
+        }
         FragmentKey::LocalApp {
             address,
             protocol,

@@ -7,9 +7,9 @@ use crate::finding::{
 use crate::fragment::Endpoint;
 use peerway_model::chain::{Chain, Target};
 use peerway_model::config::{
-    Action, Inbound, MeshTls, Outward, Protocol, ServiceDefaults, ServiceResolver, Subset,
+    Action, Inbound, JwtProvider, MeshTls, Outward, Protocol, ServiceDefaults, ServiceResolver, Subset,
 };
-use peerway_model::name::Partition;
+use peerway_model::name::{Partition, ProviderName};
 use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, InstanceKey, Origin, Peering,
     PeeringKey, ServiceKey, ServiceKind, TrustBundle, VirtualAddress,
@@ -180,6 +180,14 @@ impl<'a> Reading<'a> {
         let held = self.snapshot.config(&key);
         self.note(Topic::Config(key));
         held.map(|held| &*held.row)
+    }
+
+    /// A provider of tokens.
+    pub(crate) fn provider(&mut self, partition: &Partition, name: &ProviderName) -> Option<&'a JwtProvider> {
+        match self.config(ConfigKey::of_provider(partition, name)) {
+            Some(ConfigEntry::JwtProvider(provider)) => Some(provider),
+            _ => None,
+        }
     }
 
     /// All config entries of a kind, by key.
@@ -418,6 +426,14 @@ impl<'a> Reading<'a> {
     pub(crate) fn inbound(&mut self, service: &ServiceKey) -> Arc<Vec<InboundPeer>> {
         match self.ask(FindingKey::Inbound(service.clone())) {
             Finding::Inbound(peers) => peers,
+            _ => Arc::default(),
+        }
+    }
+
+    /// By which providers the tokens of requests to a local service are verified, in order.
+    pub(crate) fn tokens(&mut self, service: &ServiceKey) -> Arc<Vec<ProviderName>> {
+        match self.ask(FindingKey::Tokens(service.clone())) {
+            Finding::Tokens(providers) => providers,
             _ => Arc::default(),
         }
     }

@@ -9,7 +9,7 @@ mod terminating;
 
 use crate::fragment_key::FragmentKey;
 use crate::read::Reading;
-use peerway_model::{InstanceKey, ServiceKind, SpiffeId};
+use peerway_model::{InstanceKey, ServiceKey, ServiceKind, SpiffeId};
 
 /// Which fragments a proxy needs, and who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,31 @@ pub(crate) struct Shape {
     pub(crate) leaves: Vec<(String, SpiffeId)>,
     /// Distinct. Should two fragments turn out to have the same kind and name, the first of them is in the view.
     pub(crate) keys: Vec<FragmentKey>,
+}
+
+/// What it takes to decide about the callers of a service, wherever they meet it.
+fn deciding(service: &ServiceKey, reading: &mut Reading<'_>) -> Vec<FragmentKey> {
+    if !reading.protocol(service).is_http() {
+        return vec![
+            FragmentKey::InboundRoots(service.clone()),
+            FragmentKey::Admitted(service.clone()),
+            FragmentKey::ConnectionPolicy(service.clone()),
+        ];
+    }
+    let mut keys = vec![
+        FragmentKey::LocalRoots,
+        FragmentKey::LinePolicy(service.clone()),
+        FragmentKey::RequestPolicy(service.clone()),
+    ];
+    let providers = reading.tokens(service);
+    if !providers.is_empty() {
+        keys.push(FragmentKey::TokenPolicy(service.clone()));
+    }
+    keys.extend(providers.iter().map(|provider| FragmentKey::KeyServer {
+        partition: service.partition.clone(),
+        provider: provider.clone(),
+    }));
+    keys
 }
 
 /// The shape of a proxy; `None` while it is not registered here or the cluster has no roots. What a peer registered

@@ -8,6 +8,8 @@ mod header_edits;
 mod host;
 mod inbound;
 mod ingress_gateway;
+mod jwt_provider;
+mod jwt_requirement;
 mod load_balancer;
 mod log_operators;
 mod mesh_tls;
@@ -35,6 +37,16 @@ pub use inbound::Inbound;
 pub use ingress_gateway::{
     DNS_DOMAIN, EdgeTerms, EdgeTls, IngressGateway, IngressListener, IngressService, MAX_CERTIFICATE_NAMES,
     MAX_EDGE_LISTENERS, MAX_HOSTS, MAX_LISTENER_SERVICES,
+};
+pub use jwt_provider::{
+    DEFAULT_CLOCK_SKEW_SECONDS, Forwarding, JwtProvider, KeyDiscovery, KeySet, KeySource, KeyUri,
+    MAX_AUDIENCES, MAX_CA_BYTES, MAX_CACHED_TOKENS, MAX_CLOCK_SKEW_SECONDS, MAX_ISSUER_BYTES,
+    MAX_KEY_CACHE_MS, MAX_KEY_FETCH_MS, MAX_KEY_RETRIES, MAX_KEY_SET_BYTES, MAX_LOCATIONS,
+    MAX_TOKEN_PLACE_BYTES, MAX_URI_BYTES, RemoteKeys, Retries, TokenLocation, TrustedCa,
+};
+pub use jwt_requirement::{
+    Claims, JwtRequirement, MAX_CLAIM_BYTES, MAX_CLAIM_DEPTH, MAX_WANTED_CLAIMS, MAX_WANTED_TOKENS,
+    WantedClaim, WantedToken,
 };
 pub use load_balancer::{
     Balance, HashOf, HashPolicy, LoadBalancer, MAX_CHOICE_COUNT, MAX_HASH_POLICIES, MAX_RING_SIZE,

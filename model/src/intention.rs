@@ -7,9 +7,11 @@ mod request;
 
 pub use request::Request;
 
-use crate::config::{Action, ConfigKey, HeaderName, Pattern, ServiceIntentions, Source, Verdict};
+use crate::config::{
+    Action, ConfigKey, HeaderName, JwtRequirement, Pattern, ServiceIntentions, Source, Verdict,
+};
 use crate::key::{Origin, ServiceKey};
-use crate::name::{Namespace, Partition, PeerName, ServiceName};
+use crate::name::{Namespace, Partition, PeerName, ProviderName, ServiceName};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -69,6 +71,10 @@ pub struct Rule {
     pub callers: Callers,
     /// What happens to their calls.
     pub verdict: Verdict,
+    /// A token that their requests need, or they are refused whatever the verdict says.
+    pub jwt: Option<JwtRequirement>,
+    /// A provider of tokens that the rule names and that is not there: the rule denies.
+    pub missing: Option<ProviderName>,
     /// 9 (most exact) to 1.
     pub precedence: u8,
     /// The entry that it stands in.
@@ -76,10 +82,12 @@ pub struct Rule {
 }
 
 /// The rules on `destination`, the deciding one of any two first. Of several rules about exactly the same callers
-/// only the one of highest precedence is kept: it hides the others entirely.
+/// only the one of highest precedence is kept: it hides the others entirely. `known` tells which providers of tokens the
+/// partition of the destination has.
 pub fn rules_for<'a>(
     entries: impl IntoIterator<Item = &'a ServiceIntentions>,
     destination: &ServiceKey,
+    known: impl Fn(&ProviderName) -> bool,
 ) -> Vec<Rule> {
     let mut rules: Vec<Rule> = entries
         .into_iter()
@@ -90,9 +98,12 @@ pub fn rules_for<'a>(
         })
         .flat_map(|entry| {
             let key = crate::ConfigEntry::ServiceIntentions(entry.clone()).key();
+            let known = &known;
             entry.sources.iter().map(move |source| Rule {
                 callers: Callers::of(source),
                 verdict: source.verdict.clone(),
+                jwt: entry.jwt.clone(),
+                missing: named(entry, source).find(|name| !known(name)).cloned(),
                 precedence: entry.precedence(source),
                 entry: key.clone(),
             })
@@ -111,6 +122,13 @@ pub fn rules_for<'a>(
         }
     }
     kept
+}
+
+/// The providers of tokens that a source names, or its entry for all sources.
+fn named<'a>(entry: &'a ServiceIntentions, source: &'a Source) -> impl Iterator<Item = &'a ProviderName> {
+    let permissions = source.verdict.permissions().iter();
+    let own = permissions.filter_map(|permission| permission.jwt.as_ref());
+    own.chain(&entry.jwt).flat_map(JwtRequirement::providers)
 }
 
 /// The headers that some permission of `rules` looks at, sorted.
@@ -153,10 +171,15 @@ pub enum Why {
     NoRequests,
     /// The request has several lines of this header, and a permission looks at it.
     SeveralLines(HeaderName),
+    /// The entry of the rule wants a token that the request does not carry.
+    NoToken(JwtRequirement),
+    /// The rule names this provider of tokens, which is not there.
+    NoProvider(ProviderName),
 }
 
 impl Why {
-    /// One of `no-rule`, `rule`, `permission`, `no-permission`, `no-requests`, `several-lines`.
+    /// One of `no-rule`, `rule`, `permission`, `no-permission`, `no-requests`, `several-lines`, `no-token`,
+    /// `no-provider`.
     pub fn code(&self) -> &'static str {
         match self {
             Why::NoRule => "no-rule",
@@ -165,6 +188,8 @@ impl Why {
             Why::NoPermission => "no-permission",
             Why::NoRequests => "no-requests",
             Why::SeveralLines(_) => "several-lines",
+            Why::NoToken(_) => "no-token",
+            Why::NoProvider(_) => "no-provider",
         }
     }
 }
@@ -178,8 +203,20 @@ impl fmt::Display for Why {
             Why::NoPermission => {
                 f.write_str("the request fits no permission of the intention, so the default decides")
             }
+            Why::NoToken(jwt) => {
+                let names: Vec<&str> = jwt.providers().map(ProviderName::as_str).collect();
+                write!(
+                    f,
+                    "the intention wants a JSON Web Token of {} with the claims that it names, which the request does not carry",
+                    names.join(" or ")
+                )
+            }
+            Why::NoProvider(name) => write!(
+                f,
+                "the intention names the jwt-provider {name}, which does not exist, so it denies"
+            ),
             Why::NoRequests => f.write_str(
-                "the intention has permissions, but the service does not speak http, http2 or grpc, so it denies",
+                "the intention has permissions or wants a JSON Web Token, but the service does not speak http, http2 or grpc, so it denies",
             ),
             Why::SeveralLines(name) => write!(
                 f,
@@ -210,7 +247,22 @@ pub fn decide(rules: &[Rule], default: Action, caller: &ServiceKey, request: Opt
             why: Why::NoRule,
         };
     };
+    if let Some(name) = &rule.missing {
+        return Decision {
+            action: Action::Deny,
+            by: Some(rule.clone()),
+            why: Why::NoProvider(name.clone()),
+        };
+    }
+    if let Some(jwt) = request.and_then(|request| unmet(rule, request)) {
+        return Decision {
+            action: Action::Deny,
+            by: Some(rule.clone()),
+            why: Why::NoToken(jwt),
+        };
+    }
     let (action, why) = match (&rule.verdict, request) {
+        (_, None) if rule.jwt.is_some() => (Action::Deny, Why::NoRequests),
         (Verdict::Always(action), _) => (*action, Why::Rule),
         (Verdict::ByRequest(_), None) => (Action::Deny, Why::NoRequests),
         (Verdict::ByRequest(permissions), Some(request)) => {
@@ -225,6 +277,12 @@ pub fn decide(rules: &[Rule], default: Action, caller: &ServiceKey, request: Opt
         by: Some(rule.clone()),
         why,
     }
+}
+
+/// The token that a rule wants and a request does not carry.
+fn unmet(rule: &Rule, request: &Request) -> Option<JwtRequirement> {
+    let jwt = rule.jwt.as_ref()?;
+    (!jwt.is_met_by(&request.tokens)).then(|| jwt.clone())
 }
 
 #[cfg(test)]

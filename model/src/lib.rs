@@ -37,8 +37,8 @@ pub use instance::{Instance, Node, PeerMeta, Proxy, ServiceAddress, ServiceKind,
 pub use invalid::Invalid;
 pub use key::{CheckKey, InstanceKey, NodeKey, Origin, PeeringKey, ServiceKey, Tenancy};
 pub use name::{
-    CheckId, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition, PeerName, ServiceName,
-    SubsetName,
+    CheckId, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition, PeerName, ProviderName,
+    ServiceName, SubsetName,
 };
 pub use peering::{Peering, PeeringRole, PeeringSecrets, PeeringState, StreamStatus, TrustBundle};
 pub use receipt::{

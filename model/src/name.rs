@@ -112,6 +112,10 @@ name!(
     GroupName, label
 );
 name!(
+    /// Who signs tokens.
+    ProviderName, label
+);
+name!(
     /// A node of the catalog; unique per origin and partition.
     NodeName, identifier
 );

@@ -15,6 +15,7 @@ mod chains;
 mod edge;
 mod index;
 mod needs;
+mod tokens;
 mod virtual_address;
 
 pub use chains::chain_of;
@@ -62,6 +63,7 @@ pub fn apply(
     }
     chains::check(&work.next, &work.changes)?;
     edge::check(&work.next, &work.changes)?;
+    tokens::check(&work.next, &work.changes)?;
     work.settle_virtual_addresses()?;
     if !work.rows.is_empty() {
         work.next.revision = revision;

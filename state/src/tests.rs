@@ -7,6 +7,7 @@ mod fixtures;
 mod histories;
 mod observation;
 mod refusals;
+mod tokens;
 mod topics;
 
 mod virtual_addresses;

@@ -7,17 +7,21 @@ use crate::routes::App;
 use axum::extract::State;
 use axum::response::Response;
 use peerway_api_types::intention::{answer_to_json, decision_to_json, intention_to_json};
-use peerway_model::config::{Action, HeaderName, Protocol, ServiceIntentions, Source, Verdict};
+use peerway_api_types::opaque::opaque_from_json;
+use peerway_model::config::{Action, Claims, HeaderName, Protocol, ServiceIntentions, Source, Verdict};
+use peerway_model::instance::Opaque;
 use peerway_model::intention::{Request, decide, rules_for};
 use peerway_model::{
-    ConfigEntry, ConfigKey, ConfigKind, Namespace, Origin, Partition, PeerName, PeeringKey, ServiceKey,
-    ServiceName, TrustBundle,
+    ConfigEntry, ConfigKey, ConfigKind, Namespace, Origin, Partition, PeerName, PeeringKey, ProviderName,
+    ServiceKey, ServiceName, TrustBundle,
 };
 use peerway_state::{Snapshot, Topic, Versioned, chain_of};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// Whether `source` (of the peer `source-peer`) may call `destination`, by which rule, and why. With `path`, and perhaps
-/// `method` and any number of `header` (`name: value`), a request is decided.
+/// `method`, any number of `header` (`name: value`) and of `jwt` (`provider={"claim": "value"}`, what a verified token
+/// says), a request is decided.
 pub(crate) async fn check(State(app): State<App>, ask: Ask) -> Result<Response, Refusal> {
     if let Some(other) = ask.first("source-type").filter(|text| *text != "consul") {
         return Err(Refusal::bad(format!(
@@ -109,8 +113,9 @@ fn request(ask: &Ask) -> Result<Option<Request>, Refusal> {
         let name = HeaderName::new(name).map_err(|error| query("header", error))?;
         headers.push((name.as_str().to_owned(), value.trim().to_owned()));
     }
+    let tokens = tokens(ask)?;
     let Some(path) = ask.first("path") else {
-        return match ask.first("method").is_some() || !headers.is_empty() {
+        return match ask.first("method").is_some() || !headers.is_empty() || !tokens.is_empty() {
             true => Err(Refusal::bad("path: is required to have a request decided")),
             false => Ok(None),
         };
@@ -122,7 +127,23 @@ fn request(ask: &Ask) -> Result<Option<Request>, Refusal> {
         method: ask.first("method").unwrap_or("GET").to_owned(),
         path: path.to_owned(),
         headers,
+        tokens,
     }))
+}
+
+fn tokens(ask: &Ask) -> Result<BTreeMap<ProviderName, Claims>, Refusal> {
+    let mut tokens = BTreeMap::new();
+    for text in ask.all("jwt").filter(|text| !text.is_empty()) {
+        let refuse = || Refusal::bad(format!("jwt: {text:?} is not provider={{\"claim\": \"value\"}}"));
+        let (name, claims) = text.split_once('=').ok_or_else(refuse)?;
+        let name = ProviderName::new(name).map_err(|error| query("jwt", error))?;
+        let claims: Value = serde_json::from_str(claims).map_err(|_| refuse())?;
+        let Opaque::Map(claims) = opaque_from_json(&claims) else {
+            return Err(refuse());
+        };
+        tokens.insert(name, claims);
+    }
+    Ok(tokens)
 }
 
 fn decided(
@@ -145,15 +166,34 @@ fn decided(
         );
         return answer_to_json(false, "no-requests", &text, None);
     }
-    let rules = rules_for(entries(snapshot, destination), destination);
+    let known = |name: &ProviderName| {
+        let key = ConfigKey::of_provider(&destination.partition, name);
+        snapshot.config(&key).is_some()
+    };
+    if let Some(name) = request.and_then(|request| request.tokens.keys().find(|name| !known(name))) {
+        let text = format!("there is no jwt-provider {name}, so nobody can have verified its token");
+        return answer_to_json(false, "no-provider", &text, None);
+    }
+    let rules = rules_for(entries(snapshot, destination), destination, known);
     let rule = rules.iter().find(|rule| rule.callers.include(caller));
     if let Some(rule) = rule
         && speaks_http
         && request.is_none()
-        && matches!(rule.verdict, Verdict::ByRequest(_))
+        && rule.missing.is_none()
+        && (rule.jwt.is_some() || matches!(rule.verdict, Verdict::ByRequest(_)))
     {
-        let text = "the intention has permissions, so each request is decided by itself: give path, method and headers";
-        return answer_to_json(false, "depends-on-request", text, Some(rule));
+        let text = match &rule.jwt {
+            Some(jwt) => format!(
+                "the intention wants a JSON Web Token of {}, so each request is decided by itself: give path, method, headers \
+                 and what its token says (jwt)",
+                jwt.providers().map(ProviderName::as_str).collect::<Vec<_>>().join(" or ")
+            ),
+            None => {
+                "the intention has permissions, so each request is decided by itself: give path, method and headers"
+                    .to_owned()
+            }
+        };
+        return answer_to_json(false, "depends-on-request", &text, Some(rule));
     }
     decision_to_json(&decide(&rules, default, caller, request))
 }

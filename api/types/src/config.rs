@@ -2,6 +2,7 @@
 
 mod access_logs;
 mod ingress;
+mod jwt_requirement;
 mod mesh_tls;
 mod permission;
 mod read;
@@ -9,6 +10,7 @@ mod tracing;
 mod upstreams;
 mod write;
 
+pub(crate) use jwt_requirement::jwt_json;
 pub(crate) use permission::put_verdict;
 pub use read::{config_entry_fields, config_entry_from_json};
 pub use write::{ConfigIndexes, config_entry_to_json};

@@ -1,6 +1,6 @@
 //! Intentions in the form of Consul's older API, one for each source (`/v1/connect/intentions/*`).
 
-use crate::config::put_verdict;
+use crate::config::{jwt_json, put_verdict};
 use peerway_model::config::{Action, ServiceIntentions, Source};
 use peerway_model::intention::{Decision, Rule};
 use serde_json::{Map, Value, json};
@@ -20,6 +20,9 @@ pub fn intention_to_json(entry: &ServiceIntentions, source: &Source, indexes: (u
     out.insert("SourceType".to_owned(), json!("consul"));
     out.insert("Description".to_owned(), json!(source.description));
     put_verdict(&mut out, &source.verdict);
+    if let Some(jwt) = &entry.jwt {
+        out.insert("JWT".to_owned(), jwt_json(jwt));
+    }
     out.insert("Precedence".to_owned(), json!(entry.precedence(source)));
     if !entry.meta.is_empty() {
         out.insert("Meta".to_owned(), json!(entry.meta));
@@ -72,5 +75,8 @@ fn rule_to_json(rule: &Rule) -> Value {
     );
     out.insert("Precedence".to_owned(), json!(rule.precedence));
     put_verdict(&mut out, &rule.verdict);
+    if let Some(jwt) = &rule.jwt {
+        out.insert("JWT".to_owned(), jwt_json(jwt));
+    }
     Value::Object(out)
 }

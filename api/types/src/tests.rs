@@ -19,6 +19,7 @@ mod config;
 mod ingress;
 mod permissions;
 mod registration;
+mod tokens;
 
 fn config(value: Value) -> Result<ConfigEntry, Invalid> {
     config_entry_from_json(&value, &Tenancy::default())

@@ -35,6 +35,9 @@ pub struct Check {
     /// A header of it; may be repeated
     #[arg(long, value_name = "NAME: VALUE", requires = "path")]
     header: Vec<String>,
+    /// What a verified token of it says; may be repeated
+    #[arg(long, value_name = "PROVIDER={\"CLAIM\": \"VALUE\"}", requires = "path")]
+    jwt: Vec<String>,
     /// The caller: name, namespace/name or partition/namespace/name
     source: String,
     /// Whom it calls
@@ -78,6 +81,9 @@ fn check(args: &Check) -> Result<ExitCode> {
     }
     for header in &args.header {
         put("header", header);
+    }
+    for token in &args.jwt {
+        put("jwt", token);
     }
     let path = format!("/v1/connect/intentions/check{}", query.trim_end_matches('&'));
     let answer = Client::from_flags(&args.client)?.get(&path)?.json()?;
@@ -149,6 +155,10 @@ fn row(intention: &Value) -> Vec<String> {
     let action = match intention["Permissions"].as_array() {
         Some(permissions) => format!("{} permissions", permissions.len()),
         None => text("Action"),
+    };
+    let action = match intention["JWT"].is_object() {
+        true => format!("{action} with JWT"),
+        false => action,
     };
     vec![
         source,

@@ -2,33 +2,51 @@
 
 use super::{ClusterIdentity, Decides, InboundPeer};
 use crate::fragment::{
-    Authorization, Caller, CallerPattern, Fitting, GatewayPattern, Grant, KnownBy, RequestAuthorization,
-    RequestCaller, Requests,
+    Authorization, Caller, CallerPattern, Condition, Fitting, GatewayPattern, Grant, KnownBy,
+    RequestAuthorization, RequestCaller, Requests, Token,
 };
 use crate::read::Reading;
-use peerway_model::config::{Action, Pattern, Permission, RequestCondition, Verdict};
+use peerway_model::config::{Action, JwtProvider, JwtRequirement, Pattern, Permission, Verdict};
 use peerway_model::intention::{Callers, Rule, looked_at, rules_for};
-use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Origin, ServiceKey};
+use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Origin, ProviderName, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// By which providers the tokens of requests to a service are verified, in order: those that its rules name and that
+/// are there. None where there are no requests.
+pub(super) fn providers(reading: &mut Reading<'_>, service: &ServiceKey) -> Vec<ProviderName> {
+    if !reading.protocol(service).is_http() {
+        return Vec::new();
+    }
+    let (rules, providers) = rules(reading, service);
+    let named: BTreeSet<&ProviderName> = rules
+        .iter()
+        .flat_map(|rule| {
+            let permissions = rule.verdict.permissions().iter();
+            permissions
+                .filter_map(|permission| permission.jwt.as_ref())
+                .chain(&rule.jwt)
+        })
+        .flat_map(JwtRequirement::providers)
+        .collect();
+    named
+        .into_iter()
+        .filter(|name| providers.contains_key(name.as_str()))
+        .cloned()
+        .collect()
+}
 
 pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Decides> {
     let cluster = reading.cluster()?;
     let peers = reading.inbound(service);
-    // Every entry that can be about the service has one of these keys, so the entries of other services are not
-    // read: a namespace `*` is valid with a name `*` only.
-    let (namespace, name) = (service.namespace.as_str(), service.name.as_str());
-    let mut entries = Vec::new();
-    for (namespace, name) in [(namespace, name), (namespace, "*"), ("*", "*")] {
-        let key = ConfigKey::new(ConfigKind::ServiceIntentions, &service.partition, namespace, name);
-        if let Some(ConfigEntry::ServiceIntentions(entry)) = reading.config(key) {
-            entries.push(entry);
-        }
-    }
-    let rules = rules_for(entries, service);
+    let (rules, providers) = rules(reading, service);
     let everybody = Everybody {
         cluster: &cluster,
         peers: &peers,
         default: reading.default_action(),
+        issuers: providers
+            .into_iter()
+            .map(|(name, provider)| (name, provider.issuer.as_str()))
+            .collect(),
     };
     Some(if reading.protocol(service).is_http() {
         let gateways = GatewayPattern {
@@ -44,11 +62,39 @@ pub(super) fn of_service(reading: &mut Reading<'_>, service: &ServiceKey) -> Opt
     })
 }
 
+/// The rules on a service, and the providers of tokens that its entries name and that are there.
+fn rules<'a>(
+    reading: &mut Reading<'a>,
+    service: &ServiceKey,
+) -> (Vec<Rule>, BTreeMap<&'a str, &'a JwtProvider>) {
+    // Every entry that can be about the service has one of these keys, so the entries of other services are not
+    // read: a namespace `*` is valid with a name `*` only.
+    let (namespace, name) = (service.namespace.as_str(), service.name.as_str());
+    let mut entries = Vec::new();
+    for (namespace, name) in [(namespace, name), (namespace, "*"), ("*", "*")] {
+        let key = ConfigKey::new(ConfigKind::ServiceIntentions, &service.partition, namespace, name);
+        if let Some(ConfigEntry::ServiceIntentions(entry)) = reading.config(key) {
+            entries.push(entry);
+        }
+    }
+    let named: BTreeSet<&ProviderName> = entries.iter().flat_map(|entry| entry.providers()).collect();
+    let mut providers = BTreeMap::new();
+    for name in named {
+        if let Some(provider) = reading.provider(&service.partition, name) {
+            providers.insert(provider.name.as_str(), provider);
+        }
+    }
+    let rules = rules_for(entries, service, |name| providers.contains_key(name.as_str()));
+    (rules, providers)
+}
+
 /// Who can call at all, and what happens where no rule says anything.
 pub(crate) struct Everybody<'a> {
     pub(crate) cluster: &'a ClusterIdentity,
     pub(crate) peers: &'a [InboundPeer],
     pub(crate) default: Action,
+    /// The issuers of the tokens of providers that are there.
+    pub(crate) issuers: BTreeMap<&'a str, &'a str>,
 }
 
 impl Everybody<'_> {
@@ -67,6 +113,20 @@ impl Everybody<'_> {
             namespace: callers.namespace.clone(),
             service: callers.name.clone(),
         })
+    }
+
+    /// What a requirement asks for, one of them. Providers that are not there do not get here.
+    fn tokens(&self, jwt: &JwtRequirement) -> Vec<Token> {
+        let wanted = jwt.tokens.iter();
+        wanted
+            .filter_map(|wanted| {
+                Some(Token {
+                    provider: wanted.provider.clone(),
+                    issuer: (*self.issuers.get(wanted.provider.as_str())?).to_owned(),
+                    claims: wanted.claims.clone(),
+                })
+            })
+            .collect()
     }
 
     /// All services of this cluster and of the peers in scope. An identity of another form is nobody's, also where
@@ -91,11 +151,11 @@ impl Everybody<'_> {
 }
 
 /// Everybody that `rules` (as ordered by `rules_for`) let connect. Where there are no requests, a rule about requests
-/// denies.
+/// or about tokens denies.
 pub(crate) fn flatten(rules: &[Rule], everybody: &Everybody<'_>) -> Authorization {
-    let mut granted = grants(rules, everybody, |verdict| match verdict {
-        Verdict::Always(Action::Allow) => Some(Requests::All),
-        Verdict::Always(Action::Deny) | Verdict::ByRequest(_) => None,
+    let mut granted = grants(rules, everybody, |rule| match rule.verdict {
+        Verdict::Always(Action::Allow) if rule.jwt.is_none() => Some(Requests::All),
+        Verdict::Always(_) | Verdict::ByRequest(_) => None,
     });
     Authorization {
         callers: granted.remove(&Requests::All).into_iter().flatten().collect(),
@@ -109,10 +169,13 @@ pub(crate) fn flatten_requests(
     everybody: &Everybody<'_>,
     gateways: GatewayPattern,
 ) -> RequestAuthorization {
-    let granted = grants(rules, everybody, |verdict| match verdict {
-        Verdict::Always(Action::Allow) => Some(Requests::All),
-        Verdict::Always(Action::Deny) => None,
-        Verdict::ByRequest(permissions) => requests(permissions, everybody.default),
+    let granted = grants(rules, everybody, |rule| {
+        let wanted = rule.jwt.as_ref().map(|jwt| everybody.tokens(jwt));
+        match &rule.verdict {
+            Verdict::Always(Action::Allow) => Some(with_token(wanted)),
+            Verdict::Always(Action::Deny) => None,
+            Verdict::ByRequest(permissions) => requests(permissions, wanted, everybody),
+        }
     });
     let known = |caller: Caller| RequestCaller {
         known_by: if caller.include.trust_domain == everybody.cluster.trust_domain {
@@ -135,23 +198,36 @@ pub(crate) fn flatten_requests(
 }
 
 /// The requests that pass where the first permission that fits decides, and `default` where none does; `None` when no
-/// request passes. A request is allowed exactly when it fits a permission that allows and none before it that denies.
-fn requests(permissions: &[Permission], default: Action) -> Option<Requests> {
-    let mut denied: Vec<RequestCondition> = Vec::new();
+/// request passes. A request is allowed exactly when it fits a permission that allows and none before it that denies, and
+/// has one of the `wanted` tokens, where any is.
+fn requests(
+    permissions: &[Permission],
+    wanted: Option<Vec<Token>>,
+    everybody: &Everybody<'_>,
+) -> Option<Requests> {
+    let mut denied: Vec<Condition> = Vec::new();
     let mut fitting = Vec::new();
     for permission in permissions {
+        let own = permission.jwt.as_ref().map(|jwt| everybody.tokens(jwt));
+        let condition = |tokens: Vec<Vec<Token>>| Condition {
+            http: permission.http.clone(),
+            tokens,
+        };
         match permission.action {
-            Action::Deny => denied.push(permission.http.clone()),
+            Action::Deny => denied.push(condition(own.into_iter().collect())),
             Action::Allow => fitting.push(Fitting {
-                fits: permission.http.clone(),
+                fits: condition(wanted.clone().into_iter().chain(own).collect()),
                 except: denied.clone(),
             }),
         }
     }
-    match default {
-        Action::Allow if denied.is_empty() => return Some(Requests::All),
+    match everybody.default {
+        Action::Allow if denied.is_empty() => return Some(with_token(wanted)),
         Action::Allow => fitting.push(Fitting {
-            fits: RequestCondition::default(),
+            fits: Condition {
+                tokens: wanted.into_iter().collect(),
+                ..Condition::default()
+            },
             except: denied,
         }),
         Action::Deny => {}
@@ -159,17 +235,35 @@ fn requests(permissions: &[Permission], default: Action) -> Option<Requests> {
     (!fitting.is_empty()).then_some(Requests::Fitting(fitting))
 }
 
+/// All requests, or those with one of the tokens.
+fn with_token(wanted: Option<Vec<Token>>) -> Requests {
+    match wanted {
+        None => Requests::All,
+        Some(tokens) => Requests::Fitting(vec![Fitting {
+            fits: Condition {
+                tokens: vec![tokens],
+                ..Condition::default()
+            },
+            except: Vec::new(),
+        }]),
+    }
+}
+
 /// Who is granted what. What the first rule about a caller grants is what it gets, so each rule stands for its callers
 /// minus those of the rules before it that grant something else. Rules about callers that nothing vouches for are left
-/// out. The default comes last, as a rule about everybody.
+/// out. A rule that names a provider of tokens that is not there grants nothing. The default comes last, as a rule about
+/// everybody.
 fn grants(
     rules: &[Rule],
     everybody: &Everybody<'_>,
-    granted: impl Fn(&Verdict) -> Option<Requests>,
+    granted: impl Fn(&Rule) -> Option<Requests>,
 ) -> BTreeMap<Requests, BTreeSet<Caller>> {
     let mut steps: Vec<(CallerPattern, Option<Requests>)> = rules
         .iter()
-        .filter_map(|rule| Some((everybody.pattern(&rule.callers)?, granted(&rule.verdict))))
+        .filter_map(|rule| {
+            let granted = rule.missing.is_none().then(|| granted(rule)).flatten();
+            Some((everybody.pattern(&rule.callers)?, granted))
+        })
         .collect();
     if everybody.default == Action::Allow {
         steps.extend(everybody.patterns().map(|all| (all, Some(Requests::All))));

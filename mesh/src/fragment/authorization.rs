@@ -1,8 +1,8 @@
 //! Who may call, as lists that only ever let in: whoever is on none of them is refused.
 
 use peerway_model::TrustDomain;
-use peerway_model::config::{HeaderName, Pattern, RequestCondition};
-use peerway_model::name::{Namespace, Partition, ServiceName};
+use peerway_model::config::{HeaderName, JwtProvider, Pattern, RequestCondition, WantedClaim};
+use peerway_model::name::{Namespace, Partition, ProviderName, ServiceName};
 
 /// Who may call a service, as one filter of its sidecars; delivered by name, so that its change leaves the listener
 /// and its connections alone.
@@ -23,6 +23,9 @@ pub enum Lets {
     Requests(RequestAuthorization),
     /// Requests that have each of these headers in one line at most; sorted and distinct.
     SingleLines(Vec<HeaderName>),
+    /// All requests. What their tokens say is noted, of those that these providers verify: [`Requests`] can ask for it.
+    /// By name, with distinct issuers, without `Meta`.
+    Tokens(Vec<JwtProvider>),
 }
 
 impl Lets {
@@ -50,6 +53,7 @@ impl Lets {
             (Lets::SingleLines(before), Lets::SingleLines(now)) => {
                 now.iter().all(|name| before.contains(name))
             }
+            (Lets::Tokens(before), Lets::Tokens(now)) => before.iter().all(|old| now.contains(old)),
             _ => false,
         }
     }
@@ -93,9 +97,29 @@ pub enum Requests {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fitting {
     /// What they fulfil, read as in a permission that allows.
-    pub fits: RequestCondition,
+    pub fits: Condition,
     /// What they must not fulfil, read as in a permission that denies.
-    pub except: Vec<RequestCondition>,
+    pub except: Vec<Condition>,
+}
+
+/// Conditions on a request, all of which it has to fulfil.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Condition {
+    /// On what it says by itself.
+    pub http: RequestCondition,
+    /// Of each of these lists it carries one token; an empty list is fulfilled by no request.
+    pub tokens: Vec<Vec<Token>>,
+}
+
+/// A token that was verified.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token {
+    /// By whom.
+    pub provider: ProviderName,
+    /// What it says in `iss`.
+    pub issuer: String,
+    /// What else it says.
+    pub claims: Vec<WantedClaim>,
 }
 
 /// The mesh gateways of one partition of this cluster, in any datacenter.

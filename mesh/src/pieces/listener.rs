@@ -75,6 +75,7 @@ pub(super) fn deciding(
 ) -> Option<(DownstreamTls, Traffic)> {
     let decides = reading.authorization(service)?;
     let bounds = reading.tls(&service.partition).incoming;
+    let asks = !reading.tokens(service).is_empty();
     Some(match &*decides {
         Decides::Connections(_) => {
             let tcp = Tcp {
@@ -98,6 +99,7 @@ pub(super) fn deciding(
                 caller_header: CallerHeader::Append,
                 policy: Some(RequestPolicy {
                     lines: naming::line_policy(service),
+                    tokens: asks.then(|| naming::token_policy(service)),
                     requests: naming::request_policy(service),
                 }),
                 routes: Routes::Inline(behind.routes),

@@ -13,7 +13,7 @@ use crate::fragment::{
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::chain::{Target, settings_alone};
-use peerway_model::config::{Outward, Protocol};
+use peerway_model::config::{Outward, Protocol, TrustedCa};
 use peerway_model::{ServiceAddress, ServiceKey};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -57,7 +57,7 @@ pub(super) fn cluster(reading: &mut Reading<'_>, target: &Target, outward: &Outw
 
 /// TLS with a service that somebody vouches for.
 fn origination(reading: &mut Reading<'_>, target: &Target, outward: &Outward) -> Option<Box<OutsideTls>> {
-    let ca_file = outward.ca_file.clone()?;
+    let roots = TrustedCa::File(outward.ca_file.clone()?);
     let names = match &outward.sni {
         Some(sni) => vec![OutsideName::Host(sni.clone())],
         None => {
@@ -74,7 +74,7 @@ fn origination(reading: &mut Reading<'_>, target: &Target, outward: &Outward) ->
         }
     };
     Some(Box::new(OutsideTls {
-        ca_file,
+        roots,
         certificate: outward.cert_file.clone().zip(outward.key_file.clone()),
         sni: outward.sni.clone(),
         names,

@@ -5,6 +5,7 @@ use crate::fragment::{Authorization, Lets, Policy};
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::ServiceKey;
+use peerway_model::config::{JwtProvider, Meta};
 
 /// Who may connect; `None` while nobody is known or single requests are decided about.
 pub(super) fn connections(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Policy> {
@@ -34,6 +35,23 @@ pub(super) fn lines(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<P
         }),
         Decides::Connections(_) => None,
     }
+}
+
+/// Which tokens are verified, as [`requests`]; `None` also where nobody asks for any.
+pub(super) fn tokens(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Policy> {
+    let names = reading.tokens(service);
+    let providers: Vec<JwtProvider> = names
+        .iter()
+        .filter_map(|name| reading.provider(&service.partition, name).cloned())
+        .map(|provider| JwtProvider {
+            meta: Meta::new(),
+            ..provider
+        })
+        .collect();
+    (!providers.is_empty()).then(|| Policy {
+        name: naming::token_policy(service),
+        lets: Lets::Tokens(providers),
+    })
 }
 
 /// Everybody that [`connections`] lets in.

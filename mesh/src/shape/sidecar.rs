@@ -1,8 +1,8 @@
 //! The shape of a sidecar.
 
-use super::Shape;
 use super::calling::Calling;
 use super::keys::Keys;
+use super::{Shape, deciding};
 use crate::address;
 use crate::fragment_key::FragmentKey;
 use crate::pieces::reporter;
@@ -32,14 +32,8 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     if let Some(address) = public_address(instance, proxy)
         && keys.bind(&address)
     {
-        if protocol.is_http() {
-            keys.add(FragmentKey::LocalRoots);
-            keys.add(FragmentKey::LinePolicy(service.clone()));
-            keys.add(FragmentKey::RequestPolicy(service.clone()));
-        } else {
-            keys.add(FragmentKey::InboundRoots(service.clone()));
-            keys.add(FragmentKey::Admitted(service.clone()));
-            keys.add(FragmentKey::ConnectionPolicy(service.clone()));
+        for key in deciding(&service, reading) {
+            keys.add(key);
         }
         keys.add(FragmentKey::PublicListener {
             address,

@@ -1,6 +1,6 @@
 //! The shape of a terminating gateway.
 
-use super::Shape;
+use super::{Shape, deciding};
 use crate::address;
 use crate::fragment_key::FragmentKey;
 use crate::naming;
@@ -8,6 +8,7 @@ use crate::pieces::{reporter, targets};
 use crate::read::Reading;
 use peerway_model::instance::Opaque;
 use peerway_model::{Instance, ServiceAddress, ServiceKey, SpiffeId};
+use std::collections::BTreeSet;
 
 pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Shape> {
     let cluster = reading.cluster()?;
@@ -38,17 +39,14 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             reporter,
         });
     }
-    let mut takes_requests = false;
+    let mut shared = BTreeSet::new();
     for (service, outward) in reading.links(&gateway).iter() {
-        if reading.protocol(service).is_http() {
-            keys.push(FragmentKey::LinePolicy(service.clone()));
-            keys.push(FragmentKey::RequestPolicy(service.clone()));
-            takes_requests = true;
-        } else {
-            keys.push(FragmentKey::InboundRoots(service.clone()));
-            keys.push(FragmentKey::Admitted(service.clone()));
-            keys.push(FragmentKey::ConnectionPolicy(service.clone()));
-        }
+        // Services may be decided about by the same roots and keys.
+        keys.extend(
+            deciding(service, reading)
+                .into_iter()
+                .filter(|key| shared.insert(key.clone())),
+        );
         for target in targets(reading, service) {
             keys.push(FragmentKey::OutsideCluster {
                 target: target.clone(),
@@ -57,9 +55,6 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             keys.push(FragmentKey::OutsideEndpoints(target));
         }
         leaves.push((naming::leaf(service), identity(service)));
-    }
-    if takes_requests {
-        keys.push(FragmentKey::LocalRoots);
     }
     leaves.sort();
     Some(Shape {

@@ -2,15 +2,17 @@
 
 use super::world::{LOCAL_TD, pattern, peer_name, peering_key, service_key, service_name};
 use crate::finding::{ClusterIdentity, Everybody, InboundPeer, flatten, flatten_requests};
-use crate::{Caller, CallerPattern, GatewayPattern, Requests};
+use crate::{Caller, CallerPattern, Condition, GatewayPattern, Requests};
 use peerway_model::config::{
-    Action, HeaderCheck, HeaderCondition, HeaderName, Meta, Method, PathCondition, Pattern, Permission,
-    RequestCondition, ServiceIntentions, Source, ValuePart, Verdict,
+    Action, HeaderCheck, HeaderCondition, HeaderName, JwtRequirement, Meta, Method, PathCondition, Pattern,
+    Permission, RequestCondition, ServiceIntentions, Source, ValuePart, Verdict, WantedClaim, WantedToken,
 };
+use peerway_model::instance::Opaque;
 use peerway_model::intention::{Request, decide, rules_for};
 use peerway_model::name::{Datacenter, Namespace, Partition};
-use peerway_model::{ServiceKey, TrustDomain};
+use peerway_model::{ProviderName, ServiceKey, TrustDomain};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const NAMESPACES: [&str; 2] = ["default", "team"];
@@ -62,11 +64,23 @@ fn among(callers: &[Caller], caller: &ServiceKey) -> bool {
 }
 
 fn passes(requests: &Requests, request: &Request) -> bool {
-    let fits = |condition: &RequestCondition, action| {
-        request.fits(&Permission {
-            action,
-            http: condition.clone(),
-        })
+    let fits = |condition: &Condition, action| {
+        let carried = |one_of: &Vec<crate::Token>| {
+            one_of.iter().any(|token| {
+                assert_eq!(token.issuer, format!("issuer of {}", token.provider));
+                let wanted = WantedToken {
+                    provider: token.provider.clone(),
+                    claims: token.claims.clone(),
+                };
+                JwtRequirement { tokens: vec![wanted] }.is_met_by(&request.tokens)
+            })
+        };
+        condition.tokens.iter().all(carried)
+            && request.fits(&Permission {
+                action,
+                http: condition.http.clone(),
+                jwt: None,
+            })
     };
     match requests {
         Requests::All => true,
@@ -114,8 +128,31 @@ fn condition() -> impl Strategy<Value = RequestCondition> {
         })
 }
 
+/// Tokens of a provider that is there or of one that is not, with or without a claim.
+fn jwt() -> impl Strategy<Value = Option<JwtRequirement>> {
+    let name = prop_oneof![8 => Just("idp"), 4 => Just("other"), 1 => Just("gone")];
+    let claim = |value: &str| WantedClaim {
+        path: vec!["role".to_owned()],
+        value: value.to_owned(),
+    };
+    let claims = prop_oneof![
+        Just(vec![]),
+        Just(vec![claim("admin")]),
+        Just(vec![claim("user")])
+    ];
+    let token = (name, claims).prop_map(|(name, claims)| WantedToken {
+        provider: ProviderName::new(name).unwrap(),
+        claims,
+    });
+    proptest::option::weighted(
+        0.3,
+        proptest::collection::vec(token, 1..3).prop_map(|tokens| JwtRequirement { tokens }),
+    )
+}
+
 fn verdict() -> impl Strategy<Value = Verdict> {
-    let permission = (action(), condition()).prop_map(|(action, http)| Permission { action, http });
+    let permission =
+        (action(), condition(), jwt()).prop_map(|(action, http, jwt)| Permission { action, http, jwt });
     prop_oneof![
         action().prop_map(Verdict::Always),
         proptest::collection::vec(permission, 1..4).prop_map(Verdict::ByRequest),
@@ -135,8 +172,19 @@ fn requests() -> Vec<Request> {
                         .map(|role| ("X-Role".to_owned(), role.to_owned()))
                         .into_iter()
                         .collect(),
+                    tokens: BTreeMap::new(),
                 });
             }
+        }
+    }
+    let plain = requests.clone();
+    for request in plain.into_iter().step_by(2) {
+        for (provider, role) in [("idp", "admin"), ("idp", "user"), ("other", "admin")] {
+            let claims = BTreeMap::from([("role".to_owned(), Opaque::Text(role.to_owned()))]);
+            requests.push(Request {
+                tokens: BTreeMap::from([(ProviderName::new(provider).unwrap(), claims)]),
+                ..request.clone()
+            });
         }
     }
     requests
@@ -174,12 +222,13 @@ fn source() -> impl Strategy<Value = Source> {
 }
 
 fn entry() -> impl Strategy<Value = ServiceIntentions> {
-    (who(), proptest::collection::vec(source(), 1..8)).prop_map(|((name, namespace), sources)| {
+    (who(), proptest::collection::vec(source(), 1..8), jwt()).prop_map(|((name, namespace), sources, jwt)| {
         ServiceIntentions {
             name: pattern(name),
             namespace,
             partition: Partition::default(),
             sources,
+            jwt,
             meta: Meta::new(),
         }
     })
@@ -214,9 +263,14 @@ proptest! {
         entries in proptest::collection::vec(entry(), 0..5),
         default in action(),
     ) {
-        let rules = rules_for(&entries, &service_key("a", None));
+        let rules = rules_for(&entries, &service_key("a", None), |name| name.as_str() != "gone");
         let (cluster, peers) = (cluster(), peers());
-        let everybody = Everybody { cluster: &cluster, peers: &peers, default };
+        let everybody = Everybody {
+            cluster: &cluster,
+            peers: &peers,
+            default,
+            issuers: BTreeMap::from([("idp", "issuer of idp"), ("other", "issuer of other")]),
+        };
         let connections = flatten(&rules, &everybody);
         let gateways = GatewayPattern { trust_domain: cluster.trust_domain.clone(), partition: Partition::default() };
         let policy = flatten_requests(&rules, &everybody, gateways);
@@ -269,14 +323,19 @@ fn exclusions_are_reduced() {
             source("c", default(), Action::Allow),
             source("*", Pattern::Any, Action::Allow),
         ],
+        jwt: None,
         meta: Meta::new(),
     }];
     let everybody = Everybody {
         cluster: &cluster(),
         peers: &[],
         default: Action::Deny,
+        issuers: BTreeMap::new(),
     };
-    let policy = flatten(&rules_for(&entries, &service_key("a", None)), &everybody);
+    let policy = flatten(
+        &rules_for(&entries, &service_key("a", None), |_| true),
+        &everybody,
+    );
     let names: Vec<_> = policy
         .callers
         .iter()

@@ -5,9 +5,9 @@ use super::outside;
 use super::render;
 use super::world::*;
 use crate::fragment_key::FragmentKey;
-use crate::{Fragment, Mesh, Routes, Traffic, View};
+use crate::{Fragment, Lets, Mesh, Policy, Routes, Traffic, View};
 use peerway_model::config::{
-    AccessLogs, Action, Balance, Inbound, Limits, LoadBalancer, PassiveHealthCheck, Protocol,
+    AccessLogs, Action, Balance, Inbound, KeySource, Limits, LoadBalancer, PassiveHealthCheck, Protocol,
     ServiceResolver, TlsBounds, TlsVersion, UpstreamSettings, Upstreams, Verdict,
 };
 use peerway_model::instance::GatewayMode;
@@ -398,6 +398,47 @@ fn edge_row() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Providers of tokens and intentions that ask for some. A world refuses a provider's end while it is named, and two of
+/// one issuer on one destination.
+fn token_row() -> impl Strategy<Value = Op> {
+    let names = || one_of(&["idp", "other"]);
+    let issuer = one_of(&["https://one", "https://two"]);
+    let uri = one_of(&[
+        None,
+        Some("https://idp.example.com/keys"),
+        Some("http://192.0.2.7:8080/keys"),
+    ]);
+    let asked = (
+        one_of(&["api", "web", "*"]),
+        names(),
+        one_of(&["web", "*"]),
+        any::<bool>(),
+    );
+    prop_oneof![
+        3 => (names(), issuer, uri).prop_map(|(name, issuer, uri)| put(provider(name, issuer, uri))),
+        1 => names().prop_map(|name| {
+            let partition = peerway_model::Partition::default();
+            let name = peerway_model::ProviderName::new(name).unwrap();
+            Op::Delete(RowKey::Config(ConfigKey::of_provider(&partition, &name)))
+        }),
+        4 => asked.prop_map(|(destination, name, source, whole)| {
+            let permitted = |verdict| match verdict {
+                Verdict::ByRequest(mut permissions) if !whole => {
+                    permissions[0].jwt = Some(token_of(name));
+                    Verdict::ByRequest(permissions)
+                }
+                other => other,
+            };
+            let verdict = match destination {
+                "*" => Verdict::Always(Action::Allow),
+                _ => permitted(below("/", Action::Allow)),
+            };
+            let row = verdicts(destination, &[(source, None, verdict)]);
+            put(if whole { asking(name, row) } else { row })
+        }),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => chain_row(),
@@ -405,6 +446,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => local_row(),
         3 => check_row(),
         4 => outside_row(),
+        2 => token_row(),
         6 => peer_row(),
         4 => config_row(),
         1 => Just(Op::Delete(RowKey::Roots)),
@@ -585,7 +627,11 @@ fn well_formed(view: &View) {
                         Traffic::Http(http) => {
                             let named = http.policy.iter();
                             named
-                                .flat_map(|policy| [&policy.lines, &policy.requests])
+                                .flat_map(|policy| {
+                                    [&policy.lines, &policy.requests]
+                                        .into_iter()
+                                        .chain(&policy.tokens)
+                                })
                                 .collect()
                         }
                     };
@@ -629,8 +675,22 @@ fn well_formed(view: &View) {
                 assert!(validation.domains.windows(2).all(|pair| pair[0].0 < pair[1].0));
                 assert!(validation.domains.iter().all(|(_, pems)| !pems.is_empty()));
             }
-            Fragment::Policy(_) => {}
+            Fragment::Policy(policy) => tokens_can_be_verified(policy, &places),
         }
+    }
+}
+
+/// The servers that have the keys are there, and no two providers have one issuer.
+fn tokens_can_be_verified(policy: &Policy, places: &[(crate::FragmentKind, &str)]) {
+    let Lets::Tokens(providers) = &policy.lets else {
+        return;
+    };
+    let issuers: BTreeSet<&String> = providers.iter().map(|own| &own.issuer).collect();
+    assert_eq!(issuers.len(), providers.len());
+    for provider in providers {
+        let server = format!("{}{}", crate::KEY_SERVER_PREFIX, provider.name);
+        let there = places.contains(&(crate::FragmentKind::Cluster, &server));
+        assert_eq!(there, matches!(provider.keys, KeySource::Remote(_)), "{server}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     VirtualHost, WHOLE,
 };
 use peerway_model::ServiceAddress;
-use peerway_model::config::{Protocol, TlsBounds};
+use peerway_model::config::{Protocol, TlsBounds, TrustedCa};
 
 pub(super) fn view(view: &View) -> String {
     let mut lines = vec![format!("identity {}", view.identity)];
@@ -38,6 +38,7 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
                 Discovery::Static(at) => format!("static {}", address(at)),
                 Discovery::Eds => "eds".to_owned(),
                 Discovery::OriginalDestination => "original".to_owned(),
+                Discovery::DnsOnDemand(at) => format!("dns on demand {}", address(at)),
                 Discovery::Members(names) => format!("of {}", names.join(" ")),
                 Discovery::Dns(members) => {
                     let members: Vec<String> = members.iter().map(member).collect();
@@ -70,7 +71,11 @@ fn fragment(fragment: &Fragment) -> Vec<String> {
             }
             if let Some(tls) = &cluster.outside_tls {
                 let tls_as = spoken(&tls.bounds);
-                lines.push(format!("  outside tls {:?} by {}{tls_as}", tls.sni, tls.ca_file));
+                let roots = match &tls.roots {
+                    TrustedCa::File(path) => path,
+                    TrustedCa::Inline(pem) | TrustedCa::InlineBytes(pem) => pem,
+                };
+                lines.push(format!("  outside tls {:?} by {roots}{tls_as}", tls.sni));
                 if let Some((certificate, key)) = &tls.certificate {
                     lines.push(format!("  shows {certificate} {key}"));
                 }
@@ -125,6 +130,7 @@ fn lets(policy: &Policy) -> Vec<String> {
             let callers = authorization.callers.iter();
             lines.extend(callers.map(|held| format!("    {}", caller(held))));
         }
+        Lets::Tokens(providers) => lines.extend(providers.iter().map(|own| format!("    verifies {own:?}"))),
         Lets::SingleLines(names) => lines.push(format!("    one line of {names:?}")),
         Lets::Requests(authorization) => {
             let gateways = &authorization.gateways;
@@ -199,6 +205,7 @@ fn chain(chain: &Chain) -> Vec<String> {
             )];
             if let Some(policy) = &http.policy {
                 lines.push(format!("    as {} and {} say", policy.lines, policy.requests));
+                lines.extend(policy.tokens.iter().map(|name| format!("    and {name}")));
             }
             lines
         }

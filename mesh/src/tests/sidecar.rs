@@ -560,6 +560,7 @@ fn intentions_on_any_name_and_any_namespace_count_too() {
             namespace,
             partition: Partition::default(),
             sources: vec![source],
+            jwt: None,
             meta: Meta::new(),
         })))
     };

@@ -2,9 +2,10 @@
 
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Inbound, Mesh as MeshEntry, MeshTls,
-    Meta, PathCondition, Pattern, Permission, Protocol, ProxyDefaults, RequestCondition, ServiceDefaults,
-    ServiceIntentions, Source, TlsBounds, Tracing, UpstreamOverride, UpstreamSettings, Upstreams, Verdict,
+    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Inbound, JwtProvider, JwtRequirement,
+    KeyDiscovery, KeySet, KeySource, KeyUri, Mesh as MeshEntry, MeshTls, Meta, PathCondition, Pattern,
+    Permission, Protocol, ProxyDefaults, RemoteKeys, RequestCondition, ServiceDefaults, ServiceIntentions,
+    Source, TlsBounds, Tracing, UpstreamOverride, UpstreamSettings, Upstreams, Verdict, WantedToken,
 };
 use peerway_model::grant::AllowedService;
 use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
@@ -440,7 +441,67 @@ pub(super) fn below(path: &str, action: Action) -> Verdict {
         path: Some(PathCondition::Prefix(path.to_owned())),
         ..RequestCondition::default()
     };
-    Verdict::ByRequest(vec![Permission { action, http }])
+    let permission = Permission {
+        action,
+        http,
+        jwt: None,
+    };
+    Verdict::ByRequest(vec![permission])
+}
+
+/// A token of this provider.
+pub(super) fn token_of(provider: &str) -> JwtRequirement {
+    JwtRequirement {
+        tokens: vec![WantedToken {
+            provider: ProviderName::new(provider).unwrap(),
+            claims: Vec::new(),
+        }],
+    }
+}
+
+/// The same intentions, but everybody needs a token.
+pub(super) fn asking(provider: &str, intentions: Row) -> Row {
+    match intentions {
+        Row::Config(entry) => match ConfigEntry::clone(&entry) {
+            ConfigEntry::ServiceIntentions(entry) => {
+                config(ConfigEntry::ServiceIntentions(ServiceIntentions {
+                    jwt: Some(token_of(provider)),
+                    ..entry
+                }))
+            }
+            other => config(other),
+        },
+        other => other,
+    }
+}
+
+/// A provider of tokens, whose keys are at `uri` or at hand.
+pub(super) fn provider(name: &str, issuer: &str, uri: Option<&str>) -> Row {
+    let keys = match uri {
+        None => KeySource::Local(KeySet::new("{}").unwrap()),
+        Some(uri) => KeySource::Remote(Box::new(RemoteKeys {
+            uri: KeyUri::new(uri).unwrap(),
+            request_timeout_ms: None,
+            cache_ms: None,
+            fetch_early: false,
+            retries: None,
+            discovery: KeyDiscovery::default(),
+            connect_timeout_ms: None,
+            trusted: None,
+        })),
+    };
+    config(ConfigEntry::JwtProvider(Box::new(JwtProvider {
+        partition: Partition::default(),
+        name: ProviderName::new(name).unwrap(),
+        issuer: issuer.to_owned(),
+        audiences: Vec::new(),
+        keys,
+        locations: Vec::new(),
+        forwarding: None,
+        clock_skew_seconds: 30,
+        cache_size: 0,
+        meta: Meta::new(),
+    })))
 }
 
 pub(super) fn verdicts(destination: &str, sources: &[(&str, Option<&str>, Verdict)]) -> Row {
@@ -457,6 +518,7 @@ pub(super) fn verdicts(destination: &str, sources: &[(&str, Option<&str>, Verdic
         namespace: Pattern::Exact(Namespace::default()),
         partition: Partition::default(),
         sources: sources.collect(),
+        jwt: None,
         meta: Meta::new(),
     }))
 }

@@ -1,11 +1,11 @@
 //! The kinds of config entries and what they have in common.
 
 use super::{
-    ExportedServices, IngressGateway, Mesh, ProxyDefaults, SamenessGroup, ServiceDefaults, ServiceIntentions,
-    ServiceResolver, ServiceRouter, ServiceSplitter, TerminatingGateway,
+    ExportedServices, IngressGateway, JwtProvider, Mesh, ProxyDefaults, SamenessGroup, ServiceDefaults,
+    ServiceIntentions, ServiceResolver, ServiceRouter, ServiceSplitter, TerminatingGateway,
 };
 use crate::Invalid;
-use crate::name::{Namespace, Partition, ServiceName};
+use crate::name::{Namespace, Partition, ProviderName, ServiceName};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -44,13 +44,16 @@ pub enum ConfigKind {
     TerminatingGateway,
     /// What a gateway lets in from outside.
     IngressGateway,
+    /// Who signs tokens, and how they are verified.
+    JwtProvider,
 }
 
 impl ConfigKind {
     /// All kinds, in the order in which help texts list them.
-    pub const ALL: [ConfigKind; 11] = [
+    pub const ALL: [ConfigKind; 12] = [
         ConfigKind::ExportedServices,
         ConfigKind::IngressGateway,
+        ConfigKind::JwtProvider,
         ConfigKind::Mesh,
         ConfigKind::ProxyDefaults,
         ConfigKind::SamenessGroup,
@@ -76,6 +79,7 @@ impl ConfigKind {
             ConfigKind::ServiceSplitter => "service-splitter",
             ConfigKind::TerminatingGateway => "terminating-gateway",
             ConfigKind::IngressGateway => "ingress-gateway",
+            ConfigKind::JwtProvider => "jwt-provider",
         }
     }
 
@@ -102,6 +106,7 @@ impl ConfigKind {
     pub fn has_namespace(self) -> bool {
         match self {
             ConfigKind::ExportedServices
+            | ConfigKind::JwtProvider
             | ConfigKind::Mesh
             | ConfigKind::ProxyDefaults
             | ConfigKind::SamenessGroup => false,
@@ -156,6 +161,12 @@ impl ConfigKey {
         ConfigKey::new(kind, partition, namespace.as_str(), name.as_str())
     }
 
+    /// The key of a provider of tokens.
+    pub fn of_provider(partition: &Partition, name: &ProviderName) -> Self {
+        let kind = ConfigKind::JwtProvider;
+        ConfigKey::new(kind, partition, Namespace::default().as_str(), name.as_str())
+    }
+
     /// The one entry of a kind that exists once a partition: `mesh/mesh`, `proxy-defaults/global`, `exported-services/PARTITION`.
     pub fn singleton(kind: ConfigKind, partition: &Partition) -> Self {
         let name = match kind {
@@ -192,6 +203,8 @@ pub enum ConfigEntry {
     TerminatingGateway(TerminatingGateway),
     /// What a gateway lets in from outside.
     IngressGateway(IngressGateway),
+    /// Who signs tokens, and how they are verified.
+    JwtProvider(Box<JwtProvider>),
 }
 
 impl ConfigEntry {
@@ -226,6 +239,7 @@ impl ConfigEntry {
                 Namespace::default().as_str(),
                 entry.name.as_str(),
             ),
+            ConfigEntry::JwtProvider(entry) => ConfigKey::of_provider(&entry.partition, &entry.name),
             ConfigEntry::ServiceResolver(entry) => {
                 let kind = ConfigKind::ServiceResolver;
                 ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
@@ -263,6 +277,7 @@ impl ConfigEntry {
             ConfigEntry::ServiceSplitter(entry) => &entry.meta,
             ConfigEntry::TerminatingGateway(entry) => &entry.meta,
             ConfigEntry::IngressGateway(entry) => &entry.meta,
+            ConfigEntry::JwtProvider(entry) => &entry.meta,
         }
     }
 
@@ -278,6 +293,7 @@ impl ConfigEntry {
             ConfigEntry::ServiceRouter(entry) => entry.validate(),
             ConfigEntry::ServiceSplitter(entry) => entry.validate(),
             ConfigEntry::IngressGateway(entry) => entry.validate(),
+            ConfigEntry::JwtProvider(entry) => entry.validate(),
             ConfigEntry::Mesh(entry) => entry.validate(),
             ConfigEntry::ServiceDefaults(entry) => entry.validate(),
             ConfigEntry::TerminatingGateway(entry) => entry.validate(),

@@ -1,6 +1,6 @@
 //! What of a source's requests is allowed or denied (xDS facts, sections 3.6 and 6.3).
 
-use super::{Action, MAX_HEADER_NAME_BYTES};
+use super::{Action, JwtRequirement, MAX_HEADER_NAME_BYTES};
 use crate::Invalid;
 use crate::regular::Regular;
 use std::collections::BTreeSet;
@@ -32,6 +32,8 @@ pub struct Permission {
     pub action: Action,
     /// To which.
     pub http: RequestCondition,
+    /// A token that they carry; `None` looks at none.
+    pub jwt: Option<JwtRequirement>,
 }
 
 /// Conditions on a request, all of which it has to fulfil.
@@ -230,6 +232,10 @@ impl Verdict {
                 .http
                 .validate()
                 .map_err(|error| error.within(&format!("Permissions[{index}].HTTP")))?;
+            if let Some(jwt) = &permission.jwt {
+                jwt.validate()
+                    .map_err(|error| error.within(&format!("Permissions[{index}].JWT")))?;
+            }
         }
         Ok(())
     }

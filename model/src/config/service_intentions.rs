@@ -1,8 +1,8 @@
 //! `service-intentions`: who may call a service (xDS facts, sections 3.3 and 6.3).
 
-use super::{Meta, Pattern, Verdict};
+use super::{JwtRequirement, Meta, Pattern, Verdict};
 use crate::Invalid;
-use crate::name::{Namespace, Partition, PeerName, ServiceName};
+use crate::name::{Namespace, Partition, PeerName, ProviderName, ServiceName};
 use std::collections::BTreeSet;
 
 /// Longest description of a source, in bytes.
@@ -45,11 +45,26 @@ pub struct ServiceIntentions {
     pub partition: Partition,
     /// At least one.
     pub sources: Vec<Source>,
+    /// A token that everybody needs whom a source is about, besides what the source says.
+    pub jwt: Option<JwtRequirement>,
     /// The operator's pairs.
     pub meta: Meta,
 }
 
 impl ServiceIntentions {
+    /// The providers whose tokens are asked for anywhere, each once.
+    pub fn providers(&self) -> BTreeSet<&ProviderName> {
+        let permissions = self
+            .sources
+            .iter()
+            .flat_map(|source| source.verdict.permissions());
+        permissions
+            .filter_map(|permission| permission.jwt.as_ref())
+            .chain(&self.jwt)
+            .flat_map(JwtRequirement::providers)
+            .collect()
+    }
+
     /// The precedence of a source on this destination, 9 (both exact) to 1, as Consul's table.
     pub fn precedence(&self, source: &Source) -> u8 {
         let row = exactness(self.name.is_any(), self.namespace.is_any());
@@ -66,6 +81,9 @@ impl ServiceIntentions {
                 "Sources",
                 "needs at least one source; delete the entry to have none",
             ));
+        }
+        if let Some(jwt) = &self.jwt {
+            jwt.validate().map_err(|error| error.within("JWT"))?;
         }
         let mut seen = BTreeSet::new();
         for (index, source) in self.sources.iter().enumerate() {

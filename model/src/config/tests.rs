@@ -25,6 +25,7 @@ fn intentions(sources: Vec<Source>) -> ServiceIntentions {
         namespace: Pattern::Exact(Namespace::default()),
         partition: Partition::default(),
         sources,
+        jwt: None,
         meta: Meta::new(),
     }
 }
@@ -143,4 +144,31 @@ fn a_service_speaks_its_own_protocol_else_that_of_all_else_tcp() {
         error.starts_with("Config.protocol: ") && error.contains("http2"),
         "{error}"
     );
+}
+
+#[test]
+fn a_wanted_token_is_refused_by_field() {
+    use crate::config::{JwtRequirement, WantedClaim, WantedToken};
+    use crate::name::ProviderName;
+    let claim = |path: &[&str], value: &str| WantedClaim {
+        path: path.iter().map(|name| (*name).to_owned()).collect(),
+        value: value.to_owned(),
+    };
+    let token = |claims| WantedToken {
+        provider: ProviderName::new("idp").unwrap(),
+        claims,
+    };
+    let path = |tokens| {
+        let mut entry = intentions(vec![source("web", None)]);
+        entry.jwt = Some(JwtRequirement { tokens });
+        entry.validate().err().map(|error| error.path).unwrap_or_default()
+    };
+    assert_eq!(path(vec![token(vec![claim(&["role"], "admin")])]), "");
+    assert_eq!(path(vec![]), "JWT.Providers");
+    assert_eq!(path(vec![token(vec![]), token(vec![])]), "JWT.Providers[1].Name");
+    let at = |field: &str| format!("JWT.Providers[0].VerifyClaims[0].{field}");
+    assert_eq!(path(vec![token(vec![claim(&[], "admin")])]), at("Path"));
+    assert_eq!(path(vec![token(vec![claim(&["a", ""], "admin")])]), at("Path[1]"));
+    assert_eq!(path(vec![token(vec![claim(&["a"], "")])]), at("Value"));
+    assert_eq!(path(vec![token(vec![claim(&["a"; 9], "a")])]), at("Path"));
 }

@@ -1,8 +1,11 @@
 //! What policy looks at of a request, and whether it fits a permission.
 
 use crate::config::{
-    Action, HeaderCheck, HeaderCondition, HeaderName, PathCondition, Permission, RequestCondition, ValuePart,
+    Action, Claims, HeaderCheck, HeaderCondition, HeaderName, PathCondition, Permission, RequestCondition,
+    ValuePart,
 };
+use crate::name::ProviderName;
+use std::collections::BTreeMap;
 
 /// A request as a sidecar's policy sees it: its path in its one spelling, and headers without space around values.
 /// `docs/calls.md` says what was done to it before.
@@ -14,6 +17,9 @@ pub struct Request {
     pub path: String,
     /// Names in either case; a name that is there twice is two lines.
     pub headers: Vec<(String, String)>,
+    /// What its tokens say, of those that were verified: by the right keys, of the right issuer, for the right audience
+    /// and in time. A token that was not is none.
+    pub tokens: BTreeMap<ProviderName, Claims>,
 }
 
 impl Request {
@@ -32,7 +38,11 @@ impl Request {
             headers,
             methods,
         } = &permission.http;
-        path.as_ref().is_none_or(|path| self.path_fits(path))
+        permission
+            .jwt
+            .as_ref()
+            .is_none_or(|jwt| jwt.is_met_by(&self.tokens))
+            && path.as_ref().is_none_or(|path| self.path_fits(path))
             && (methods.is_empty() || methods.iter().any(|method| method.as_str() == self.method))
             && headers
                 .iter()

@@ -1,11 +1,14 @@
 //! Tables of who may call whom.
 
 use super::*;
+use crate::config::{Claims, WantedClaim, WantedToken};
 use crate::config::{
     HeaderCheck, HeaderCondition, Meta, Method, PathCondition, Permission, RequestCondition, ValuePart,
 };
+use crate::instance::Opaque;
 use crate::key::Tenancy;
 use crate::regular::Regular;
+use std::collections::BTreeMap;
 
 fn entry(name: &str, sources: &[(&str, Option<&str>, Action)]) -> ServiceIntentions {
     let pattern = |name: &str| match name {
@@ -27,6 +30,7 @@ fn entry(name: &str, sources: &[(&str, Option<&str>, Action)]) -> ServiceIntenti
                 description: String::new(),
             })
             .collect(),
+        jwt: None,
         meta: Meta::new(),
     }
 }
@@ -53,8 +57,8 @@ fn the_most_exact_rule_decides() {
         ),
         entry("*", &[("*", None, Allow), ("web", Some("north"), Allow)]),
     ];
-    let api = rules_for(&entries, &service("api", None));
-    let other = rules_for(&entries, &service("other", None));
+    let api = rules_for(&entries, &service("api", None), |_| true);
+    let other = rules_for(&entries, &service("other", None), |_| true);
     let cases = [
         (&api, "web", Some("east"), Allow, Some(9)),
         (&api, "bad", Some("east"), Deny, Some(8)),
@@ -82,7 +86,7 @@ fn an_exact_destination_hides_a_wildcard_one_for_the_same_callers() {
         entry("api", &[("web", Some("east"), Action::Deny)]),
         entry("*", &[("web", Some("east"), Action::Allow)]),
     ];
-    let rules = rules_for(&entries, &service("api", None));
+    let rules = rules_for(&entries, &service("api", None), |_| true);
     assert_eq!(rules.len(), 1);
     assert_eq!(
         decide(&rules, Action::Allow, &service("web", Some("east")), None).action,
@@ -95,6 +99,7 @@ fn a_local_wildcard_never_means_a_peer() {
     let rules = rules_for(
         &[entry("api", &[("*", None, Action::Allow)])],
         &service("api", None),
+        |_| true,
     );
     assert_eq!(
         decide(&rules, Action::Deny, &service("web", Some("east")), None).action,
@@ -103,7 +108,11 @@ fn a_local_wildcard_never_means_a_peer() {
 }
 
 fn permission(action: Action, http: RequestCondition) -> Permission {
-    Permission { action, http }
+    Permission {
+        action,
+        http,
+        jwt: None,
+    }
 }
 
 fn path(path: PathCondition) -> RequestCondition {
@@ -136,6 +145,7 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
+        tokens: BTreeMap::new(),
     }
 }
 
@@ -143,7 +153,7 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
 fn rules(permissions: Vec<Permission>) -> Vec<Rule> {
     let mut entry = entry("api", &[("web", None, Action::Allow), ("*", None, Action::Allow)]);
     entry.sources[0].verdict = Verdict::ByRequest(permissions);
-    rules_for([&entry], &service("api", None))
+    rules_for([&entry], &service("api", None), |_| true)
 }
 
 #[test]
@@ -251,4 +261,96 @@ fn reasons_are_told_to_programs_and_to_people() {
         assert_eq!(why.code(), code);
         assert!(why.to_string().contains(part), "{why}");
     }
+}
+
+/// A token by `provider` in which `role` is this.
+fn wanted(provider: &str, role: &str) -> JwtRequirement {
+    JwtRequirement {
+        tokens: vec![WantedToken {
+            provider: ProviderName::new(provider).unwrap(),
+            claims: vec![WantedClaim {
+                path: vec!["realm".to_owned(), "role".to_owned()],
+                value: role.to_owned(),
+            }],
+        }],
+    }
+}
+
+fn with_token(provider: &str, role: Opaque) -> Request {
+    let realm = Opaque::Map(BTreeMap::from([("role".to_owned(), role)]));
+    let claims = Claims::from([("realm".to_owned(), realm)]);
+    Request {
+        tokens: BTreeMap::from([(ProviderName::new(provider).unwrap(), claims)]),
+        ..request("GET", "/a", &[])
+    }
+}
+
+fn text(text: &str) -> Opaque {
+    Opaque::Text(text.to_owned())
+}
+
+#[test]
+fn a_token_goes_with_the_identity_and_not_instead_of_it() {
+    let mut entry = entry(
+        "api",
+        &[("web", None, Action::Allow), ("bad", None, Action::Deny)],
+    );
+    entry.jwt = Some(wanted("idp", "admin"));
+    let api = service("api", None);
+    for default in [Action::Allow, Action::Deny] {
+        let rules = rules_for([&entry], &api, |_| true);
+        let why = |caller: &str, request: Option<&Request>| {
+            let decision = decide(&rules, default, &service(caller, None), request);
+            (decision.action, decision.why.code())
+        };
+        let good = with_token("idp", text("admin"));
+        assert_eq!(why("web", Some(&good)), (Action::Allow, "rule"));
+        assert_eq!(why("bad", Some(&good)), (Action::Deny, "rule"));
+        assert_eq!(why("other", Some(&good)), (default, "no-rule"));
+        for bad in [
+            request("GET", "/a", &[]),
+            with_token("idp", text("user")),
+            with_token("other", text("admin")),
+            with_token("idp", Opaque::List(vec![text("admin")])),
+            with_token("idp", Opaque::Null),
+        ] {
+            assert_eq!(why("web", Some(&bad)), (Action::Deny, "no-token"), "{bad:?}");
+        }
+        assert_eq!(why("web", None), (Action::Deny, "no-requests"));
+        // A provider that is gone lets nobody in.
+        let rules = rules_for([&entry], &api, |_| false);
+        let decision = decide(&rules, default, &service("web", None), Some(&good));
+        assert_eq!(
+            (decision.action, decision.why.code()),
+            (Action::Deny, "no-provider")
+        );
+    }
+}
+
+#[test]
+fn a_token_is_one_more_condition_of_a_permission() {
+    let path = || path(PathCondition::Prefix("/".to_owned()));
+    let of = |action, jwt| Permission {
+        jwt,
+        ..permission(action, path())
+    };
+    let rules = rules(vec![
+        of(Action::Deny, Some(wanted("idp", "guest"))),
+        of(Action::Allow, Some(wanted("idp", "admin"))),
+    ]);
+    let why = |request: &Request| {
+        decide(&rules, Action::Deny, &service("web", None), Some(request))
+            .why
+            .code()
+    };
+    assert_eq!(why(&with_token("idp", text("admin"))), "permission");
+    assert_eq!(why(&with_token("idp", text("other"))), "no-permission");
+    assert_eq!(why(&request("GET", "/", &[])), "no-permission");
+    let guest = decide(
+        &rules,
+        Action::Deny,
+        &service("web", None),
+        Some(&with_token("idp", text("guest"))),
+    );
+    assert_eq!((guest.action, guest.why), (Action::Deny, Why::Permission(0)));
 }

@@ -92,6 +92,7 @@ fn concerns_chains(kind: ConfigKind) -> bool {
         | ConfigKind::ServiceRouter
         | ConfigKind::ServiceSplitter => true,
         ConfigKind::IngressGateway
+        | ConfigKind::JwtProvider
         | ConfigKind::Mesh
         | ConfigKind::ServiceIntentions
         | ConfigKind::TerminatingGateway => false,

@@ -237,6 +237,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 6] {
                 verdict: Verdict::Always(Action::Allow),
                 description: String::new(),
             }],
+            jwt: None,
             meta: meta.clone(),
         }),
         ConfigEntry::Mesh(Mesh {

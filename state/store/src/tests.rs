@@ -9,6 +9,7 @@ mod grants;
 mod records;
 mod rows;
 mod setting_rows;
+mod token_rows;
 
 use crate::{MemoryStorage, conformance};
 

@@ -186,7 +186,11 @@ fn policies(chain: &Chain) -> Vec<&String> {
         Traffic::Http(http) => {
             let policy = http.policy.iter();
             policy
-                .flat_map(|policy| [&policy.lines, &policy.requests])
+                .flat_map(|policy| {
+                    [&policy.lines, &policy.requests]
+                        .into_iter()
+                        .chain(&policy.tokens)
+                })
                 .collect()
         }
     }

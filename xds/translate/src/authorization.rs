@@ -7,6 +7,7 @@
 mod condition;
 mod pattern;
 mod principal;
+mod tokens;
 
 use crate::{source, tls};
 use envoy_types::pb::envoy::config::core::v3::{
@@ -14,6 +15,7 @@ use envoy_types::pb::envoy::config::core::v3::{
 };
 use envoy_types::pb::envoy::config::rbac::v3::permission::Rule;
 use envoy_types::pb::envoy::config::rbac::v3::{Permission, Policy, Principal, Rbac as Rules, rbac};
+use envoy_types::pb::envoy::extensions::filters::http::jwt_authn::v3::JwtAuthentication;
 use envoy_types::pb::envoy::extensions::filters::http::lua::v3::Lua;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac;
@@ -43,6 +45,7 @@ pub(crate) fn extension(policy: &peerway_mesh::Policy) -> TypedExtensionConfig {
             // A filter without rules, which enforces nothing: there has to be one.
             None => pack_any(HttpRbac::default()),
         },
+        Lets::Tokens(providers) => pack_any(tokens::verified(providers)),
     };
     TypedExtensionConfig {
         name: policy.name.clone(),
@@ -64,6 +67,15 @@ pub(crate) fn discovered_requests() -> ExtensionConfigSource {
 /// The same for the filter about lines.
 pub(crate) fn discovered_lines() -> ExtensionConfigSource {
     discovered(pack_any(nobody()), &[HttpRbac::type_url(), Lua::type_url()])
+}
+
+/// The same for the filter about tokens. Until it is there no token is verified, so whoever needs one is refused by the
+/// filter about requests.
+pub(crate) fn discovered_tokens() -> ExtensionConfigSource {
+    discovered(
+        pack_any(JwtAuthentication::default()),
+        &[JwtAuthentication::type_url()],
+    )
 }
 
 fn nobody() -> HttpRbac {

@@ -93,6 +93,11 @@ pub(crate) fn cluster(cluster: &Cluster) -> EnvoyCluster {
             message.lb_policy = i32::from(LbPolicy::ClusterProvided);
             return message;
         }
+        Discovery::DnsOnDemand(to) => {
+            message.load_assignment = Some(endpoints::single(&cluster.name, to));
+            message.dns_lookup_family = i32::from(DnsLookupFamily::All);
+            DiscoveryType::LogicalDns
+        }
         Discovery::Dns(members) => {
             // All of them: a cluster of the type LOGICAL_DNS takes one, and is refused with two.
             message.load_assignment = Some(endpoints::assigned(&cluster.name, members));

@@ -179,6 +179,9 @@ fn filters(http: &Http) -> Vec<HttpFilter> {
             ..HttpFilter::default()
         };
         filters.push(discovered(&policy.lines, authorization::discovered_lines()));
+        if let Some(tokens) = &policy.tokens {
+            filters.push(discovered(tokens, authorization::discovered_tokens()));
+        }
         filters.push(discovered(&policy.requests, authorization::discovered_requests()));
     }
     if http.protocol == Protocol::Grpc && http.caller_header != CallerHeader::Replace {

@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
 use peerway_mesh::{DownstreamTls, LEAF_SECRET, OutsideName, OutsideTls, ServingTls, UpstreamTls};
-use peerway_model::config::{CipherSuite, Protocol, TlsBounds, TlsVersion};
+use peerway_model::config::{CipherSuite, Protocol, TlsBounds, TlsVersion, TrustedCa};
 
 /// A host name that nobody has (RFC 2606).
 const NOBODY: &str = "nobody.invalid";
@@ -46,15 +46,19 @@ pub(crate) fn upstream(tls: &UpstreamTls, protocol: Protocol) -> TransportSocket
     })
 }
 
-/// TLS as a client of a server outside the mesh: it must show one of the names, vouched for by whom the file lists.
+/// TLS as a client of a server outside the mesh: it must show one of the names, vouched for by one of the roots.
 pub(crate) fn outside(tls: &OutsideTls, protocol: Protocol) -> TransportSocket {
     let mut names: Vec<SubjectAltNameMatcher> = tls.names.iter().map(outside_name).collect();
     if names.is_empty() {
         // Without any Envoy would take every server that the file vouches for.
         names.push(outside_name(&OutsideName::Host(NOBODY.to_owned())));
     }
+    let roots = match &tls.roots {
+        TrustedCa::File(path) => packed::file(path),
+        TrustedCa::Inline(pem) | TrustedCa::InlineBytes(pem) => packed::inline(pem.as_str()),
+    };
     let validation = ValidationContextType::ValidationContext(CertificateValidationContext {
-        trusted_ca: Some(packed::file(&tls.ca_file)),
+        trusted_ca: Some(roots),
         match_typed_subject_alt_names: names,
         ..CertificateValidationContext::default()
     });

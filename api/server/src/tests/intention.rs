@@ -156,6 +156,63 @@ async fn intentions_are_listed_by_either_side() {
 }
 
 #[tokio::test]
+async fn what_a_token_says_decides() {
+    let bench = bench().await;
+    let keys = "eyJrZXlzIjpbeyJrdHkiOiJSU0EiLCJuIjoiQVFBQiIsImUiOiJBUUFCIn1dfQ==";
+    let provider = json!({"Kind": "jwt-provider", "Name": "idp", "Issuer": "i", "JSONWebKeySet": {"Local": {"JWKS": keys}}});
+    let intentions = json!({"Kind": "service-intentions", "Name": "api",
+        "JWT": {"Providers": [{"Name": "idp", "VerifyClaims": [{"Path": ["role"], "Value": "admin"}]}]},
+        "Sources": [{"Name": "web", "Action": "allow"}]});
+    let early = bench.put("/v1/config", intentions.clone()).await;
+    assert_eq!(early.status, StatusCode::BAD_REQUEST);
+    assert!(
+        early.text.contains("JWT.Providers[0].Name: is idp"),
+        "{}",
+        early.text
+    );
+    written(&bench, [provider, intentions]).await;
+    let query = "source=web&destination=api";
+    for (more, allowed, reason) in [
+        ("", false, "depends-on-request"),
+        ("&path=/", false, "no-token"),
+        ("&path=/&jwt=idp%3D%7B%22role%22:%22user%22%7D", false, "no-token"),
+        ("&path=/&jwt=idp%3D%7B%22role%22:%22admin%22%7D", true, "rule"),
+        ("&path=/&jwt=other%3D%7B%7D", false, "no-provider"),
+    ] {
+        let query = format!("{query}{more}");
+        assert_eq!(
+            decided(&bench, &query).await,
+            (allowed, reason.to_owned()),
+            "{query}"
+        );
+    }
+    let unknown = bench
+        .get("/v1/connect/intentions/check?source=web&destination=api&path=/&jwt=idp")
+        .await;
+    assert!(
+        unknown.text.contains("jwt: \"idp\" is not provider="),
+        "{}",
+        unknown.text
+    );
+    // What is named stays.
+    let deleted = bench.delete("/v1/config/jwt-provider/idp").await;
+    assert_eq!(deleted.status, StatusCode::BAD_REQUEST);
+    assert!(
+        deleted.text.contains("named by service-intentions api"),
+        "{}",
+        deleted.text
+    );
+    assert_eq!(
+        bench.delete("/v1/config/service-intentions/api").await.status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        bench.delete("/v1/config/jwt-provider/idp").await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_decided_is_refused_by_parameter() {
     let bench = bench().await;
     for (path, expected) in [

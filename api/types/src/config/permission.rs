@@ -1,5 +1,6 @@
 //! `Permissions` of a source of `service-intentions` (xDS facts, section 6.3).
 
+use super::jwt_requirement::{jwt_from, jwt_json};
 use crate::fields::Fields;
 use peerway_model::Invalid;
 use peerway_model::config::{
@@ -41,13 +42,13 @@ fn action_from(fields: &mut Fields<'_>) -> Result<Option<Action>, Invalid> {
 
 fn permission(mut fields: Fields<'_>) -> Result<Permission, Invalid> {
     let action = action_from(&mut fields)?.ok_or_else(|| fields.missing("Action"))?;
-    fields.not_offered(&["JWT"])?;
+    let jwt = jwt_from(&mut fields)?;
     let http = fields
         .object("HTTP")?
         .ok_or_else(|| Invalid::new(fields.at("HTTP"), "is required"))?;
     let http = condition(http)?;
     fields.finish()?;
-    Ok(Permission { action, http })
+    Ok(Permission { action, http, jwt })
 }
 
 fn condition(mut fields: Fields<'_>) -> Result<RequestCondition, Invalid> {
@@ -190,7 +191,13 @@ fn permission_json(permission: &Permission) -> Value {
     if !methods.is_empty() {
         put("Methods", methods.iter().map(|method| method.as_str()).collect());
     }
-    json!({ "Action": action_text(permission.action), "HTTP": http })
+    let mut out = Map::new();
+    out.insert("Action".to_owned(), json!(action_text(permission.action)));
+    out.insert("HTTP".to_owned(), Value::Object(http));
+    if let Some(jwt) = &permission.jwt {
+        out.insert("JWT".to_owned(), jwt_json(jwt));
+    }
+    Value::Object(out)
 }
 
 fn header_json(header: &HeaderCondition) -> Value {

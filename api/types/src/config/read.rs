@@ -1,5 +1,6 @@
 //! From JSON to a validated config entry.
 
+mod jwt_provider;
 mod resolver;
 pub(super) mod routing;
 mod terminating_gateway;
@@ -8,6 +9,7 @@ pub(crate) use routing::hundredths;
 
 use super::access_logs::access_logs_from;
 use super::ingress::ingress_gateway;
+use super::jwt_requirement::jwt_from;
 use super::mesh_tls::mesh_tls_from;
 use super::permission::verdict_from;
 use super::tracing::tracing_from;
@@ -64,6 +66,9 @@ fn entry_from(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ConfigEntry,
             ConfigEntry::ServiceResolver(Box::new(resolver::service_resolver(fields, defaults)?))
         }
         ConfigKind::ServiceRouter => ConfigEntry::ServiceRouter(routing::service_router(fields, defaults)?),
+        ConfigKind::JwtProvider => {
+            ConfigEntry::JwtProvider(Box::new(jwt_provider::jwt_provider(fields, defaults)?))
+        }
         ConfigKind::ServiceSplitter => {
             ConfigEntry::ServiceSplitter(routing::service_splitter(fields, defaults)?)
         }
@@ -171,7 +176,7 @@ fn service_intentions(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Serv
         .unwrap_or_else(|| defaults.partition.clone());
     let namespace = pattern(&mut fields, "Namespace", Namespace::new)?
         .unwrap_or_else(|| Pattern::Exact(defaults.namespace.clone()));
-    fields.not_offered(&["JWT"])?;
+    let jwt = jwt_from(&mut fields)?;
     let sources = fields
         .objects("Sources")?
         .into_iter()
@@ -184,6 +189,7 @@ fn service_intentions(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Serv
         namespace,
         partition,
         sources,
+        jwt,
         meta,
     })
 }

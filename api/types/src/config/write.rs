@@ -1,5 +1,6 @@
 //! From a config entry to JSON.
 
+mod jwt_provider;
 mod resolver;
 pub(super) mod routing;
 mod terminating_gateway;
@@ -9,6 +10,7 @@ pub(crate) use routing::{route, split, weight};
 
 use super::access_logs::put_access_logs;
 use super::ingress::put_ingress;
+use super::jwt_requirement::jwt_json;
 use super::mesh_tls::put_mesh_tls;
 use super::permission::put_verdict;
 use super::tracing::put_tracing;
@@ -57,6 +59,9 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
             sources.sort_by_key(|source| std::cmp::Reverse(entry.precedence(source)));
             let sources = sources.into_iter().map(|one| source(entry, one)).collect();
             out.insert("Sources".to_owned(), Value::Array(sources));
+            if let Some(jwt) = &entry.jwt {
+                out.insert("JWT".to_owned(), jwt_json(jwt));
+            }
         }
         ConfigEntry::Mesh(entry) => {
             if entry.mesh_destinations_only {
@@ -96,6 +101,7 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
             put_inbound(&mut out, &entry.inbound);
             put_upstreams(&mut out, entry);
         }
+        ConfigEntry::JwtProvider(entry) => jwt_provider::jwt_provider(&mut out, entry),
         ConfigEntry::SamenessGroup(entry) => routing::sameness_group(&mut out, entry),
         ConfigEntry::ServiceResolver(entry) => resolver::service_resolver(&mut out, entry),
         ConfigEntry::ServiceRouter(entry) => {

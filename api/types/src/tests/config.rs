@@ -234,8 +234,8 @@ fn refusals_name_the_field_and_the_problem() {
             "Sources: needs at least one source",
         ),
         (
-            json!({"Kind": "service-intentions", "Name": "api", "JWT": {"Providers": [{"Name": "x"}]}}),
-            "JWT: is not offered yet",
+            json!({"Kind": "service-intentions", "Name": "api", "JWT": {"Providers": [{"Named": "x"}]}}),
+            "JWT.Providers[0].Name: is required",
         ),
         (
             json!({"Kind": "proxy-defaults", "Name": "global", "Config": {"protocol": "thrift"}}),

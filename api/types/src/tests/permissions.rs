@@ -182,10 +182,8 @@ fn refusals_name_the_field_of_a_permission() {
             "Sources[0].Permissions[1].HTTP.Header[1].IgnoreCase: goes with",
         ),
         (
-            source(
-                json!([{"Action": "deny", "HTTP": {"PathExact": "/"}, "JWT": {"Providers": [{"Name": "x"}]}}]),
-            ),
-            "Sources[0].Permissions[0].JWT: is not offered yet",
+            source(json!([{"Action": "deny", "HTTP": {"PathExact": "/"}, "JWT": {"Providers": []}}])),
+            "Sources[0].Permissions[0].JWT.Providers: needs at least one",
         ),
     ];
     for (value, expected) in cases {

@@ -3,6 +3,7 @@
 mod access_logs;
 mod chain;
 mod ingress;
+mod jwt_provider;
 mod mesh_tls;
 mod resolver;
 mod terminating_gateway;
@@ -12,13 +13,14 @@ mod upstreams;
 use self::access_logs::AccessLogsRecord;
 use self::chain::{GroupRecord, RouterRecord, SplitterRecord};
 use self::ingress::IngressRecord;
+use self::jwt_provider::ProviderRecord;
 use self::mesh_tls::MeshTlsRecord;
 use self::resolver::ResolverRecord;
 use self::terminating_gateway::TerminatingGatewayRecord;
 use self::tracing::TracingRecord;
 use self::upstreams::{InboundRecord, UpstreamsRecord};
 use super::opaque::{ConfigMap, give_back, keep};
-use super::permission::{self, PermissionRecord};
+use super::permission::{self, PermissionRecord, RequirementRecord};
 use super::text::{Text, text};
 use peerway_model::config::{
     Action, ConfigEntry, Consumer, ExportedService, ExportedServices, Mesh, Meta, Pattern, Protocol,
@@ -43,6 +45,7 @@ pub(super) enum ConfigRecord {
     ServiceSplitter(SplitterRecord),
     TerminatingGateway(TerminatingGatewayRecord),
     IngressGateway(IngressRecord),
+    JwtProvider(Box<ProviderRecord>),
 }
 
 impl From<&ConfigEntry> for ConfigRecord {
@@ -59,6 +62,7 @@ impl From<&ConfigEntry> for ConfigRecord {
             ConfigEntry::ServiceSplitter(entry) => ConfigRecord::ServiceSplitter(entry.into()),
             ConfigEntry::TerminatingGateway(entry) => ConfigRecord::TerminatingGateway(entry.into()),
             ConfigEntry::IngressGateway(entry) => ConfigRecord::IngressGateway(entry.into()),
+            ConfigEntry::JwtProvider(entry) => ConfigRecord::JwtProvider(Box::new((&**entry).into())),
         }
     }
 }
@@ -77,6 +81,7 @@ impl From<ConfigRecord> for ConfigEntry {
             ConfigRecord::ServiceSplitter(record) => ConfigEntry::ServiceSplitter(record.into()),
             ConfigRecord::TerminatingGateway(record) => ConfigEntry::TerminatingGateway(record.into()),
             ConfigRecord::IngressGateway(record) => ConfigEntry::IngressGateway(record.into()),
+            ConfigRecord::JwtProvider(record) => ConfigEntry::JwtProvider(Box::new((*record).into())),
         }
     }
 }
@@ -168,6 +173,8 @@ pub(super) struct IntentionsRecord {
     namespace: Text<Pattern<Namespace>>,
     partition: Text<Partition>,
     sources: Vec<SourceRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jwt: Option<RequirementRecord>,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -194,6 +201,7 @@ impl From<&ServiceIntentions> for IntentionsRecord {
             namespace,
             partition,
             sources,
+            jwt,
             meta,
         } = entry;
         IntentionsRecord {
@@ -201,6 +209,7 @@ impl From<&ServiceIntentions> for IntentionsRecord {
             namespace: Text(namespace.clone()),
             partition: Text(partition.clone()),
             sources: sources.iter().map(SourceRecord::from).collect(),
+            jwt: jwt.as_ref().map(RequirementRecord::from),
             meta: meta.clone(),
         }
     }
@@ -213,6 +222,7 @@ impl From<IntentionsRecord> for ServiceIntentions {
             namespace: record.namespace.0,
             partition: record.partition.0,
             sources: record.sources.into_iter().map(Source::from).collect(),
+            jwt: record.jwt.map(Into::into),
             meta: record.meta,
         }
     }

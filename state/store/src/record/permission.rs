@@ -1,9 +1,10 @@
 //! Twins of what a source's calls may do.
 
 use super::text::Text;
+use peerway_model::ProviderName;
 use peerway_model::config::{
-    Action, HeaderCheck, HeaderCondition, HeaderName, Method, PathCondition, Permission, RequestCondition,
-    ValuePart, Verdict,
+    Action, HeaderCheck, HeaderCondition, HeaderName, JwtRequirement, Method, PathCondition, Permission,
+    RequestCondition, ValuePart, Verdict, WantedClaim, WantedToken,
 };
 use peerway_model::regular::Regular;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,54 @@ pub(super) struct PermissionRecord {
     headers: Vec<HeaderRecord>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     methods: Vec<Text<Method>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jwt: Option<RequirementRecord>,
+}
+
+/// Tokens, of which one will do.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RequirementRecord(Vec<TokenRecord>);
+
+#[derive(Serialize, Deserialize)]
+struct TokenRecord {
+    provider: Text<ProviderName>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    claims: Vec<ClaimRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ClaimRecord {
+    path: Vec<String>,
+    value: String,
+}
+
+impl From<&JwtRequirement> for RequirementRecord {
+    fn from(requirement: &JwtRequirement) -> Self {
+        let token = |WantedToken { provider, claims }: &WantedToken| TokenRecord {
+            provider: Text(provider.clone()),
+            claims: claims
+                .iter()
+                .map(|WantedClaim { path, value }| ClaimRecord {
+                    path: path.clone(),
+                    value: value.clone(),
+                })
+                .collect(),
+        };
+        RequirementRecord(requirement.tokens.iter().map(token).collect())
+    }
+}
+
+impl From<RequirementRecord> for JwtRequirement {
+    fn from(record: RequirementRecord) -> Self {
+        let claim = |ClaimRecord { path, value }| WantedClaim { path, value };
+        let token = |TokenRecord { provider, claims }| WantedToken {
+            provider: provider.0,
+            claims: claims.into_iter().map(claim).collect(),
+        };
+        JwtRequirement {
+            tokens: record.0.into_iter().map(token).collect(),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,7 +115,7 @@ pub(super) fn give_back(action: Option<Text<Action>>, permissions: Vec<Permissio
 
 impl From<&Permission> for PermissionRecord {
     fn from(permission: &Permission) -> Self {
-        let Permission { action, http } = permission;
+        let Permission { action, http, jwt } = permission;
         let RequestCondition {
             path,
             headers,
@@ -81,6 +130,7 @@ impl From<&Permission> for PermissionRecord {
             }),
             headers: headers.iter().map(HeaderRecord::from).collect(),
             methods: methods.iter().copied().map(Text).collect(),
+            jwt: jwt.as_ref().map(RequirementRecord::from),
         }
     }
 }
@@ -102,6 +152,7 @@ impl From<PermissionRecord> for Permission {
                     .map(|method| method.0)
                     .collect::<BTreeSet<_>>(),
             },
+            jwt: record.jwt.map(Into::into),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Values that are kept as one text, and checked when they are read back.
 
 use peerway_model::config::{
-    Action, CipherSuite, HeaderName, Method, Pattern, Protocol, TlsVersion, ValuePart,
+    Action, CipherSuite, HeaderName, KeyDiscovery, KeySet, KeyUri, Method, Pattern, Protocol, TlsVersion,
+    ValuePart,
 };
 use peerway_model::filter::Filter;
 use peerway_model::grant::{RefusalCause, TokenEnd};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
     AuditAction, CheckId, CheckStatus, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition,
-    PeerName, PeeringRole, PeeringState, Regular, Secret, ServiceKind, ServiceName, SubsetName, TrustDomain,
+    PeerName, PeeringRole, PeeringState, ProviderName, Regular, Secret, ServiceKind, ServiceName, SubsetName,
+    TrustDomain,
 };
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
@@ -61,10 +63,13 @@ names!(
     GroupName,
     HeaderName,
     InstanceId,
+    KeySet,
+    KeyUri,
     Namespace,
     NodeName,
     Partition,
     PeerName,
+    ProviderName,
     Regular,
     ServiceName,
     SubsetName,
@@ -88,6 +93,7 @@ parsed!(
     AuditAction,
     CheckStatus,
     CipherSuite,
+    KeyDiscovery,
     Method,
     PeeringState,
     Protocol,

@@ -2,6 +2,7 @@
 
 use super::grants::{audit, bundle, grants, peering, secrets};
 use super::setting_rows::{inbound, mesh_tls, upstreams};
+use super::token_rows::{jwt, provider};
 use peerway_model::config::{
     AccessLogs, Action, ConfigEntry, Consumer, ExportedService, ExportedServices, HeaderCheck,
     HeaderCondition, HeaderName, LinkedService, LogFormat, LogSink, Mesh, Method, Outward, PathCondition,
@@ -239,15 +240,19 @@ fn intentions() -> impl Strategy<Value = ServiceIntentions> {
         pattern(namespace()),
         partition(),
         vec(source, 0..3),
+        jwt(),
         pairs(),
     )
-        .prop_map(|(name, namespace, partition, sources, meta)| ServiceIntentions {
-            name,
-            namespace,
-            partition,
-            sources,
-            meta,
-        })
+        .prop_map(
+            |(name, namespace, partition, sources, jwt, meta)| ServiceIntentions {
+                name,
+                namespace,
+                partition,
+                sources,
+                jwt,
+                meta,
+            },
+        )
 }
 
 /// Boxed: strategies within strategies would not fit on the stack of a test.
@@ -315,7 +320,7 @@ fn verdict() -> BoxedStrategy<Verdict> {
             headers,
             methods,
         });
-    let permission = (action(), http).prop_map(|(action, http)| Permission { action, http });
+    let permission = (action(), http, jwt()).prop_map(|(action, http, jwt)| Permission { action, http, jwt });
     prop_oneof![
         action().prop_map(Verdict::Always),
         vec(permission, 1..4).prop_map(Verdict::ByRequest),
@@ -436,6 +441,9 @@ fn entry() -> impl Strategy<Value = ConfigEntry> {
             .boxed(),
         super::chain_rows::entry().boxed(),
         super::edge_rows::entry().boxed(),
+        provider()
+            .prop_map(|own| ConfigEntry::JwtProvider(Box::new(own)))
+            .boxed(),
     ]
 }
 

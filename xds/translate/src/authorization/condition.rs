@@ -1,5 +1,6 @@
 //! What a request must be like, as permissions of Envoy's RBAC.
 
+use super::tokens;
 use envoy_types::pb::envoy::config::rbac::v3::Permission;
 use envoy_types::pb::envoy::config::rbac::v3::permission::{Rule, Set};
 use envoy_types::pb::envoy::config::route::v3::HeaderMatcher;
@@ -7,7 +8,7 @@ use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecif
 use envoy_types::pb::envoy::r#type::matcher::v3::path_matcher::Rule as PathRule;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::matcher::v3::{PathMatcher, RegexMatcher, StringMatcher};
-use peerway_mesh::{Fitting, Requests};
+use peerway_mesh::{Condition, Fitting, Requests};
 use peerway_model::config::{
     Action, HeaderCheck, HeaderCondition, PathCondition, RequestCondition, ValuePart,
 };
@@ -25,19 +26,26 @@ pub(super) fn requests(requests: &Requests) -> Vec<Permission> {
 }
 
 fn fitting(one: &Fitting) -> Permission {
-    let fits = condition(&one.fits, Action::Allow);
+    let fits = fulfilled(&one.fits, Action::Allow);
     if one.except.is_empty() {
         return fits;
     }
     let except = one
         .except
         .iter()
-        .map(|except| permission(Rule::NotRule(Box::new(condition(except, Action::Deny)))));
+        .map(|except| permission(Rule::NotRule(Box::new(fulfilled(except, Action::Deny)))));
     all(std::iter::once(fits).chain(except).collect())
 }
 
-/// The requests that fulfil a condition of a permission with this action.
-fn condition(condition: &RequestCondition, action: Action) -> Permission {
+/// The requests that fulfil a condition of a permission with this action, and carry the tokens that it asks for.
+fn fulfilled(own: &Condition, action: Action) -> Permission {
+    let Condition { http, tokens } = own;
+    let mut rules = condition(http, action);
+    rules.extend(tokens.iter().map(|one_of| tokens::carried(one_of)));
+    all(rules)
+}
+
+fn condition(condition: &RequestCondition, action: Action) -> Vec<Permission> {
     let RequestCondition {
         path,
         headers,
@@ -52,7 +60,7 @@ fn condition(condition: &RequestCondition, action: Action) -> Permission {
         });
         rules.push(any(methods.collect()));
     }
-    all(rules)
+    rules
 }
 
 fn path(path: &PathCondition) -> Permission {
@@ -125,7 +133,7 @@ fn regex(expression: &Regular) -> StringMatcher {
 }
 
 /// Without members it is fulfilled by everything. Envoy wants at least one, and one needs no set.
-fn all(mut rules: Vec<Permission>) -> Permission {
+pub(super) fn all(mut rules: Vec<Permission>) -> Permission {
     match rules.len() {
         0 => permission(Rule::Any(true)),
         1 => rules.remove(0),
@@ -133,13 +141,15 @@ fn all(mut rules: Vec<Permission>) -> Permission {
     }
 }
 
-fn any(mut rules: Vec<Permission>) -> Permission {
+/// Without members it is fulfilled by nothing.
+pub(super) fn any(mut rules: Vec<Permission>) -> Permission {
     match rules.len() {
+        0 => permission(Rule::NotRule(Box::new(permission(Rule::Any(true))))),
         1 => rules.remove(0),
         _ => permission(Rule::OrRules(Set { rules })),
     }
 }
 
-fn permission(rule: Rule) -> Permission {
+pub(super) fn permission(rule: Rule) -> Permission {
     Permission { rule: Some(rule) }
 }

@@ -306,6 +306,91 @@ fn listeners() -> BoxedStrategy<Value> {
         .boxed()
 }
 
+/// A key set, as it is written.
+pub(crate) const KEYS: &str = "eyJrZXlzIjpbeyJrdHkiOiJFQyIsImNydiI6IlAtMjU2IiwiYWxnIjoiRVMyNTYiLCJraWQiOiJvbmUiLCJ4IjoiYVZMbnVwUk5aaUdUWlV0eDh2WUtYelQ3Q2JLQk1NRndFbWtRU1ZfMGJqNCIsInkiOiI5dmhVeHFMTVNBeFB4ZTRfcW52X1lLbzd2ZkNQalJ5SktRSGRyeWYtSFlZIn1dfQ==";
+
+fn provider() -> BoxedStrategy<Value> {
+    let keys = json!({"Local": {"JWKS": KEYS}});
+    let uris = [
+        "https://idp.example.com/keys",
+        "http://127.0.0.1/",
+        "https://[fd00::1]:8443/k?a=b",
+        "http://idp:0/",
+        "idp",
+        "https://idp",
+    ];
+    let backoff = object(vec![
+        ("BaseInterval", duration().boxed()),
+        ("MaxInterval", duration().boxed()),
+    ]);
+    let kinds = ["STRICT_DNS", "LOGICAL_DNS", "STATIC", "EDS"].map(|text| json!(text));
+    let ca = wrapped(
+        object(vec![
+            ("Filename", text().boxed()),
+            ("InlineString", text().boxed()),
+        ]),
+        "TrustedCA",
+    );
+    let remote = object(vec![
+        ("RequestTimeoutMs", number().boxed()),
+        ("CacheDuration", duration().boxed()),
+        ("FetchAsynchronously", flag().boxed()),
+        (
+            "RetryPolicy",
+            object(vec![
+                ("NumRetries", number().boxed()),
+                ("RetryPolicyBackOff", backoff),
+            ]),
+        ),
+        (
+            "JWKSCluster",
+            object(vec![
+                ("DiscoveryType", one_of(&kinds)),
+                ("ConnectTimeout", duration().boxed()),
+                ("TLSCertificates", ca),
+            ]),
+        ),
+    ]);
+    let remote = (one_of(&uris.map(|text| json!(text))), remote).prop_map(|(uri, mut remote)| {
+        remote["URI"] = uri;
+        json!({"Remote": remote})
+    });
+    let header = object(vec![
+        ("Name", text().boxed()),
+        ("ValuePrefix", text().boxed()),
+        ("Forward", flag().boxed()),
+    ]);
+    let location = prop_oneof![
+        header.prop_map(|header| json!({"Header": header})),
+        text().prop_map(|name| json!({"QueryParam": {"Name": name}})),
+        text().prop_map(|name| json!({"Cookie": {"Name": name}})),
+    ];
+    let forwarding = object(vec![
+        ("HeaderName", text().boxed()),
+        ("PadForwardPayloadHeader", flag().boxed()),
+    ]);
+    let issuer = prop_oneof![3 => Just(json!("https://idp.example.com")), 1 => text()];
+    let body = object(vec![
+        ("Audiences", list(text().boxed())),
+        ("Locations", list(location.boxed())),
+        ("Forwarding", forwarding),
+        ("ClockSkewSeconds", number().boxed()),
+        ("CacheConfig", object(vec![("Size", number().boxed())])),
+    ]);
+    (issuer, prop_oneof![Just(keys), remote], body)
+        .prop_map(|(issuer, keys, mut body)| {
+            body["Issuer"] = issuer;
+            body["JSONWebKeySet"] = keys;
+            body
+        })
+        .boxed()
+}
+
+/// The object in a field of another one.
+fn wrapped(inner: BoxedStrategy<Value>, field: &'static str) -> BoxedStrategy<Value> {
+    inner.prop_map(move |inner| json!({ field: inner })).boxed()
+}
+
 /// An entry of some kind, valid or not.
 pub(crate) fn entry() -> BoxedStrategy<Value> {
     let of = |kind: &'static str, name: &'static str, body: BoxedStrategy<Value>| {
@@ -342,6 +427,7 @@ pub(crate) fn entry() -> BoxedStrategy<Value> {
         2 => of("service-splitter", "pay", splits.prop_map(|splits| json!({"Splits": splits})).boxed()),
         2 => of("service-resolver", "pay", resolver()),
         2 => of("service-resolver", "api", resolver()),
+        4 => of("jwt-provider", "idp", provider()),
         1 => of("service-defaults", "api", inbound),
         2 => of("service-defaults", "web", outbound.boxed()),
         1 => of("mesh", "mesh", tls.boxed()),

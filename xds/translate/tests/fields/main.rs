@@ -23,6 +23,7 @@ mod world;
 use case::Case;
 use difference::{Differences, distance};
 use peerway_mesh::Fragment;
+use peerway_model::config::ConfigKind;
 use peerway_state::Snapshot;
 use peerway_xds_translate::{Dialect, ResourceKind, translate};
 use proptest::strategy::{Strategy, ValueTree};
@@ -306,6 +307,19 @@ fn what_cases_lead_to_is_within_the_rules() {
     }
 }
 
+/// Entries by which somebody needs tokens of the provider that is generated.
+fn asking() -> Vec<String> {
+    let keys = entries::KEYS;
+    vec![
+        format!(
+            "Kind = \"jwt-provider\" Name = \"idp\" Issuer = \"i\" JSONWebKeySet {{ Local {{ JWKS = \"{keys}\" }} }}"
+        ),
+        "Kind = \"service-intentions\" Name = \"api\" JWT { Providers = [{ Name = \"idp\" }] }
+            Sources = [{ Name = \"web\" Action = \"allow\" }]"
+            .to_owned(),
+    ]
+}
+
 /// How many generated entries have to be accepted, so that the rules are looked at at all.
 const ACCEPTED: u32 = 300;
 
@@ -328,7 +342,11 @@ fn what_is_accepted_is_within_the_rules() {
             continue;
         };
         // What other entries contradict is refused as well.
-        let Ok(seen) = world::with(&base, &[], Some(entry)) else {
+        let asking = match entry.kind() {
+            ConfigKind::JwtProvider => asking(),
+            _ => Vec::new(),
+        };
+        let Ok(seen) = world::with(&base, &asking, Some(entry)) else {
             continue;
         };
         accepted += 1;

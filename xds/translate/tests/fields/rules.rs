@@ -3,7 +3,7 @@
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::LbConfig;
-use envoy_types::pb::envoy::config::core::v3::HeaderValueOption;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValueOption, TypedExtensionConfig};
 use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType as SocketConfig;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
@@ -15,6 +15,8 @@ use envoy_types::pb::envoy::config::route::v3::route_action::hash_policy::Policy
 use envoy_types::pb::envoy::config::route::v3::route_action::{ClusterSpecifier, HashPolicy};
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use envoy_types::pb::envoy::config::route::v3::{RetryPolicy, RouteAction, RouteConfiguration, RouteMatch};
+use envoy_types::pb::envoy::extensions::filters::http::jwt_authn::v3::jwt_provider::JwksSourceSpecifier;
+use envoy_types::pb::envoy::extensions::filters::http::jwt_authn::v3::{JwtAuthentication, JwtProvider};
 use envoy_types::pb::envoy::extensions::filters::network::connection_limit::v3::ConnectionLimit;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
@@ -59,6 +61,13 @@ pub(crate) fn breaches(bytes: &[u8]) -> Vec<String> {
         listener(&message, &mut found);
     } else if let Some(message) = of::<RouteConfiguration>(&any) {
         routes(&message, &mut found);
+    } else if let Some(message) = of::<TypedExtensionConfig>(&any)
+        && let Some(tokens) = message.typed_config.as_ref().and_then(of::<JwtAuthentication>)
+    {
+        tokens
+            .providers
+            .values()
+            .for_each(|own| provider(own, &mut found));
     }
     found.0
 }
@@ -153,6 +162,52 @@ fn cluster(message: &Cluster, found: &mut Breaches) {
     {
         found.expect(tls.sni.len() <= MAX_SNI_BYTES, "an SNI is short");
         common(tls.common_tls_context.as_ref(), found);
+    }
+}
+
+fn provider(own: &JwtProvider, found: &mut Breaches) {
+    found.expect(!own.issuer.is_empty(), "tokens without an issuer are nobody's");
+    for header in &own.from_headers {
+        header_name(&header.name, found);
+        let one_line = !header.value_prefix.contains(['\0', '\n', '\r']);
+        found.expect(one_line, "a value is one line");
+    }
+    found.expect(
+        !own.forward_payload_header.contains(['\0', '\n', '\r']),
+        "a header has a name of one line",
+    );
+    match &own.jwks_source_specifier {
+        Some(JwksSourceSpecifier::RemoteJwks(remote)) => {
+            let uri = remote.http_uri.as_ref();
+            found.expect(uri.is_some_and(|uri| !uri.uri.is_empty()), "keys are somewhere");
+            found.expect(
+                uri.is_some_and(|uri| uri.timeout.is_some()),
+                "a request has a timeout",
+            );
+            found.duration(
+                remote.cache_duration.as_ref(),
+                1_000_000,
+                "keys are good for 1 ms or more",
+            );
+            let backoff = remote
+                .retry_policy
+                .as_ref()
+                .and_then(|policy| policy.retry_back_off.as_ref());
+            if let Some(backoff) = backoff {
+                let length = |given: &Duration| (given.seconds, given.nanos);
+                let base = backoff.base_interval.as_ref();
+                found.duration(base, 1_000_000, "base_interval is 1 ms or more");
+                found.expect(
+                    backoff
+                        .max_interval
+                        .as_ref()
+                        .is_none_or(|max| Some(length(max)) >= base.map(length)),
+                    "max_interval is not below base_interval",
+                );
+            }
+        }
+        Some(JwksSourceSpecifier::LocalJwks(_)) => {}
+        None => found.expect(false, "a provider has keys"),
     }
 }
 

@@ -10,9 +10,9 @@ mod chains;
 mod render;
 
 use peerway_mesh::{
-    AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Direction, Discovery,
-    DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Health, Http, Intake,
-    KnownBy, LEAF_SECRET, Lets, Listener, Policy, RequestAuthorization, RequestCaller, RequestPolicy,
+    AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Condition, Direction,
+    Discovery, DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, GatewayPattern, Grant, Health, Http,
+    Intake, KnownBy, LEAF_SECRET, Lets, Listener, Policy, RequestAuthorization, RequestCaller, RequestPolicy,
     Requests, RouteTable, Routes, ServingTls, Tcp, Telemetry, Terms, Tracing, Traffic, UpstreamTls,
     Validation, VirtualHost,
 };
@@ -529,10 +529,13 @@ fn request_grants() -> RequestAuthorization {
             })
         })
         .collect();
-    let condition = |path, headers: &[HeaderCondition], methods: &[Method]| RequestCondition {
-        path: Some(path),
-        headers: headers.to_vec(),
-        methods: methods.iter().copied().collect(),
+    let condition = |path, headers: &[HeaderCondition], methods: &[Method]| Condition {
+        http: RequestCondition {
+            path: Some(path),
+            headers: headers.to_vec(),
+            methods: methods.iter().copied().collect(),
+        },
+        tokens: Vec::new(),
     };
     let fitting = vec![
         Fitting {
@@ -578,6 +581,7 @@ fn public_http(protocol: Protocol) -> Fragment {
     let http = Http {
         policy: Some(RequestPolicy {
             lines: "lines:web".to_owned(),
+            tokens: None,
             requests: "requests:web".to_owned(),
         }),
         ..http(protocol, CallerHeader::Append, routes)

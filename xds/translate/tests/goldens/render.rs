@@ -15,6 +15,7 @@ use envoy_types::pb::envoy::extensions::access_loggers::stream::v3::{
 use envoy_types::pb::envoy::extensions::clusters::aggregate::v3::ClusterConfig as Aggregate;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_http1_bridge::v3::Config as GrpcBridge;
 use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3::FilterConfig as GrpcStats;
+use envoy_types::pb::envoy::extensions::filters::http::jwt_authn::v3::JwtAuthentication;
 use envoy_types::pb::envoy::extensions::filters::http::lua::v3::Lua;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
@@ -83,6 +84,7 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<DownstreamTlsContext>(any))
         .or_else(|| of::<UpstreamTlsContext>(any))
         .or_else(|| of::<HttpConnectionManager>(any))
+        .or_else(|| verified_tokens(any))
         .or_else(|| request_policies(any))
         .or_else(|| of::<TypedExtensionConfig>(any))
         .or_else(|| of::<Lua>(any))
@@ -96,6 +98,19 @@ fn message(any: &Any) -> String {
         .or_else(|| of::<Aggregate>(any))
         .or_else(|| of::<PreviousPrioritiesConfig>(any))
         .unwrap_or_else(|| panic!("unknown type {}", any.type_url))
+}
+
+/// Providers by name: in the message they are a map, which has no order.
+fn verified_tokens(any: &Any) -> Option<String> {
+    if any.type_url != JwtAuthentication::type_url() {
+        return None;
+    }
+    let message = JwtAuthentication::decode(any.value.as_slice()).unwrap();
+    let providers: BTreeMap<_, _> = message.providers.into_iter().collect();
+    Some(format!(
+        "JwtAuthentication {{\n    providers: {providers:#?},\n    rules: {:#?},\n}}",
+        message.rules
+    ))
 }
 
 /// Policies by name: in the message they are a map, which has no order.

@@ -5,9 +5,13 @@ use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::rbac::v3::permission::Rule;
 use envoy_types::pb::envoy::config::rbac::v3::principal::Identifier;
-use envoy_types::pb::envoy::config::rbac::v3::{Permission, Principal, Rbac as Rules};
+use envoy_types::pb::envoy::config::rbac::v3::{MetadataSource, Permission, Principal, Rbac as Rules};
 use envoy_types::pb::envoy::config::route::v3::HeaderMatcher;
 use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
+use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
+use envoy_types::pb::envoy::extensions::filters::http::jwt_authn::v3::JwtAuthentication;
+use envoy_types::pb::envoy::extensions::filters::http::jwt_authn::v3::jwt_requirement::RequiresType;
+use envoy_types::pb::envoy::extensions::filters::http::jwt_authn::v3::requirement_rule::RequirementType;
 use envoy_types::pb::envoy::extensions::filters::http::lua::v3::Lua;
 use envoy_types::pb::envoy::extensions::filters::http::rbac::v3::Rbac as HttpRbac;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
@@ -16,15 +20,19 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac as NetworkRbac;
 use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3::Config as MtlsAuthenticated;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
-use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
+use envoy_types::pb::envoy::r#type::matcher::v3::metadata_matcher::path_segment::Segment;
 use envoy_types::pb::envoy::r#type::matcher::v3::path_matcher::Rule as PathRule;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use envoy_types::pb::envoy::r#type::matcher::v3::value_matcher::MatchPattern as ValuePattern;
+use envoy_types::pb::envoy::r#type::matcher::v3::{MetadataMatcher, StringMatcher};
 use envoy_types::pb::google::protobuf::Any;
+use peerway_model::config::Claims;
+use peerway_model::instance::Opaque;
 use peerway_model::intention::Request;
 use prost::{Message, Name};
 use regex::bytes::{Regex, RegexBuilder};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 /// How the lines of a header are compared, which differs by version and by a runtime flag.
@@ -46,6 +54,8 @@ pub(crate) struct Seen<'a> {
 #[derive(Default)]
 pub(crate) struct Envoy {
     compiled: RefCell<HashMap<String, Rc<Regex>>>,
+    /// What the filter about tokens noted of the request that is asked about.
+    notes: RefCell<BTreeMap<String, Claims>>,
 }
 
 fn unpacked<M: Message + Name + Default>(any: &Any) -> Option<M> {
@@ -83,6 +93,7 @@ impl Envoy {
 
     fn requested(&self, manager: &HttpConnectionManager, seen: &Seen<'_>, lines: Lines) -> bool {
         let mut decided = false;
+        self.notes.borrow_mut().clear();
         for filter in &manager.http_filters {
             let Some(http_filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
                 panic!("{} without configuration", filter.name);
@@ -92,6 +103,9 @@ impl Envoy {
                 if counted(&lua).iter().any(|name| values(request, name).len() > 1) {
                     return false;
                 }
+            } else if let Some(tokens) = unpacked::<JwtAuthentication>(any) {
+                assert!(!decided, "decided before tokens are verified");
+                *self.notes.borrow_mut() = noted(&tokens, seen.request.unwrap());
             } else if let Some(rbac) = unpacked::<HttpRbac>(any) {
                 // Without rules it enforces nothing, and decides nothing.
                 let Some(rules) = rbac.rules else { continue };
@@ -129,6 +143,10 @@ impl Envoy {
             Rule::OrRules(set) => set.rules.iter().any(|one| self.permission(one, seen, lines)),
             Rule::NotRule(one) => !self.permission(one, seen, lines),
             Rule::Header(matcher) => self.header(matcher, seen.request.unwrap(), lines),
+            Rule::SourcedMetadata(sourced) => {
+                assert_eq!(sourced.metadata_source, i32::from(MetadataSource::Dynamic));
+                self.noted(sourced.metadata_matcher.as_ref().unwrap())
+            }
             Rule::UrlPath(matcher) => {
                 let Some(PathRule::Path(matcher)) = &matcher.rule else {
                     panic!("a path without a matcher");
@@ -138,6 +156,36 @@ impl Envoy {
                 self.text(matcher, &path[..end])
             }
             other => panic!("{other:?}"),
+        }
+    }
+
+    fn noted(&self, matcher: &MetadataMatcher) -> bool {
+        assert_eq!(matcher.filter, "envoy.filters.http.jwt_authn");
+        assert!(!matcher.invert);
+        let keys: Vec<&str> = matcher
+            .path
+            .iter()
+            .map(|part| match part.segment.as_ref().unwrap() {
+                Segment::Key(key) => key.as_str(),
+            })
+            .collect();
+        let [note, path @ .., last] = keys.as_slice() else {
+            panic!("{keys:?}");
+        };
+        let notes = self.notes.borrow();
+        let mut inner = notes.get(*note);
+        for key in path {
+            inner = match inner.and_then(|claims| claims.get(*key)) {
+                Some(Opaque::Map(members)) => Some(members),
+                _ => None,
+            };
+        }
+        let Some(ValuePattern::StringMatch(text)) = &matcher.value.as_ref().unwrap().match_pattern else {
+            panic!("{matcher:?}");
+        };
+        match inner.and_then(|claims| claims.get(*last)) {
+            Some(Opaque::Text(value)) => self.text(text, value),
+            _ => false,
         }
     }
 
@@ -208,6 +256,35 @@ impl Envoy {
         });
         regex.clone()
     }
+}
+
+/// What the filter notes: it refuses nobody, and takes every token that one of its providers verifies.
+fn noted(filter: &JwtAuthentication, request: &Request) -> BTreeMap<String, Claims> {
+    let [rule] = filter.rules.as_slice() else {
+        panic!("{} rules", filter.rules.len());
+    };
+    let matched = rule.r#match.as_ref().unwrap();
+    assert_eq!(
+        matched.path_specifier,
+        Some(PathSpecifier::Prefix("/".to_owned()))
+    );
+    let Some(RequirementType::Requires(requirement)) = &rule.requirement_type else {
+        panic!("{rule:?}");
+    };
+    assert!(matches!(
+        requirement.requires_type,
+        Some(RequiresType::AllowMissingOrFailed(_))
+    ));
+    let mut notes = BTreeMap::new();
+    for (name, provider) in &filter.providers {
+        assert!(!provider.issuer.is_empty() && provider.jwks_source_specifier.is_some());
+        if let Some((_, claims)) = request.tokens.iter().find(|(own, _)| own.as_str() == name) {
+            let mut claims = claims.clone();
+            claims.insert("iss".to_owned(), Opaque::Text(provider.issuer.clone()));
+            notes.insert(provider.payload_in_metadata.clone(), claims);
+        }
+    }
+    notes
 }
 
 /// The values of a header, line by line.

@@ -1,5 +1,6 @@
 //! Generated intentions, callers and requests: few names and values, so that they often meet.
 
+use crate::tokens;
 use crate::world::{LOCAL, PEERS};
 use peerway_model::config::{
     Action, HeaderCheck, HeaderCondition, HeaderName, Meta, Method, PathCondition, Pattern, Permission,
@@ -127,7 +128,8 @@ fn verdict(permissions: bool) -> BoxedStrategy<Verdict> {
     if !permissions {
         return always.boxed();
     }
-    let permission = (action(), condition()).prop_map(|(action, http)| Permission { action, http });
+    let permission = (action(), condition(), tokens::wanted(0.3))
+        .prop_map(|(action, http, jwt)| Permission { action, http, jwt });
     prop_oneof![
         1 => always,
         2 => vec(permission, 1..5).prop_map(Verdict::ByRequest),
@@ -154,7 +156,7 @@ fn entry(
     name: Pattern<ServiceName>,
     namespace: Pattern<Namespace>,
 ) -> impl Strategy<Value = ServiceIntentions> {
-    vec(source(!name.is_any()), 1..8).prop_map(move |sources| {
+    (vec(source(!name.is_any()), 1..8), tokens::wanted(0.15)).prop_map(move |(sources, jwt)| {
         let mut seen = BTreeSet::new();
         let partition = |source: &Source| source.peer.is_none().then(|| source.partition.clone());
         ServiceIntentions {
@@ -172,6 +174,7 @@ fn entry(
                     ))
                 })
                 .collect(),
+            jwt,
             meta: Meta::new(),
         }
     })
@@ -193,6 +196,16 @@ pub(crate) fn webs(peers: &[Option<&str>]) -> Vec<Source> {
         description: String::new(),
     };
     peers.iter().map(source).collect()
+}
+
+/// Lets `name` of this cluster send everything, without a token.
+pub(crate) fn let_in(entry: &mut ServiceIntentions, name: &str) {
+    entry.jwt = None;
+    let mut sources = webs(&[None]);
+    sources[0].name = name_pattern(name);
+    let is_it = |source: &Source| source.peer.is_none() && source.name == name_pattern(name);
+    entry.sources.retain(|source| !is_it(source));
+    entry.sources.append(&mut sources);
 }
 
 /// Those on all services.
@@ -248,13 +261,15 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         one_of(&["GET", "GET", "POST", "DELETE", "PUT"]),
         one_of(&ASKED),
         vec(header, 0..4),
+        tokens::carried(),
     )
-        .prop_map(|(method, path, headers)| Request {
+        .prop_map(|(method, path, headers, tokens)| Request {
             method: method.to_owned(),
             path: path.to_owned(),
             headers: headers
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
+            tokens,
         })
 }

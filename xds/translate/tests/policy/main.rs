@@ -15,6 +15,7 @@ mod fixed;
 mod generate;
 mod real;
 mod sampled;
+mod tokens;
 mod world;
 
 use envoy::{Envoy, Lines, Seen};
@@ -141,7 +142,7 @@ impl Case {
         )
         .edge();
         Case {
-            rules: rules_for(intentions, &world::service_key("api")),
+            rules: rules_for(intentions, &world::service_key("api"), |_| true),
             default,
             http: decided(&http_view, Dialect::From1_37),
             tcp: decided(&tcp_view, Dialect::From1_37),
@@ -295,7 +296,7 @@ fn generated_calls_meet_every_reason() {
             generate::request(),
         );
         let (own, caller, request) = strategy.new_tree(&mut runner).unwrap().current();
-        let rules = rules_for([&own], &world::service_key("api"));
+        let rules = rules_for([&own], &world::service_key("api"), |_| true);
         let decision = decide(&rules, Action::Deny, &caller.key, Some(&request));
         *seen.entry((decision.why.code(), decision.action)).or_insert(0) += 1;
     }
@@ -307,6 +308,7 @@ fn generated_calls_meet_every_reason() {
         ("permission", Action::Deny),
         ("no-permission", Action::Deny),
         ("several-lines", Action::Deny),
+        ("no-token", Action::Deny),
     ] {
         assert!(seen.contains_key(&reason), "{reason:?} in {seen:?}");
     }
@@ -337,6 +339,7 @@ fn nobody_gets_in_before_the_policies() {
             method: "GET".to_owned(),
             path: "/".to_owned(),
             headers: Vec::new(),
+            tokens: std::collections::BTreeMap::new(),
         }),
     };
     let envoy = Envoy::default();

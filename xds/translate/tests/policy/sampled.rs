@@ -4,6 +4,7 @@
 use crate::fixed::Fixed;
 use crate::generate;
 use crate::real::{Authorities, Client, Running, application, plain_status};
+use crate::tokens;
 use crate::world::{self, LOCAL, PEERS, World};
 use crate::{EDGE, GATEWAY, XFCC};
 use peerway_model::config::{Action, Protocol, ServiceIntentions};
@@ -31,9 +32,13 @@ fn binary(variable: &str) -> PathBuf {
     }
 }
 
+/// Who carries no good token carries a bad one instead, so that it shows if that counts.
 fn text(request: &Request, host: &str) -> String {
     let mut text = format!("{} {} HTTP/1.1\r\nhost: {host}\r\n", request.method, request.path);
     for (name, value) in &request.headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    for (name, value) in tokens::headers(&request.tokens) {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     text.push_str("content-length: 0\r\nconnection: close\r\n\r\n");
@@ -135,13 +140,17 @@ fn envoys_decide_what_intentions_mean(variable: &str, dialect: Dialect, default:
             generate::own(service(number)).prop_map(|own| vec![own]).boxed(),
         ));
     }
+    // Somebody gets in from outside, whatever was generated.
+    if let Some(last) = intentions.last_mut() {
+        generate::let_in(last, world::EDGE_NAME);
+    }
     let stage = Stage::new(variable, dialect, default, intentions);
     let mut clients: BTreeMap<generate::Caller, Client> = BTreeMap::new();
     let mut answers = BTreeMap::new();
     let mut outside = BTreeMap::new();
     for number in 0..SERVICES {
         let service = service(number);
-        let rules = rules_for(&stage.intentions, &world::service_key(&service));
+        let rules = rules_for(&stage.intentions, &world::service_key(&service), |_| true);
         for _ in 0..CALLS {
             let strategy = (generate::caller(), generate::request());
             let (caller, request) = strategy.new_tree(&mut runner).unwrap().current();
@@ -236,11 +245,13 @@ fn no_certificate_of_a_peer_speaks_for_another() {
         // Exactly east's and our own web may call.
         let mut entry = strategy.new_tree(&mut runner).unwrap().current();
         entry.sources = generate::webs(&[Some("east"), None]);
+        entry.jwt = None;
         let stage = Stage::new(variable, dialect, Action::Deny, vec![entry]);
         let request = Request {
             method: "GET".to_owned(),
             path: "/".to_owned(),
             headers: Vec::new(),
+            tokens: BTreeMap::new(),
         };
         let ask = |domain: &str, names: &[&str], common_name: &str| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();

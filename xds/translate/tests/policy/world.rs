@@ -1,5 +1,6 @@
 //! A cluster with services that have intentions, and what its proxies are told.
 
+use crate::tokens;
 use peerway_mesh::{Fragment, Mesh, View};
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
@@ -212,6 +213,9 @@ impl World {
             }],
             meta: Meta::new(),
         })));
+        rows.extend(
+            tokens::PROVIDERS.map(|name| config(ConfigEntry::JwtProvider(Box::new(tokens::provider(name))))),
+        );
         rows.extend(
             intentions
                 .iter()

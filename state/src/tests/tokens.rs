@@ -1,0 +1,175 @@
+//! Intentions and the providers of tokens that they name.
+
+use super::fixtures::World;
+use crate::{Refused, Row, RowKey, Transaction};
+use peerway_model::config::{
+    Action, ConfigEntry, HeaderCheck, HeaderCondition, HeaderName, JwtProvider, JwtRequirement, KeySet,
+    KeySource, Meta, Pattern, Permission, RequestCondition, ServiceIntentions, Source, Verdict, WantedToken,
+};
+use peerway_model::{ConfigKey, Namespace, Partition, ProviderName, ServiceName};
+use std::sync::Arc;
+
+fn name(text: &str) -> ProviderName {
+    ProviderName::new(text).unwrap()
+}
+
+fn row(entry: ConfigEntry) -> Row {
+    Row::Config(Arc::new(entry))
+}
+
+fn provider(text: &str, issuer: &str) -> Row {
+    row(ConfigEntry::JwtProvider(Box::new(JwtProvider {
+        partition: Partition::default(),
+        name: name(text),
+        issuer: issuer.to_owned(),
+        audiences: Vec::new(),
+        keys: KeySource::Local(KeySet::new("{}").unwrap()),
+        locations: Vec::new(),
+        forwarding: None,
+        clock_skew_seconds: 30,
+        cache_size: 0,
+        meta: Meta::new(),
+    })))
+}
+
+fn jwt(provider: &str) -> JwtRequirement {
+    JwtRequirement {
+        tokens: vec![WantedToken {
+            provider: name(provider),
+            claims: Vec::new(),
+        }],
+    }
+}
+
+fn intentions(destination: &str, verdict: Verdict, wanted: Option<&str>) -> Row {
+    let pattern = |text: &str| match text {
+        "*" => Pattern::Any,
+        text => Pattern::Exact(ServiceName::new(text).unwrap()),
+    };
+    row(ConfigEntry::ServiceIntentions(ServiceIntentions {
+        name: pattern(destination),
+        namespace: Pattern::Exact(Namespace::default()),
+        partition: Partition::default(),
+        sources: vec![Source {
+            name: pattern("web"),
+            namespace: Pattern::Exact(Namespace::default()),
+            partition: Partition::default(),
+            peer: None,
+            verdict,
+            description: String::new(),
+        }],
+        jwt: wanted.map(jwt),
+        meta: Meta::new(),
+    }))
+}
+
+/// A permission for requests with this header.
+fn header(name: &str, wanted: Option<&str>) -> Verdict {
+    Verdict::ByRequest(vec![Permission {
+        action: Action::Allow,
+        http: RequestCondition {
+            headers: vec![HeaderCondition {
+                name: HeaderName::new(name).unwrap(),
+                test: HeaderCheck::Present,
+                invert: false,
+            }],
+            ..RequestCondition::default()
+        },
+        jwt: wanted.map(jwt),
+    }])
+}
+
+const ALLOW: Verdict = Verdict::Always(Action::Allow);
+
+fn refused(world: &mut World, transaction: &Transaction) -> String {
+    match world.commit(transaction) {
+        Err(Refused::Invalid(error)) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn put(row: Row) -> Transaction {
+    Transaction::new().put(row)
+}
+
+fn delete(provider: &str) -> Transaction {
+    Transaction::new().delete(RowKey::Config(ConfigKey::of_provider(
+        &Partition::default(),
+        &name(provider),
+    )))
+}
+
+#[test]
+fn a_provider_is_there_as_long_as_it_is_named() {
+    let mut world = World::of([]);
+    for (entry, place) in [
+        (
+            intentions("api", ALLOW, Some("idp")),
+            "JWT.Providers[0].Name: is idp",
+        ),
+        (
+            intentions("api", header("x-a", Some("idp")), None),
+            "Sources[0].Permissions[0].JWT.Providers[0].Name: is idp",
+        ),
+    ] {
+        let refused = refused(&mut world, &put(entry.clone()));
+        assert!(refused.starts_with(place), "{refused}");
+        // Together they are fine.
+        world.commit(&put(entry).put(provider("idp", "one"))).unwrap();
+        let refused = self::refused(&mut world, &delete("idp"));
+        assert!(refused.contains("named by service-intentions api"), "{refused}");
+        world
+            .commit(&put(intentions("api", ALLOW, None)).op(delete("idp").ops[0].clone()))
+            .unwrap();
+    }
+    // A provider of another partition is another one.
+    let elsewhere = match provider("idp", "one") {
+        Row::Config(entry) => match ConfigEntry::clone(&entry) {
+            ConfigEntry::JwtProvider(own) => row(ConfigEntry::JwtProvider(Box::new(JwtProvider {
+                partition: Partition::new("other").unwrap(),
+                ..*own
+            }))),
+            other => row(other),
+        },
+        other => other,
+    };
+    world.commit(&put(elsewhere)).unwrap();
+    assert!(refused(&mut world, &put(intentions("api", ALLOW, Some("idp")))).contains("partition default"));
+}
+
+#[test]
+fn tokens_of_one_issuer_cannot_be_told_apart() {
+    let mut world = World::of([]);
+    let both = put(provider("a", "one")).put(provider("b", "one"));
+    world.commit(&both).unwrap();
+    world.commit(&put(intentions("*", ALLOW, Some("a")))).unwrap();
+    // Both may decide about api.
+    let error = refused(&mut world, &put(intentions("api", ALLOW, Some("b"))));
+    assert!(
+        error.contains("jwt-providers a and b have the same Issuer"),
+        "{error}"
+    );
+    world.commit(&put(provider("b", "two"))).unwrap();
+    world.commit(&put(intentions("api", ALLOW, Some("b")))).unwrap();
+    let error = refused(&mut world, &put(provider("a", "two")));
+    assert!(error.contains("proxies of api"), "{error}");
+}
+
+#[test]
+fn policy_does_not_look_at_what_tokens_change() {
+    let mut world = World::of([]);
+    world.commit(&put(provider("idp", "one"))).unwrap();
+    let by_header = intentions("api", header("authorization", None), None);
+    world.commit(&put(by_header)).unwrap();
+    let error = refused(&mut world, &put(intentions("*", ALLOW, Some("idp"))));
+    assert!(
+        error.starts_with(
+            "Sources[0].Permissions[0].HTTP.Header[0].Name: is authorization in service-intentions api"
+        ),
+        "{error}"
+    );
+    world
+        .commit(&put(intentions("api", header("x-a", None), None)))
+        .unwrap();
+    world.commit(&put(intentions("*", ALLOW, Some("idp")))).unwrap();
+}
