@@ -11,6 +11,10 @@ use peerway_store::{MemoryStorage, Store, open};
 const NOW: UnixMillis = UnixMillis(1_750_000_000_000);
 /// On the clock of tokio, which is paused, so that ticks pass at once.
 const LONG: Duration = Duration::from_secs(600);
+/// What the writer of the store is given each time, of real time.
+const WRITING: Duration = Duration::from_millis(5);
+/// Looks until a phase has to be reached, a minute of real time.
+const MOST_LOOKS: usize = 12_000;
 
 /// One proxy and one peer whose answers a test gives.
 #[derive(Default)]
@@ -120,21 +124,30 @@ impl Server {
     }
 
     async fn reaches(&self, phase: Option<RotationPhase>) {
-        let mut feed = self.store.reader.feed();
-        let reached = async {
-            while self.phase() != phase {
-                feed.next().await;
+        for _ in 0..MOST_LOOKS {
+            if self.phase() == phase {
+                return;
             }
-        };
-        tokio::time::timeout(LONG, reached)
-            .await
-            .unwrap_or_else(|_| panic!("{phase:?} was not reached, it is {:?}", self.phase()));
+            look().await;
+        }
+        panic!("{phase:?} was not reached, it is {:?}", self.phase());
     }
 
     /// Lets everything that is due happen.
     async fn looks(&self) {
-        tokio::time::sleep(LOOK * 4).await;
+        for _ in 0..4 {
+            look().await;
+        }
     }
+}
+
+/// Lets the rotator look once. The writer of the store is a thread of its own, and time that is paused jumps ahead
+/// without waiting for it; while something blocks it stands still, and what the writer answers is taken.
+async fn look() {
+    tokio::time::sleep(LOOK).await;
+    tokio::task::spawn_blocking(|| std::thread::sleep(WRITING))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(start_paused = true)]
