@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 /// A port could not be bound.
 #[derive(Debug, Error)]
@@ -36,4 +36,30 @@ pub(crate) async fn listen(setting: &'static str, addr: SocketAddr) -> Result<Tc
         tracing::warn!(addr = %bound, "xDS is plaintext and gives private keys to proxies, bind it to loopback");
     }
     Ok(listener)
+}
+
+/// How often a port of the system's choice is tried that is to be free for TCP and for UDP.
+const TRIES: usize = 16;
+
+/// Listens on `addr`, which `setting` chose, over UDP and TCP, on the same port also when the system chooses it.
+///
+/// # Errors
+/// As [`listen`].
+pub(crate) async fn listen_both(
+    setting: &'static str,
+    addr: SocketAddr,
+) -> Result<(UdpSocket, TcpListener), ListenError> {
+    let failed = |addr| move |cause| ListenError { addr, setting, cause };
+    let mut tries = if addr.port() == 0 { TRIES } else { 1 };
+    loop {
+        let tcp = listen(setting, addr).await?;
+        let same = tcp.local_addr().map_err(failed(addr))?;
+        tries -= 1;
+        match UdpSocket::bind(same).await {
+            Ok(udp) => return Ok((udp, tcp)),
+            // Somebody else has it over UDP.
+            Err(_) if tries > 0 => {}
+            Err(cause) => return Err(failed(same)(cause)),
+        }
+    }
 }

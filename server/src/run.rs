@@ -8,6 +8,7 @@ use crate::seed::{self, SeedError};
 use crate::{Settings, tls};
 use peerway_api_server as api;
 use peerway_certs::{Certs, Rotator, StartError};
+use peerway_dns as dns;
 use peerway_model::{Invalid, sni};
 use peerway_peering_link::{Link, LinkConfig, PeerStreamServer};
 use peerway_redb::RedbStorage;
@@ -138,6 +139,10 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
     let http = bind("ports.http", settings.http).await?;
     let grpc = bind("ports.grpc", settings.grpc).await?;
     let grpc_tls = bind("ports.grpc_tls", settings.grpc_tls).await?;
+    let names = match settings.dns {
+        Some(addr) => Some(listen::listen_both("ports.dns", addr).await?),
+        None => None,
+    };
 
     let leaves = peerway_certs::Settings::new(settings.leaf_ttl)
         .map_err(|error| RunError::Setting(error.within("connect.ca_config")))?;
@@ -207,6 +212,14 @@ async fn start(settings: &Settings, store: &Store, tasks: &Tasks) -> Result<(), 
     };
     if let Some(listener) = grpc {
         serve_proxies(listener, &gate, tasks);
+    }
+    if let Some((udp, tcp)) = names {
+        let parts = dns::Parts {
+            reader: reader.clone(),
+            zone: settings.zone.clone(),
+            stale: link.stale(),
+        };
+        dns::serve(parts, udp, tcp, tasks);
     }
     if let Some(listener) = http {
         let router = api::router(api::Parts {

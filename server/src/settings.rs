@@ -1,9 +1,11 @@
 //! Settings: the table of all of them, files, and flags that override files.
 
+mod dns;
 mod imports;
 mod read;
 
 use peerway_api_types::hcl;
+use peerway_dns::Zone;
 use peerway_model::config::Action;
 use peerway_model::name::{Datacenter, NodeName};
 use peerway_model::{BroughtRoot, Invalid};
@@ -32,6 +34,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "advertise_addr_wan",
         default: "`advertise_addr`",
+    },
+    Setting {
+        key: "alt_domain",
+        default: "none",
     },
     Setting {
         key: "bootstrap_expect",
@@ -76,6 +82,54 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "default_intention_policy",
         default: "`\"deny\"`",
+    },
+    Setting {
+        key: "dns_config.a_record_limit",
+        default: "`0`",
+    },
+    Setting {
+        key: "dns_config.allow_stale",
+        default: "`true`",
+    },
+    Setting {
+        key: "dns_config.enable_truncate",
+        default: "`false`",
+    },
+    Setting {
+        key: "dns_config.node_ttl",
+        default: "`\"0s\"`",
+    },
+    Setting {
+        key: "dns_config.only_passing",
+        default: "`false`",
+    },
+    Setting {
+        key: "dns_config.service_ttl",
+        default: "none",
+    },
+    Setting {
+        key: "dns_config.soa.expire",
+        default: "`86400`",
+    },
+    Setting {
+        key: "dns_config.soa.min_ttl",
+        default: "`0`",
+    },
+    Setting {
+        key: "dns_config.soa.refresh",
+        default: "`3600`",
+    },
+    Setting {
+        key: "dns_config.soa.retry",
+        default: "`600`",
+    },
+    Setting {
+        key: "dns_config.udp_answer_limit",
+        default: "`3`",
+    },
+    Setting {
+        key: "domain",
+        default: "`\"consul\"`",
     },
     Setting {
         key: "log_json",
@@ -146,6 +200,10 @@ pub const SETTINGS: &[Setting] = &[
         default: "`8500`",
     },
     Setting {
+        key: "recursors",
+        default: "`[]`",
+    },
+    Setting {
         key: "server",
         default: "`true`",
     },
@@ -205,6 +263,8 @@ pub struct Overrides {
     pub grpc_port: Option<i64>,
     /// `-grpc-tls-port`
     pub grpc_tls_port: Option<i64>,
+    /// `-dns-port`
+    pub dns_port: Option<i64>,
 }
 
 /// Settings of a server, checked.
@@ -228,6 +288,10 @@ pub struct Settings {
     pub grpc: Option<SocketAddr>,
     /// Where TLS for xDS and peering listens; `None` is off.
     pub grpc_tls: Option<SocketAddr>,
+    /// Where names are answered, over UDP and TCP; `None` is off.
+    pub dns: Option<SocketAddr>,
+    /// Which names are answered, and how.
+    pub zone: Zone,
     /// trace, debug, info, warn or error.
     pub log_level: String,
     /// Whether to log JSON.
@@ -301,18 +365,21 @@ impl Settings {
         {
             return Err(reading.problem("bootstrap_expect", "only 1 is offered"));
         }
-        reading.port("ports.dns", 8600)?;
         let listen = |port: Option<u16>| port.map(|port| SocketAddr::new(client, port));
+        let datacenter = reading.parsed("datacenter", "dc1", Datacenter::new)?;
+        let node_name = reading.parsed("node_name", &host_name(), NodeName::new)?;
         let settings = Settings {
-            datacenter: reading.parsed("datacenter", "dc1", Datacenter::new)?,
             data_dir: reading.text("data_dir")?.map(PathBuf::from),
             default_intention: reading.parsed("default_intention_policy", "deny", action)?,
-            node_name: reading.parsed("node_name", &host_name(), NodeName::new)?,
             advertise_addr: advertise,
             advertise_addr_wan: reading.ip("advertise_addr_wan")?.unwrap_or(advertise),
             http: listen(reading.port("ports.http", 8500)?),
             grpc: listen(reading.port("ports.grpc", 8502)?),
             grpc_tls: listen(reading.port("ports.grpc_tls", 8503)?),
+            dns: listen(reading.port("ports.dns", 8600)?),
+            zone: dns::zone(&reading, &datacenter, &node_name)?,
+            datacenter,
+            node_name,
             log_level: reading.text("log_level")?.unwrap_or_else(|| "info".to_owned()),
             log_json: reading.flag("log_json")?.unwrap_or(false),
             leaf_ttl: leaf_ttl(&reading)?,

@@ -11,6 +11,7 @@ use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::stage::free_port;
 use peerway_tests::{ENVOY_ENV, TestStage};
 use serde_json::json;
+use std::net::UdpSocket;
 use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_peerway-e2e");
@@ -165,11 +166,20 @@ fn a_server_that_cannot_start_says_why() {
     let taken = start(
         "taken.hcl",
         &format!(
-            "data_dir = {other:?}\nports {{ http = {port} grpc = -1 grpc_tls = {} }}",
+            "data_dir = {other:?}\nports {{ http = {port} grpc = -1 grpc_tls = {} dns = -1 }}",
             free_port().unwrap()
         ),
     );
     says(&taken, &["ports.http", &port.to_string(), "another process"]);
+    // The same port is taken over UDP only.
+    let held = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    let taken = start(
+        "taken-udp.hcl",
+        &format!("data_dir = {other:?}\nports {{ http = -1 grpc = -1 grpc_tls = 0 dns = {port} }}"),
+    );
+    says(&taken, &["ports.dns", &port.to_string(), "another process"]);
+    drop(held);
     says(
         &start("unknown.hcl", "data_dir = \"x\"\nprots {}"),
         &["unknown.hcl", "prots", "unknown setting"],

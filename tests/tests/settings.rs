@@ -35,7 +35,7 @@ fn listed_entries_and_services_are_written_once() {
     let test = TestStage::new(BINARY, ENVOY_ENV).unwrap();
     let http = free_port().unwrap();
     let text = format!(
-        "data_dir = {:?}\nports {{ http = {http} grpc = -1 grpc_tls = {} }}\n\
+        "data_dir = {:?}\nports {{ http = {http} grpc = -1 grpc_tls = {} dns = -1 }}\n\
          config_entries {{ bootstrap = [{{ Kind = \"service-defaults\" Name = \"api\" Protocol = \"tcp\" }}] }}\n\
          service {{ name = \"api\" port = 9001 connect {{ sidecar_service {{}} }} }}\n\
          service {{ name = \"db\" port = 9002 connect {{ sidecar_service {{}} }} }}\n",
@@ -68,7 +68,7 @@ fn listed_entries_and_services_are_written_once() {
 #[test]
 fn a_list_with_a_mistake_starts_nothing_and_names_the_item() {
     let test = TestStage::new(BINARY, ENVOY_ENV).unwrap();
-    let text = "ports { http = 0 grpc = 0 grpc_tls = 0 }\nservices = [{ name = \"a\" port = 1 }, { name = \"b.c\" port = 2 }]";
+    let text = "ports { http = 0 grpc = 0 grpc_tls = 0 dns = 0 }\nservices = [{ name = \"a\" port = 1 }, { name = \"b.c\" port = 2 }]";
     let file = test.stage.write("server.hcl", text).unwrap();
     let error = test
         .stage

@@ -9,11 +9,15 @@
 )]
 
 use anyhow::{Result, bail, ensure};
+use domain::base::iana::Rtype;
+use domain::base::{Message, MessageBuilder, Name};
+use domain::rdata::A;
 use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::envoy::Envoy;
 use peerway_cli::demo::stage::{free_port, wait_for};
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV, TestStage};
 use rustix::thread::UnshareFlags;
+use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -138,19 +142,26 @@ fn sidecar(cluster: &Cluster, name: &str, port: u16, proxy: &str) -> (Envoy, u16
     )
 }
 
-/// The virtual address of a service in east, local or of peer west.
-fn address(east: &Cluster, service: &str, peer: Option<&str>) -> String {
-    wait_for(&format!("{service} to have an address"), SETTLE, || {
-        let all = east.get("/v1/peerway/virtual-addresses")?;
-        let own = all
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|one| one["Service"] == service && one["PeerName"].as_str() == peer);
-        match own.and_then(|own| own["Address"].as_str()) {
-            Some(address) => Ok(address.to_owned()),
-            None => bail!("{all}"),
-        }
+/// The one address of a name, as the cluster answers it over UDP.
+fn asked(cluster: &Cluster, name: &str) -> Result<String> {
+    let mut question = MessageBuilder::new_vec().question();
+    question.push((Name::vec_from_str(name)?, Rtype::A))?;
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(SETTLE))?;
+    socket.send_to(&question.finish(), cluster.dns)?;
+    let mut buffer = [0; 512];
+    let len = socket.recv(&mut buffer)?;
+    let message = Message::from_slice(buffer.get(..len).unwrap_or_default())?;
+    let answers = message.answer()?.limit_to::<A>().collect::<Result<Vec<_>, _>>()?;
+    match answers.as_slice() {
+        [only] => Ok(only.data().addr().to_string()),
+        all => bail!("{} with {} addresses", message.header().rcode(), all.len()),
+    }
+}
+
+fn resolved(cluster: &Cluster, name: &str) -> String {
+    wait_for(&format!("{name} to have an address"), SETTLE, || {
+        asked(cluster, name)
     })
     .unwrap()
 }
@@ -191,7 +202,13 @@ fn redirected_calls_arrive(envoy: &str) {
     }
 
     // Nobody has told the kernel yet: a virtual address leads nowhere.
-    let (api, near) = (address(&east, "api", Some("west")), address(&east, "near", None));
+    let (api, near) = (
+        resolved(&east, "api.virtual.west.peer.consul"),
+        resolved(&east, "near.virtual.consul"),
+    );
+    assert_eq!(resolved(&east, "api.virtual.west.consul"), api);
+    assert_ne!(api, near);
+    assert!(asked(&east, "api.virtual.consul").is_err(), "it is the peer's");
     assert!(fetched(&near, 80).is_err());
     // Envoy runs as the test does, whose user is nobody the rules are about.
     let own = rustix::process::getuid().as_raw().to_string();

@@ -40,6 +40,9 @@ pub struct ServerArgs {
     /// Port of TLS for xDS and peering; -1 switches it off
     #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
     grpc_tls_port: Option<i64>,
+    /// Port of DNS, over UDP and TCP; -1 switches it off
+    #[arg(long, value_name = "PORT", allow_negative_numbers = true)]
+    dns_port: Option<i64>,
 }
 
 pub(super) fn run(args: ServerArgs) -> Result<ExitCode> {
@@ -54,6 +57,7 @@ pub(super) fn run(args: ServerArgs) -> Result<ExitCode> {
         http_port: args.http_port,
         grpc_port: args.grpc_port,
         grpc_tls_port: args.grpc_tls_port,
+        dns_port: args.dns_port,
     };
     let mut files = Vec::new();
     for file in args.config_file {

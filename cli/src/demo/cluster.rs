@@ -19,6 +19,8 @@ pub struct Cluster {
     pub http: SocketAddr,
     /// Where its peering endpoint listens.
     pub tls: SocketAddr,
+    /// Where it answers names.
+    pub dns: SocketAddr,
     /// Its process.
     pub process: Process,
     stage: Stage,
@@ -39,10 +41,10 @@ impl Cluster {
     /// # Errors
     /// When it does not become ready.
     pub fn start_with(stage: &Stage, name: &str, settings: &str) -> Result<Self> {
-        let (http, grpc, tls) = (free_port()?, free_port()?, free_port()?);
+        let (http, grpc, tls, dns) = (free_port()?, free_port()?, free_port()?, free_port()?);
         let data = stage.dir().join(format!("{name}-data"));
         let config = format!(
-            "datacenter = {name:?}\nnode_name  = \"{name}-1\"\ndata_dir   = {:?}\n\nports {{\n  http     = {http}\n  grpc     = {grpc}\n  grpc_tls = {tls}\n  dns      = -1\n}}\n{settings}\n",
+            "datacenter = {name:?}\nnode_name  = \"{name}-1\"\ndata_dir   = {:?}\n\nports {{\n  http     = {http}\n  grpc     = {grpc}\n  grpc_tls = {tls}\n  dns      = {dns}\n}}\n{settings}\n",
             data.display().to_string()
         );
         let config = stage.write(&format!("{name}.hcl"), &config)?;
@@ -51,6 +53,7 @@ impl Cluster {
             name: name.to_owned(),
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, http)),
             tls: SocketAddr::from((Ipv4Addr::LOCALHOST, tls)),
+            dns: SocketAddr::from((Ipv4Addr::LOCALHOST, dns)),
             process,
             stage: stage.clone(),
             config,

@@ -88,6 +88,7 @@ impl Reading {
             ("ports.http", overrides.http_port),
             ("ports.grpc", overrides.grpc_port),
             ("ports.grpc_tls", overrides.grpc_tls_port),
+            ("ports.dns", overrides.dns_port),
         ];
         for (key, value) in ports {
             if let Some(port) = value {

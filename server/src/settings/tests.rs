@@ -1,6 +1,7 @@
 //! Files, flags, defaults, refusals, and the documentation's table.
 
 use super::*;
+use peerway_dns::{Domain, Soa};
 
 fn load(text: &str) -> Result<Settings, SettingsError> {
     Settings::load(&[("a.hcl".to_owned(), text.to_owned())], Overrides::default())
@@ -28,6 +29,43 @@ fn defaults_are_safe_on_loopback() {
     assert_eq!(short.stale_after, Some(Duration::from_secs(5)));
     let limited = load("data_dir = \"d\"\npeering { token_ttl = \"24h\" }").unwrap();
     assert_eq!(limited.token_ttl, Some(Duration::from_secs(24 * 3600)));
+}
+
+#[test]
+fn names_are_answered_as_dns_config_says() {
+    let settings = load("data_dir = \"d\"").unwrap();
+    assert_eq!(settings.dns, Some("127.0.0.1:8600".parse().unwrap()));
+    let zone = settings.zone;
+    assert_eq!(
+        (zone.domain, zone.alt_domain),
+        (Domain::new("consul").unwrap(), None)
+    );
+    assert_eq!((zone.node_ttl, zone.service_ttl.of("web")), (0, 0));
+    assert_eq!((zone.a_record_limit, zone.udp_answer_limit), (0, 3));
+    assert!(!zone.only_passing && !zone.enable_truncate);
+    assert_eq!(zone.soa, Soa::default());
+    let text = "data_dir = \"d\"\ndatacenter = \"west\"\nnode_name = \"w1\"\nports { dns = 53 }\nrecursors = []\n\
+        domain = \"mesh.test.\"\nalt_domain = \"consul\"\n\
+        dns_config {\n node_ttl = \"1m\"\n service_ttl { \"*\" = \"5s\" web = \"2m\" }\n only_passing = true\n \
+        allow_stale = false\n udp_answer_limit = 0\n a_record_limit = 2\n enable_truncate = true\n \
+        soa { min_ttl = 30 retry = 4 }\n}";
+    let settings = load(text).unwrap();
+    assert_eq!(settings.dns.unwrap().port(), 53);
+    let zone = settings.zone;
+    assert_eq!(zone.domain, Domain::new("mesh.test").unwrap());
+    assert_eq!(zone.alt_domain, Some(Domain::new("consul").unwrap()));
+    assert_eq!((zone.datacenter.as_str(), zone.server.as_str()), ("west", "w1"));
+    assert_eq!((zone.node_ttl, zone.service_ttl.of("web")), (60, 120));
+    assert_eq!(zone.service_ttl.of("api"), 5);
+    assert_eq!((zone.a_record_limit, zone.udp_answer_limit), (2, 0));
+    assert!(zone.only_passing && zone.enable_truncate);
+    let soa = Soa {
+        min_ttl: 30,
+        retry: 4,
+        ..Soa::default()
+    };
+    assert_eq!(zone.soa, soa);
+    assert_eq!(load("data_dir = \"d\"\nports { dns = -1 }").unwrap().dns, None);
 }
 
 #[test]
@@ -66,6 +104,34 @@ fn refusals_name_file_path_and_cure() {
         (
             "data_dir = \"d\"\nports { htp = 1 }",
             "a.hcl: ports.htp: unknown setting",
+        ),
+        (
+            "data_dir = \"d\"\nrecursors = [\"8.8.8.8\"]",
+            "a.hcl: recursors: only an empty list is offered",
+        ),
+        (
+            "data_dir = \"d\"\ndomain = \"a b\"",
+            "a.hcl: domain: \"a b\" is not a domain",
+        ),
+        (
+            "data_dir = \"d\"\nalt_domain = \"\"",
+            "a.hcl: alt_domain: \"\" is not a domain",
+        ),
+        (
+            "data_dir = \"d\"\ndns_config { node_ttl = \"1500ms\" }",
+            "a.hcl: dns_config.node_ttl: must be whole seconds",
+        ),
+        (
+            "data_dir = \"d\"\ndns_config { service_ttl { web = 5 } }",
+            "a.hcl: dns_config.service_ttl: \"web\": must be a duration such as \"10s\", not 5",
+        ),
+        (
+            "data_dir = \"d\"\ndns_config { udp_answer_limit = -1 }",
+            "a.hcl: dns_config.udp_answer_limit: must be from 0",
+        ),
+        (
+            "data_dir = \"d\"\ndns_config { soa { min_ttl = -1 } }",
+            "a.hcl: dns_config.soa.min_ttl: must be seconds from 0",
         ),
         (
             "data_dir = \"d\"\npeering { stale_after = \"999ms\" }",
