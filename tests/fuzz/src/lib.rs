@@ -23,6 +23,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     targets::certificate::TARGET,
     targets::config::TARGET,
+    targets::dns::TARGET,
     targets::hcl::TARGET,
     targets::names::TARGET,
     targets::message::TARGET,

@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod config;
+pub mod dns;
 pub mod hcl;
 pub mod message;
 pub mod names;
