@@ -8,10 +8,10 @@ mod request;
 pub use request::Request;
 
 use crate::config::{
-    Action, ConfigKey, HeaderName, JwtRequirement, Pattern, ServiceIntentions, Source, Verdict,
+    Action, ConfigKey, HeaderName, JwtRequirement, Member, Pattern, ServiceIntentions, Source, Verdict,
 };
 use crate::key::{Origin, ServiceKey};
-use crate::name::{Namespace, Partition, PeerName, ProviderName, ServiceName};
+use crate::name::{GroupName, Namespace, Partition, PeerName, ProviderName, ServiceName};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -29,14 +29,26 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// The callers that a source of an entry is about.
-    pub fn of(source: &Source) -> Self {
-        Callers {
-            origin: source.peer.clone().map_or(Origin::Local, Origin::Peer),
-            partition: source.peer.is_none().then(|| source.partition.clone()),
-            namespace: source.namespace.clone(),
-            name: source.name.clone(),
-        }
+    /// The callers that a source of an entry is about: those of each member where it names a sameness group.
+    fn of(source: &Source, members: impl Fn(&GroupName) -> Vec<Member>) -> Vec<Self> {
+        let places = match (&source.group, &source.peer) {
+            (Some(group), _) => members(group),
+            (None, Some(peer)) => vec![Member::Peer(peer.clone())],
+            (None, None) => vec![Member::Partition(source.partition.clone())],
+        };
+        let at = |place| {
+            let (origin, partition) = match place {
+                Member::Partition(partition) => (Origin::Local, Some(partition)),
+                Member::Peer(peer) => (Origin::Peer(peer), None),
+            };
+            Callers {
+                origin,
+                partition,
+                namespace: source.namespace.clone(),
+                name: source.name.clone(),
+            }
+        };
+        places.into_iter().map(at).collect()
     }
 
     /// Whether `caller` is one of them.
@@ -82,14 +94,16 @@ pub struct Rule {
 }
 
 /// The rules on `destination`, the deciding one of any two first. Of several rules about exactly the same callers
-/// only the one of highest precedence is kept: it hides the others entirely. `known` tells which providers of tokens the
-/// partition of the destination has.
+/// only the one of highest precedence is kept: it hides the others entirely. Where one names a peer or a partition and
+/// another one a sameness group with that member, the first one is kept. `known` tells which providers of tokens the
+/// partition of the destination has, `members` the members of a sameness group of it: none of one that is not there.
 pub fn rules_for<'a>(
     entries: impl IntoIterator<Item = &'a ServiceIntentions>,
     destination: &ServiceKey,
     known: impl Fn(&ProviderName) -> bool,
+    members: impl Fn(&GroupName) -> Vec<Member>,
 ) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = entries
+    let mut rules: Vec<(bool, Rule)> = entries
         .into_iter()
         .filter(|entry| {
             entry.partition == destination.partition
@@ -98,25 +112,32 @@ pub fn rules_for<'a>(
         })
         .flat_map(|entry| {
             let key = crate::ConfigEntry::ServiceIntentions(entry.clone()).key();
-            let known = &known;
-            entry.sources.iter().map(move |source| Rule {
-                callers: Callers::of(source),
-                verdict: source.verdict.clone(),
-                jwt: entry.jwt.clone(),
-                missing: named(entry, source).find(|name| !known(name)).cloned(),
-                precedence: entry.precedence(source),
-                entry: key.clone(),
+            let (known, members) = (&known, &members);
+            entry.sources.iter().flat_map(move |source| {
+                let key = key.clone();
+                Callers::of(source, members).into_iter().map(move |callers| {
+                    let rule = Rule {
+                        callers,
+                        verdict: source.verdict.clone(),
+                        jwt: entry.jwt.clone(),
+                        missing: named(entry, source).find(|name| !known(name)).cloned(),
+                        precedence: entry.precedence(source),
+                        entry: key.clone(),
+                    };
+                    (source.group.is_some(), rule)
+                })
             })
         })
         .collect();
-    rules.sort_by(|a, b| {
+    // Stable: of two groups with the same member the one that the entry names first counts.
+    rules.sort_by(|(of_group, a), (of_other, b)| {
         b.precedence
             .cmp(&a.precedence)
-            .then_with(|| (&a.callers, &a.entry).cmp(&(&b.callers, &b.entry)))
+            .then_with(|| (&a.callers, of_group, &a.entry).cmp(&(&b.callers, of_other, &b.entry)))
     });
     let mut kept: Vec<Rule> = Vec::with_capacity(rules.len());
     let mut seen = std::collections::BTreeSet::new();
-    for rule in rules {
+    for (_, rule) in rules {
         if seen.insert(rule.callers.clone()) {
             kept.push(rule);
         }

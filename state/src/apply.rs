@@ -15,6 +15,7 @@ mod chains;
 mod edge;
 mod index;
 mod needs;
+mod sameness;
 mod tokens;
 mod virtual_address;
 
@@ -64,6 +65,7 @@ pub fn apply(
     chains::check(&work.next, &work.changes)?;
     edge::check(&work.next, &work.changes)?;
     tokens::check(&work.next, &work.changes)?;
+    sameness::check(&work.next, &work.changes)?;
     work.settle_virtual_addresses()?;
     if !work.rows.is_empty() {
         work.next.revision = revision;

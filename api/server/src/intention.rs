@@ -8,12 +8,14 @@ use axum::extract::State;
 use axum::response::Response;
 use peerway_api_types::intention::{answer_to_json, decision_to_json, intention_to_json};
 use peerway_api_types::opaque::opaque_from_json;
-use peerway_model::config::{Action, Claims, HeaderName, Protocol, ServiceIntentions, Source, Verdict};
+use peerway_model::config::{
+    Action, Claims, HeaderName, Member, Protocol, ServiceIntentions, Source, Verdict,
+};
 use peerway_model::instance::Opaque;
 use peerway_model::intention::{Request, decide, rules_for};
 use peerway_model::{
-    ConfigEntry, ConfigKey, ConfigKind, Namespace, Origin, Partition, PeerName, PeeringKey, ProviderName,
-    ServiceKey, ServiceName, TrustBundle,
+    ConfigEntry, ConfigKey, ConfigKind, GroupName, Namespace, Origin, Partition, PeerName, PeeringKey,
+    ProviderName, ServiceKey, ServiceName, TrustBundle,
 };
 use peerway_state::{Snapshot, Topic, Versioned, chain_of};
 use serde_json::{Map, Value, json};
@@ -174,7 +176,8 @@ fn decided(
         let text = format!("there is no jwt-provider {name}, so nobody can have verified its token");
         return answer_to_json(false, "no-provider", &text, None);
     }
-    let rules = rules_for(entries(snapshot, destination), destination, known);
+    let members = |name: &GroupName| members(snapshot, &destination.partition, name);
+    let rules = rules_for(entries(snapshot, destination), destination, known, members);
     let rule = rules.iter().find(|rule| rule.callers.include(caller));
     if let Some(rule) = rule
         && speaks_http
@@ -314,6 +317,15 @@ fn entries<'a>(
         })
 }
 
+/// The members of a sameness group; none when there is no such group.
+fn members(snapshot: &Snapshot, partition: &Partition, name: &GroupName) -> Vec<Member> {
+    let group = snapshot.config(&ConfigKey::of_group(partition, name));
+    match group.map(|held| &*held.row) {
+        Some(ConfigEntry::SamenessGroup(group)) => group.ordered().collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn intentions(snapshot: &Snapshot, wanted: &ServiceKey, by_source: bool) -> Vec<Value> {
     let mut found: Vec<(&Versioned<ConfigEntry>, &ServiceIntentions, &Source)> = Vec::new();
     for held in snapshot.configs(ConfigKind::ServiceIntentions) {
@@ -324,10 +336,13 @@ fn intentions(snapshot: &Snapshot, wanted: &ServiceKey, by_source: bool) -> Vec<
             && entry.name.matches(&wanted.name)
             && entry.namespace.matches(&wanted.namespace);
         for source in &entry.sources {
-            let of_source = source.peer.is_none()
-                && source.partition == wanted.partition
-                && source.name.matches(&wanted.name)
-                && source.namespace.matches(&wanted.namespace);
+            let here = match &source.group {
+                Some(group) => members(snapshot, &entry.partition, group)
+                    .contains(&Member::Partition(wanted.partition.clone())),
+                None => source.peer.is_none() && source.partition == wanted.partition,
+            };
+            let of_source =
+                here && source.name.matches(&wanted.name) && source.namespace.matches(&wanted.namespace);
             if if by_source { of_source } else { on_destination } {
                 found.push((held, entry, source));
             }

@@ -10,9 +10,10 @@ pub fn intention_to_json(entry: &ServiceIntentions, source: &Source, indexes: (u
     let mut out = Map::new();
     out.insert("SourceNS".to_owned(), json!(source.namespace.to_string()));
     out.insert("SourceName".to_owned(), json!(source.name.to_string()));
-    match &source.peer {
-        Some(peer) => out.insert("SourcePeer".to_owned(), json!(peer.as_str())),
-        None => out.insert("SourcePartition".to_owned(), json!(source.partition.as_str())),
+    match (&source.peer, &source.group) {
+        (Some(peer), _) => out.insert("SourcePeer".to_owned(), json!(peer.as_str())),
+        (None, Some(group)) => out.insert("SourceSamenessGroup".to_owned(), json!(group.as_str())),
+        (None, None) => out.insert("SourcePartition".to_owned(), json!(source.partition.as_str())),
     };
     out.insert("DestinationNS".to_owned(), json!(entry.namespace.to_string()));
     out.insert("DestinationName".to_owned(), json!(entry.name.to_string()));

@@ -8,7 +8,7 @@ use crate::fragment::{
 use crate::read::Reading;
 use peerway_model::config::{Action, JwtProvider, JwtRequirement, Pattern, Permission, Verdict};
 use peerway_model::intention::{Callers, Rule, looked_at, rules_for};
-use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Origin, ProviderName, ServiceKey};
+use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, GroupName, Origin, ProviderName, ServiceKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// By which providers the tokens of requests to a service are verified, in order: those that its rules name and that
@@ -84,7 +84,20 @@ fn rules<'a>(
             providers.insert(provider.name.as_str(), provider);
         }
     }
-    let rules = rules_for(entries, service, |name| providers.contains_key(name.as_str()));
+    let groups_named: BTreeSet<&GroupName> = entries.iter().flat_map(|entry| entry.groups()).collect();
+    let mut groups = BTreeMap::new();
+    for name in groups_named {
+        let key = ConfigKey::of_group(&service.partition, name);
+        if let Some(ConfigEntry::SamenessGroup(group)) = reading.config(key) {
+            groups.insert(name, group.ordered().collect::<Vec<_>>());
+        }
+    }
+    let rules = rules_for(
+        entries,
+        service,
+        |name| providers.contains_key(name.as_str()),
+        |name| groups.get(name).cloned().unwrap_or_default(),
+    );
     (rules, providers)
 }
 

@@ -4,13 +4,14 @@ use super::world::{LOCAL_TD, pattern, peer_name, peering_key, service_key, servi
 use crate::finding::{ClusterIdentity, Everybody, InboundPeer, flatten, flatten_requests};
 use crate::{Caller, CallerPattern, Condition, GatewayPattern, Requests};
 use peerway_model::config::{
-    Action, HeaderCheck, HeaderCondition, HeaderName, JwtRequirement, Meta, Method, PathCondition, Pattern,
-    Permission, RequestCondition, ServiceIntentions, Source, ValuePart, Verdict, WantedClaim, WantedToken,
+    Action, HeaderCheck, HeaderCondition, HeaderName, JwtRequirement, Member, Meta, Method, PathCondition,
+    Pattern, Permission, RequestCondition, ServiceIntentions, Source, ValuePart, Verdict, WantedClaim,
+    WantedToken,
 };
 use peerway_model::instance::Opaque;
 use peerway_model::intention::{Request, decide, rules_for};
 use peerway_model::name::{Datacenter, Namespace, Partition};
-use peerway_model::{ProviderName, ServiceKey, TrustDomain};
+use peerway_model::{GroupName, ProviderName, ServiceKey, TrustDomain};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -209,16 +210,33 @@ fn who() -> impl Strategy<Value = (&'static str, Pattern<Namespace>)> {
 }
 
 fn source() -> impl Strategy<Value = Source> {
-    let peer = proptest::option::of(proptest::sample::select(&PEERS));
+    let place = prop_oneof![
+        4 => proptest::option::of(proptest::sample::select(&PEERS)).prop_map(|peer| (peer, None)),
+        1 => proptest::sample::select(&["near", "far", "gone"][..]).prop_map(|group| (None, Some(group))),
+    ];
     let partition = proptest::sample::select(&["default", "other"][..]);
-    (who(), peer, partition, verdict()).prop_map(|((name, namespace), peer, partition, verdict)| Source {
-        name: pattern(name),
-        namespace,
-        partition: Partition::new(partition).unwrap(),
-        peer: peer.map(peer_name),
-        verdict,
-        description: String::new(),
+    (who(), place, partition, verdict()).prop_map(|((name, namespace), (peer, group), partition, verdict)| {
+        Source {
+            name: pattern(name),
+            namespace,
+            partition: Partition::new(partition).unwrap(),
+            peer: peer.map(peer_name),
+            group: group.map(|group| GroupName::new(group).unwrap()),
+            verdict,
+            description: String::new(),
+        }
     })
+}
+
+/// The groups that sources name; one of them is not there.
+fn members(group: &GroupName) -> Vec<Member> {
+    let partition = |name| Member::Partition(Partition::new(name).unwrap());
+    let peer = |name| Member::Peer(peer_name(name));
+    match group.as_str() {
+        "near" => vec![partition("default"), peer("east")],
+        "far" => vec![peer("east"), peer("twin"), peer("lost"), partition("other")],
+        _ => Vec::new(),
+    }
 }
 
 fn entry() -> impl Strategy<Value = ServiceIntentions> {
@@ -263,7 +281,7 @@ proptest! {
         entries in proptest::collection::vec(entry(), 0..5),
         default in action(),
     ) {
-        let rules = rules_for(&entries, &service_key("a", None), |name| name.as_str() != "gone");
+        let rules = rules_for(&entries, &service_key("a", None), |name| name.as_str() != "gone", members);
         let (cluster, peers) = (cluster(), peers());
         let everybody = Everybody {
             cluster: &cluster,
@@ -309,6 +327,7 @@ fn exclusions_are_reduced() {
         namespace,
         partition: Partition::default(),
         peer: None,
+        group: None,
         verdict: Verdict::Always(action),
         description: String::new(),
     };
@@ -333,7 +352,7 @@ fn exclusions_are_reduced() {
         issuers: BTreeMap::new(),
     };
     let policy = flatten(
-        &rules_for(&entries, &service_key("a", None), |_| true),
+        &rules_for(&entries, &service_key("a", None), |_| true, |_| Vec::new()),
         &everybody,
     );
     let names: Vec<_> = policy

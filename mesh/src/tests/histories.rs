@@ -224,7 +224,11 @@ fn config_row() -> impl Strategy<Value = Op> {
         3 => action().prop_map(Verdict::Always),
         1 => (one_of(&["/", "/a"]), action()).prop_map(|(path, action)| below(path, action)),
     ];
-    let source = (names(), proptest::option::of(one_of(&PEERS)), verdict);
+    let place = prop_oneof![
+        4 => proptest::option::of(one_of(&PEERS)),
+        1 => Just(Some(GROUP)),
+    ];
+    let source = (names(), place, verdict);
     let unique = |sources: Vec<(&'static str, Option<&'static str>, Verdict)>| {
         let sources: BTreeMap<_, _> = sources
             .into_iter()

@@ -552,6 +552,7 @@ fn intentions_on_any_name_and_any_namespace_count_too() {
             namespace: Pattern::Exact(Namespace::default()),
             partition: Partition::default(),
             peer: None,
+            group: None,
             verdict: Verdict::Always(Allow),
             description: String::new(),
         };

@@ -504,12 +504,17 @@ pub(super) fn provider(name: &str, issuer: &str, uri: Option<&str>) -> Row {
     })))
 }
 
+/// Stands for a peer where the members of the sameness group `all` are meant (see [`super::entries::group`]).
+pub(super) const GROUP: &str = "@all";
+
+/// Intentions on a service: who, of which peer, and what happens.
 pub(super) fn verdicts(destination: &str, sources: &[(&str, Option<&str>, Verdict)]) -> Row {
     let sources = sources.iter().map(|(name, peer, verdict)| Source {
         name: pattern(name),
         namespace: Pattern::Exact(Namespace::default()),
         partition: Partition::default(),
-        peer: peer.map(peer_name),
+        peer: peer.filter(|peer| *peer != GROUP).map(peer_name),
+        group: (*peer == Some(GROUP)).then(|| GroupName::new("all").unwrap()),
         verdict: verdict.clone(),
         description: String::new(),
     });

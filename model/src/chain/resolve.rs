@@ -135,12 +135,7 @@ fn failover<'e>(
     let named: Vec<Target> = match resolver.and_then(|own| own.failover_of(target.subset.as_ref())) {
         Some(Failover::Targets(targets)) => targets.iter().map(|to| destination(to, service)).collect(),
         Some(Failover::Group(name)) => {
-            let key = ConfigKey::new(
-                ConfigKind::SamenessGroup,
-                &service.partition,
-                crate::name::DEFAULT,
-                name.as_str(),
-            );
+            let key = ConfigKey::of_group(&service.partition, name);
             match entries.entry(key) {
                 Some(ConfigEntry::SamenessGroup(group)) => members(group, service),
                 _ => {

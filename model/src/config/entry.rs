@@ -5,7 +5,7 @@ use super::{
     ServiceIntentions, ServiceResolver, ServiceRouter, ServiceSplitter, TerminatingGateway,
 };
 use crate::Invalid;
-use crate::name::{Namespace, Partition, ProviderName, ServiceName};
+use crate::name::{GroupName, Namespace, Partition, ProviderName, ServiceName};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -164,6 +164,12 @@ impl ConfigKey {
     /// The key of a provider of tokens.
     pub fn of_provider(partition: &Partition, name: &ProviderName) -> Self {
         let kind = ConfigKind::JwtProvider;
+        ConfigKey::new(kind, partition, Namespace::default().as_str(), name.as_str())
+    }
+
+    /// The key of a sameness group.
+    pub fn of_group(partition: &Partition, name: &GroupName) -> Self {
+        let kind = ConfigKind::SamenessGroup;
         ConfigKey::new(kind, partition, Namespace::default().as_str(), name.as_str())
     }
 

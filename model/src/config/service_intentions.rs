@@ -2,7 +2,7 @@
 
 use super::{JwtRequirement, Meta, Pattern, Verdict};
 use crate::Invalid;
-use crate::name::{Namespace, Partition, PeerName, ProviderName, ServiceName};
+use crate::name::{GroupName, Namespace, Partition, PeerName, ProviderName, ServiceName};
 use std::collections::BTreeSet;
 
 /// Longest description of a source, in bytes.
@@ -24,10 +24,12 @@ pub struct Source {
     pub name: Pattern<ServiceName>,
     /// Its namespace, or `*`; `*` needs the name `*`.
     pub namespace: Pattern<Namespace>,
-    /// Its partition; not looked at for a peer's service.
+    /// Its partition; not looked at for a peer's service, and for those of a group.
     pub partition: Partition,
     /// The local name of the peer that it lives in; `None` means this cluster.
     pub peer: Option<PeerName>,
+    /// The sameness group in whose members it lives, of the destination's partition; never together with a peer.
+    pub group: Option<GroupName>,
     /// What happens to its calls.
     pub verdict: Verdict,
     /// For people.
@@ -63,6 +65,12 @@ impl ServiceIntentions {
             .chain(&self.jwt)
             .flat_map(JwtRequirement::providers)
             .collect()
+    }
+
+    /// The sameness groups that sources name, each once.
+    pub fn groups(&self) -> BTreeSet<&GroupName> {
+        let sources = self.sources.iter();
+        sources.filter_map(|source| source.group.as_ref()).collect()
     }
 
     /// The precedence of a source on this destination, 9 (both exact) to 1, as Consul's table.
@@ -110,8 +118,16 @@ impl ServiceIntentions {
                     "may not be given where the destination is '*': what a path means differs by service",
                 ));
             }
-            let partition = source.peer.is_none().then_some(&source.partition);
-            if !seen.insert((&source.peer, partition, &source.namespace, &source.name)) {
+            if source.peer.is_some() && source.group.is_some() {
+                return Err(Invalid::new(
+                    at("SamenessGroup"),
+                    "does not go together with Peer, remove one of them",
+                ));
+            }
+            let local = source.peer.is_none() && source.group.is_none();
+            let partition = local.then_some(&source.partition);
+            let place = (&source.peer, &source.group, partition);
+            if !seen.insert((place, &source.namespace, &source.name)) {
                 return Err(Invalid::new(
                     at("Name"),
                     format!("source {} is given more than once", source.name),

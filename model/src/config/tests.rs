@@ -14,6 +14,7 @@ fn source(name: &str, peer: Option<&str>) -> Source {
         namespace: Pattern::Exact(Namespace::default()),
         partition: Partition::default(),
         peer: peer.map(|peer| PeerName::new(peer).unwrap()),
+        group: None,
         verdict: Verdict::Always(Action::Allow),
         description: String::new(),
     }

@@ -26,6 +26,7 @@ fn entry(name: &str, sources: &[(&str, Option<&str>, Action)]) -> ServiceIntenti
                 namespace: Pattern::Exact(Namespace::default()),
                 partition: Partition::default(),
                 peer: peer.map(|peer| PeerName::new(peer).unwrap()),
+                group: None,
                 verdict: Verdict::Always(*action),
                 description: String::new(),
             })
@@ -57,8 +58,8 @@ fn the_most_exact_rule_decides() {
         ),
         entry("*", &[("*", None, Allow), ("web", Some("north"), Allow)]),
     ];
-    let api = rules_for(&entries, &service("api", None), |_| true);
-    let other = rules_for(&entries, &service("other", None), |_| true);
+    let api = rules_for(&entries, &service("api", None), |_| true, |_| Vec::new());
+    let other = rules_for(&entries, &service("other", None), |_| true, |_| Vec::new());
     let cases = [
         (&api, "web", Some("east"), Allow, Some(9)),
         (&api, "bad", Some("east"), Deny, Some(8)),
@@ -86,7 +87,7 @@ fn an_exact_destination_hides_a_wildcard_one_for_the_same_callers() {
         entry("api", &[("web", Some("east"), Action::Deny)]),
         entry("*", &[("web", Some("east"), Action::Allow)]),
     ];
-    let rules = rules_for(&entries, &service("api", None), |_| true);
+    let rules = rules_for(&entries, &service("api", None), |_| true, |_| Vec::new());
     assert_eq!(rules.len(), 1);
     assert_eq!(
         decide(&rules, Action::Allow, &service("web", Some("east")), None).action,
@@ -95,11 +96,46 @@ fn an_exact_destination_hides_a_wildcard_one_for_the_same_callers() {
 }
 
 #[test]
+fn a_group_means_its_members_and_says_less_than_one_of_them() {
+    let group = |text: &str| GroupName::new(text).unwrap();
+    let mut api = entry(
+        "api",
+        &[
+            ("web", None, Action::Deny),
+            ("web", None, Action::Allow),
+            ("web", Some("east"), Action::Deny),
+            ("*", None, Action::Allow),
+        ],
+    );
+    api.sources[1].group = Some(group("all"));
+    api.sources[3].group = Some(group("gone"));
+    let members = |name: &GroupName| match name.as_str() {
+        "all" => vec![
+            Member::Partition(Partition::default()),
+            Member::Peer(PeerName::new("east").unwrap()),
+            Member::Peer(PeerName::new("west").unwrap()),
+        ],
+        _ => Vec::new(),
+    };
+    let rules = rules_for([&api], &service("api", None), |_| true, members);
+    let action = |caller: &str, peer| decide(&rules, Action::Deny, &service(caller, peer), None).action;
+    assert_eq!(action("web", Some("west")), Action::Allow);
+    // The partition and the peer are named by themselves too, one before the group and one after it.
+    assert_eq!(action("web", None), Action::Deny);
+    assert_eq!(action("web", Some("east")), Action::Deny);
+    assert_eq!(action("web", Some("north")), Action::Deny);
+    // Nobody is in a group that is not there.
+    assert_eq!(action("other", None), Action::Deny);
+    assert_eq!(rules.len(), 3);
+}
+
+#[test]
 fn a_local_wildcard_never_means_a_peer() {
     let rules = rules_for(
         &[entry("api", &[("*", None, Action::Allow)])],
         &service("api", None),
         |_| true,
+        |_| Vec::new(),
     );
     assert_eq!(
         decide(&rules, Action::Deny, &service("web", Some("east")), None).action,
@@ -153,7 +189,7 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
 fn rules(permissions: Vec<Permission>) -> Vec<Rule> {
     let mut entry = entry("api", &[("web", None, Action::Allow), ("*", None, Action::Allow)]);
     entry.sources[0].verdict = Verdict::ByRequest(permissions);
-    rules_for([&entry], &service("api", None), |_| true)
+    rules_for([&entry], &service("api", None), |_| true, |_| Vec::new())
 }
 
 #[test]
@@ -298,7 +334,7 @@ fn a_token_goes_with_the_identity_and_not_instead_of_it() {
     entry.jwt = Some(wanted("idp", "admin"));
     let api = service("api", None);
     for default in [Action::Allow, Action::Deny] {
-        let rules = rules_for([&entry], &api, |_| true);
+        let rules = rules_for([&entry], &api, |_| true, |_| Vec::new());
         let why = |caller: &str, request: Option<&Request>| {
             let decision = decide(&rules, default, &service(caller, None), request);
             (decision.action, decision.why.code())
@@ -318,7 +354,7 @@ fn a_token_goes_with_the_identity_and_not_instead_of_it() {
         }
         assert_eq!(why("web", None), (Action::Deny, "no-requests"));
         // A provider that is gone lets nobody in.
-        let rules = rules_for([&entry], &api, |_| false);
+        let rules = rules_for([&entry], &api, |_| false, |_| Vec::new());
         let decision = decide(&rules, default, &service("web", None), Some(&good));
         assert_eq!(
             (decision.action, decision.why.code()),

@@ -234,6 +234,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 6] {
                 namespace: Pattern::Exact(Namespace::default()),
                 partition: partition.clone(),
                 peer: None,
+                group: None,
                 verdict: Verdict::Always(Action::Allow),
                 description: String::new(),
             }],

@@ -1,12 +1,13 @@
-//! Intentions and the providers of tokens that they name.
+//! Intentions and what they name: providers of tokens, sameness groups.
 
 use super::fixtures::World;
 use crate::{Refused, Row, RowKey, Transaction};
 use peerway_model::config::{
     Action, ConfigEntry, HeaderCheck, HeaderCondition, HeaderName, JwtProvider, JwtRequirement, KeySet,
-    KeySource, Meta, Pattern, Permission, RequestCondition, ServiceIntentions, Source, Verdict, WantedToken,
+    KeySource, Meta, Pattern, Permission, RequestCondition, SamenessGroup, ServiceIntentions, Source,
+    Verdict, WantedToken,
 };
-use peerway_model::{ConfigKey, Namespace, Partition, ProviderName, ServiceName};
+use peerway_model::{ConfigKey, GroupName, Namespace, Partition, ProviderName, ServiceName};
 use std::sync::Arc;
 
 fn name(text: &str) -> ProviderName {
@@ -55,6 +56,7 @@ fn intentions(destination: &str, verdict: Verdict, wanted: Option<&str>) -> Row 
             namespace: Pattern::Exact(Namespace::default()),
             partition: Partition::default(),
             peer: None,
+            group: None,
             verdict,
             description: String::new(),
         }],
@@ -172,4 +174,36 @@ fn policy_does_not_look_at_what_tokens_change() {
         .commit(&put(intentions("api", header("x-a", None), None)))
         .unwrap();
     world.commit(&put(intentions("*", ALLOW, Some("idp")))).unwrap();
+}
+
+#[test]
+fn a_group_is_there_as_long_as_it_is_named() {
+    let mut world = World::of([]);
+    let mut of_group = intentions("api", ALLOW, None);
+    let Row::Config(entry) = &mut of_group else {
+        panic!("not an entry");
+    };
+    let ConfigEntry::ServiceIntentions(entry) = Arc::make_mut(entry) else {
+        panic!("not intentions");
+    };
+    let all = GroupName::new("all").unwrap();
+    entry.sources[0].group = Some(all.clone());
+    let refusal = refused(&mut world, &put(of_group.clone()));
+    assert!(refusal.starts_with("Sources[0].SamenessGroup: is all, but partition default has no"));
+    let group = row(ConfigEntry::SamenessGroup(SamenessGroup {
+        partition: Partition::default(),
+        name: all.clone(),
+        default_for_failover: false,
+        include_local: true,
+        members: Vec::new(),
+        meta: Meta::new(),
+    }));
+    let key = RowKey::Config(ConfigKey::of_group(&Partition::default(), &all));
+    world
+        .commit(&Transaction::new().put(of_group).put(group))
+        .unwrap();
+    let refusal = refused(&mut world, &Transaction::new().delete(key.clone()));
+    assert!(refusal.contains("sameness-group all is named by service-intentions api"));
+    world.commit(&put(intentions("api", ALLOW, None))).unwrap();
+    world.commit(&Transaction::new().delete(key)).unwrap();
 }

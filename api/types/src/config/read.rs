@@ -22,7 +22,7 @@ use peerway_model::config::{
     ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
 };
 use peerway_model::name::Partition;
-use peerway_model::{Invalid, Namespace, PeerName, ServiceName, Tenancy};
+use peerway_model::{GroupName, Invalid, Namespace, PeerName, ServiceName, Tenancy};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -200,7 +200,7 @@ fn source(
     destination: &Pattern<Namespace>,
 ) -> Result<Source, Invalid> {
     let name = required_pattern(&mut fields, "Name", ServiceName::new)?;
-    fields.not_offered(&["SamenessGroup"])?;
+    let group = fields.parsed("SamenessGroup", GroupName::new)?;
     let kind = fields.text_or_empty("Type")?;
     if !matches!(kind.as_str(), "" | "consul") {
         return Err(Invalid::new(
@@ -215,6 +215,12 @@ fn source(
         return Err(Invalid::new(
             fields.at("Partition"),
             "does not go together with Peer, remove one of them",
+        ));
+    }
+    if group.is_some() && (peer.is_some() || own.is_some()) {
+        return Err(Invalid::new(
+            fields.at("SamenessGroup"),
+            "does not go together with Peer or Partition, whose members it names: remove one of them",
         ));
     }
     let namespace = match pattern(&mut fields, "Namespace", Namespace::new)? {
@@ -234,6 +240,7 @@ fn source(
         namespace,
         partition: own.unwrap_or_else(|| partition.clone()),
         peer,
+        group,
         verdict,
         description,
     })

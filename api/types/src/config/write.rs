@@ -152,13 +152,16 @@ fn source(entry: &ServiceIntentions, source: &Source) -> Value {
     if let Some(peer) = &source.peer {
         out.insert("Peer".to_owned(), json!(peer.as_str()));
     }
+    if let Some(group) = &source.group {
+        out.insert("SamenessGroup".to_owned(), json!(group.as_str()));
+    }
     let spelt = !is_default(&source.namespace)
         || !is_default(&entry.namespace)
         || source.partition != entry.partition
         || entry.partition != Partition::default();
     if spelt {
         out.insert("Namespace".to_owned(), json!(source.namespace.to_string()));
-        if source.peer.is_none() {
+        if source.peer.is_none() && source.group.is_none() {
             out.insert("Partition".to_owned(), json!(source.partition.as_str()));
         }
     }

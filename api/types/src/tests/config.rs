@@ -119,9 +119,11 @@ fn what_is_written_is_read_back_as_the_same_entry() {
 fn sources_are_shown_strongest_first_with_their_precedence() {
     let entry = config(json!({"Kind": "service-intentions", "Name": "api", "Sources": [
         {"Name": "*", "Action": "deny"},
+        {"Name": "web", "Action": "deny", "SamenessGroup": "all"},
         {"Name": "web", "Action": "allow", "Peer": "east"}]}))
     .unwrap();
     let expected = json!({"Kind": "service-intentions", "Name": "api", "Sources": [
+        {"Name": "web", "Action": "deny", "SamenessGroup": "all", "Precedence": 9, "Type": "consul"},
         {"Name": "web", "Action": "allow", "Peer": "east", "Precedence": 9, "Type": "consul"},
         {"Name": "*", "Action": "deny", "Precedence": 8, "Type": "consul"}]});
     assert_eq!(config_entry_to_json(&entry, None), expected);
@@ -228,6 +230,14 @@ fn refusals_name_the_field_and_the_problem() {
         (
             intentions(json!({"Name": "web", "Action": "deny", "Peer": "a", "Partition": "b"})),
             "Sources[0].Partition: does not go together with Peer",
+        ),
+        (
+            intentions(json!({"Name": "web", "Action": "deny", "Peer": "a", "SamenessGroup": "b"})),
+            "Sources[0].SamenessGroup: does not go together with Peer or Partition",
+        ),
+        (
+            intentions(json!({"Name": "web", "Action": "deny", "Partition": "a", "SamenessGroup": "b"})),
+            "Sources[0].SamenessGroup: does not go together with Peer or Partition",
         ),
         (
             json!({"Kind": "service-intentions", "Name": "api", "Sources": []}),

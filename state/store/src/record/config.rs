@@ -27,7 +27,7 @@ use peerway_model::config::{
     ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
 };
 use peerway_model::instance::GatewayMode;
-use peerway_model::{Namespace, Partition, PeerName, ServiceName};
+use peerway_model::{GroupName, Namespace, Partition, PeerName, ServiceName};
 use serde::{Deserialize, Serialize};
 
 /// Tagged with Consul's names of the kinds.
@@ -187,6 +187,8 @@ struct SourceRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     peer: Option<Text<PeerName>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<Text<GroupName>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     action: Option<Text<Action>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     permissions: Vec<PermissionRecord>,
@@ -235,6 +237,7 @@ impl From<&Source> for SourceRecord {
             namespace,
             partition,
             peer,
+            group,
             verdict,
             description,
         } = source;
@@ -244,6 +247,7 @@ impl From<&Source> for SourceRecord {
             namespace: Text(namespace.clone()),
             partition: Text(partition.clone()),
             peer: text(peer),
+            group: text(group),
             action,
             permissions,
             description: description.clone(),
@@ -258,6 +262,7 @@ impl From<SourceRecord> for Source {
             namespace: record.namespace.0,
             partition: record.partition.0,
             peer: record.peer.map(|peer| peer.0),
+            group: record.group.map(|group| group.0),
             verdict: permission::give_back(record.action, record.permissions),
             description: record.description,
         }

@@ -18,7 +18,7 @@ fn subset_name() -> impl Strategy<Value = SubsetName> {
     "[a-z][a-z0-9]{0,3}".prop_map(|text| SubsetName::new(&text).unwrap())
 }
 
-fn group_name() -> impl Strategy<Value = GroupName> {
+pub(super) fn group_name() -> impl Strategy<Value = GroupName> {
     "[a-z][a-z0-9]{0,3}".prop_map(|text| GroupName::new(&text).unwrap())
 }
 

@@ -1,5 +1,6 @@
 //! Generated rows of every kind, with every field in use.
 
+use super::chain_rows::group_name;
 use super::grants::{audit, bundle, grants, peering, secrets};
 use super::setting_rows::{inbound, mesh_tls, upstreams};
 use super::token_rows::{jwt, provider};
@@ -222,15 +223,17 @@ fn intentions() -> impl Strategy<Value = ServiceIntentions> {
         pattern(namespace()),
         partition(),
         option::of(peer_name()),
+        option::of(group_name()),
         verdict(),
         any_text(),
     )
         .prop_map(
-            |(name, namespace, partition, peer, verdict, description)| Source {
+            |(name, namespace, partition, peer, group, verdict, description)| Source {
                 name,
                 namespace,
                 partition,
                 peer,
+                group,
                 verdict,
                 description,
             },

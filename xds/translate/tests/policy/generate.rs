@@ -145,6 +145,7 @@ fn source(permissions: bool) -> impl Strategy<Value = Source> {
             namespace,
             partition: Partition::new(partition).unwrap(),
             peer: peer.map(|peer| PeerName::new(peer).unwrap()),
+            group: None,
             verdict,
             description: String::new(),
         },
@@ -192,6 +193,7 @@ pub(crate) fn webs(peers: &[Option<&str>]) -> Vec<Source> {
         namespace: Pattern::Exact(Namespace::default()),
         partition: Partition::default(),
         peer: peer.map(|peer| PeerName::new(peer).unwrap()),
+        group: None,
         verdict: Verdict::Always(Action::Allow),
         description: String::new(),
     };

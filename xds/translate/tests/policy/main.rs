@@ -142,7 +142,7 @@ impl Case {
         )
         .edge();
         Case {
-            rules: rules_for(intentions, &world::service_key("api"), |_| true),
+            rules: rules_for(intentions, &world::service_key("api"), |_| true, |_| Vec::new()),
             default,
             http: decided(&http_view, Dialect::From1_37),
             tcp: decided(&tcp_view, Dialect::From1_37),
@@ -296,7 +296,7 @@ fn generated_calls_meet_every_reason() {
             generate::request(),
         );
         let (own, caller, request) = strategy.new_tree(&mut runner).unwrap().current();
-        let rules = rules_for([&own], &world::service_key("api"), |_| true);
+        let rules = rules_for([&own], &world::service_key("api"), |_| true, |_| Vec::new());
         let decision = decide(&rules, Action::Deny, &caller.key, Some(&request));
         *seen.entry((decision.why.code(), decision.action)).or_insert(0) += 1;
     }

@@ -150,7 +150,12 @@ fn envoys_decide_what_intentions_mean(variable: &str, dialect: Dialect, default:
     let mut outside = BTreeMap::new();
     for number in 0..SERVICES {
         let service = service(number);
-        let rules = rules_for(&stage.intentions, &world::service_key(&service), |_| true);
+        let rules = rules_for(
+            &stage.intentions,
+            &world::service_key(&service),
+            |_| true,
+            |_| Vec::new(),
+        );
         for _ in 0..CALLS {
             let strategy = (generate::caller(), generate::request());
             let (caller, request) = strategy.new_tree(&mut runner).unwrap().current();
