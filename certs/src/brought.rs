@@ -1,6 +1,6 @@
 //! A root that an operator brings: whatever could make it fail later is refused now, by field.
 
-mod key;
+pub(crate) mod key;
 
 use crate::authority::BuiltIn;
 use crate::fingerprint::{colons, sha256};
@@ -64,7 +64,7 @@ pub(crate) fn check(brought: &BroughtRoot, now: UnixMillis) -> Result<Checked, I
         .map_err(|problem| refuse(format!("has a subject that {problem}, use one plain common name")))?;
     let key_id = decoded::subject_key_id(&certificate).unwrap_or_default();
     let internal = |failure: peerway_model::Failure| refuse(failure.message);
-    let pair = key::read(&brought.key, kind, certificate.public_key().raw)
+    let pair = key::read(&brought.key, kind, certificate.public_key().raw, ROOT_CERT)
         .map_err(|problem| Invalid::new(PRIVATE_KEY, problem))?;
     let root = CaRoot {
         id: sha256(&der).map_err(internal)?,

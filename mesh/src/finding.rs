@@ -5,6 +5,7 @@
 //! listeners or the shape of a gateway with thousands of services.
 
 mod addressed;
+mod api;
 mod authorization;
 mod catalog;
 mod chains;
@@ -21,7 +22,7 @@ pub(crate) use addressed::Addressed;
 #[cfg(test)]
 pub(crate) use authorization::{Everybody, flatten, flatten_requests};
 pub(crate) use catalog::{ClusterIdentity, Import};
-pub(crate) use edge::{Edge, EdgeHost, EdgePort};
+pub(crate) use edge::{Certificates, Edge, EdgeHost, EdgePort, EdgeRule, EdgeTls, Leads};
 pub(crate) use held::{Dependent, Findings};
 pub(crate) use hosts::{Place, found, members};
 pub(crate) use peers::{InboundPeer, PeerIdentity, pems};
@@ -86,6 +87,8 @@ pub(crate) enum FindingKey {
     Servers(Partition),
     /// What an ingress gateway lets in.
     Ingress(ServiceKey),
+    /// What an API gateway lets in.
+    Api(ServiceKey),
 }
 
 /// The answer of a finding. Cheap to clone.
@@ -133,7 +136,7 @@ pub(crate) enum Finding {
     Routes(Arc<Vec<Route>>),
     /// To [`FindingKey::Servers`].
     Servers(Arc<Vec<ServerRoute>>),
-    /// To [`FindingKey::Ingress`].
+    /// To [`FindingKey::Ingress`] and [`FindingKey::Api`].
     Edge(Arc<Edge>),
 }
 
@@ -185,5 +188,6 @@ fn find(key: &FindingKey, reading: &mut Reading<'_>) -> Finding {
             Finding::Servers(Arc::new(servers::of_partition(reading, partition)))
         }
         FindingKey::Ingress(gateway) => Finding::Edge(Arc::new(edge::ingress(reading, gateway))),
+        FindingKey::Api(gateway) => Finding::Edge(Arc::new(api::api(reading, gateway))),
     }
 }

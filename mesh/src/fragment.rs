@@ -12,7 +12,9 @@ pub use routes::{HttpRoute, Retry, RouteLeg, RouteTable, VirtualHost, WHOLE};
 use peerway_model::config::{
     Balance, Limits, LogFormat, LogSink, PassiveHealthCheck, Protocol, TlsBounds, TrustedCa,
 };
-use peerway_model::{ServiceAddress, SpiffeId, TrustDomain};
+use peerway_model::{Secret, ServiceAddress, SpiffeId, TrustDomain};
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -46,6 +48,8 @@ pub struct View {
 pub enum FragmentKind {
     /// A validation context, delivered as a secret.
     Validation,
+    /// A certificate with its key, delivered as a secret.
+    Certificate,
     /// An Envoy cluster.
     Cluster,
     /// The endpoints of an Envoy cluster.
@@ -63,6 +67,8 @@ pub enum FragmentKind {
 pub enum Fragment {
     /// A validation context, delivered as a secret.
     Validation(Validation),
+    /// A certificate with its key, delivered as a secret.
+    Certificate(Certificate),
     /// An Envoy cluster.
     Cluster(Cluster),
     /// The endpoints of an Envoy cluster.
@@ -80,6 +86,7 @@ impl Fragment {
     pub fn kind(&self) -> FragmentKind {
         match self {
             Fragment::Validation(_) => FragmentKind::Validation,
+            Fragment::Certificate(_) => FragmentKind::Certificate,
             Fragment::Cluster(_) => FragmentKind::Cluster,
             Fragment::Endpoints(_) => FragmentKind::Endpoints,
             Fragment::Listener(_) => FragmentKind::Listener,
@@ -92,12 +99,46 @@ impl Fragment {
     pub fn name(&self) -> &str {
         match self {
             Fragment::Validation(validation) => &validation.name,
+            Fragment::Certificate(certificate) => &certificate.name,
             Fragment::Cluster(cluster) => &cluster.name,
             Fragment::Endpoints(endpoints) => &endpoints.cluster,
             Fragment::Listener(listener) => &listener.name,
             Fragment::Routes(table) => &table.name,
             Fragment::Policy(policy) => &policy.name,
         }
+    }
+}
+
+/// A certificate of an operator's own.
+#[derive(Clone)]
+pub struct Certificate {
+    /// The name of the secret.
+    pub name: String,
+    /// PEM: the certificate, then those that lead to a root.
+    pub chain: String,
+    /// PEM.
+    pub key: Secret,
+}
+
+/// Without the key.
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({}, {})", self.name, self.chain)
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.chain == other.chain && self.key.matches(other.key.expose())
+    }
+}
+
+impl Eq for Certificate {}
+
+/// Without the key, so that a version tells nothing of it: a certificate belongs to one key.
+impl Hash for Certificate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.name, &self.chain).hash(state);
     }
 }
 
@@ -405,9 +446,12 @@ pub struct DownstreamTls {
     pub bounds: TlsBounds,
 }
 
-/// TLS as a server of callers without a certificate: a gateway at the edge, which shows its leaf.
+/// TLS as a server of callers without a certificate: a gateway at the edge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServingTls {
+    /// The names of the secrets with what is shown, of which each client gets the one for the name that it asks for; at
+    /// least one.
+    pub certificates: Vec<String>,
     /// Which TLS is spoken.
     pub bounds: TlsBounds,
 }

@@ -6,7 +6,7 @@ use peerway_model::chain::Target;
 use peerway_model::config::{Outward, Protocol, TlsBounds};
 use peerway_model::instance::GatewayMode;
 use peerway_model::name::{Partition, ProviderName};
-use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
+use peerway_model::{ConfigKey, PeeringKey, ServiceAddress, ServiceKey};
 
 /// How a sidecar reaches a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +17,15 @@ pub(crate) struct Reach {
     pub(crate) stands_in: Option<(usize, Target)>,
     /// How a peer is reached; not looked at for a local service.
     pub(crate) mode: GatewayMode,
+}
+
+/// Which gateway at the edge.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EdgeKey {
+    /// The service that its instances are registered as.
+    pub(crate) service: ServiceKey,
+    /// Whether it is an API gateway, and an ingress gateway otherwise.
+    pub(crate) is_api: bool,
 }
 
 /// Which fragment.
@@ -167,15 +176,17 @@ pub(crate) enum FragmentKey {
         /// IP address and port.
         address: ServiceAddress,
         /// The gateway.
-        gateway: ServiceKey,
+        gateway: EdgeKey,
         /// Who reports single requests; `None` while nobody does.
         reporter: Option<String>,
     },
     /// Where the requests to a port of a gateway at the edge go.
     EdgeRoutes {
         /// The gateway.
-        gateway: ServiceKey,
+        gateway: EdgeKey,
         /// The port.
         port: u16,
     },
+    /// A certificate of an operator's own.
+    Certificate(ConfigKey),
 }

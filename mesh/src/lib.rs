@@ -16,12 +16,12 @@ mod shape;
 mod upkeep;
 
 pub use fragment::{
-    AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Chain, Cluster, Condition, Direction,
-    Discovery, DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, FragmentKind, GatewayPattern, Grant,
-    Health, Http, HttpRoute, Intake, KEY_SERVER_PREFIX, KnownBy, LEAF_SECRET, Lets, Listener, OutsideName,
-    OutsideTls, Policy, RequestAuthorization, RequestCaller, RequestPolicy, Requests, Retry, RouteLeg,
-    RouteTable, Routes, ServingTls, TRACE_COLLECTOR, Tcp, Telemetry, Terms, Token, Tracing, Traffic,
-    UpstreamTls, Validation, View, VirtualHost, WHOLE,
+    AccessLog, Authorization, Caller, CallerHeader, CallerPattern, Certificate, Chain, Cluster, Condition,
+    Direction, Discovery, DownstreamTls, Endpoint, Endpoints, Fitting, Fragment, FragmentKind,
+    GatewayPattern, Grant, Health, Http, HttpRoute, Intake, KEY_SERVER_PREFIX, KnownBy, LEAF_SECRET, Lets,
+    Listener, OutsideName, OutsideTls, Policy, RequestAuthorization, RequestCaller, RequestPolicy, Requests,
+    Retry, RouteLeg, RouteTable, Routes, ServingTls, TRACE_COLLECTOR, Tcp, Telemetry, Terms, Token, Tracing,
+    Traffic, UpstreamTls, Validation, View, VirtualHost, WHOLE,
 };
 pub use upkeep::{Changed, Mesh, Stats};
 

@@ -2,7 +2,7 @@
 
 use crate::finding::ClusterIdentity;
 use peerway_model::chain::Target;
-use peerway_model::{PeeringKey, ServiceAddress, ServiceKey, TrustDomain, sni};
+use peerway_model::{ConfigKey, PeeringKey, ServiceAddress, ServiceKey, TrustDomain, sni};
 
 /// The Envoy cluster of the application behind a sidecar.
 pub(crate) const LOCAL_APP: &str = "local_app";
@@ -100,6 +100,11 @@ pub(crate) fn imported_cluster(service: &ServiceKey, trust_domain: Option<&Trust
 /// The route configuration of an upstream's listener, or of an exported service on a gateway.
 pub(crate) fn routes(service: &ServiceKey) -> String {
     upstream_id(service)
+}
+
+/// The secret with a certificate of an operator's own.
+pub(crate) fn certificate(key: &ConfigKey) -> String {
+    format!("certificate~{}.{}.{}", key.name, key.namespace, key.partition)
 }
 
 /// The route configuration of a port of a gateway at the edge.

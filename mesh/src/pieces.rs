@@ -118,6 +118,7 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
             gateway,
             reporter,
         } => edge::listener(reading, address, gateway, reporter.as_deref()).map(Fragment::Listener),
+        FragmentKey::Certificate(key) => edge::certificate(reading, key).map(Fragment::Certificate),
         FragmentKey::EdgeRoutes { gateway, port } => {
             edge::table(reading, gateway, *port).map(Fragment::Routes)
         }

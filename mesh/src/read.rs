@@ -5,6 +5,7 @@ use crate::finding::{
     PeerIdentity, Place, Route, ServerRoute,
 };
 use crate::fragment::Endpoint;
+use crate::fragment_key::EdgeKey;
 use peerway_model::chain::{Chain, Target};
 use peerway_model::config::{
     Action, Inbound, JwtProvider, MeshTls, Outward, Protocol, ServiceDefaults, ServiceResolver, Subset,
@@ -462,9 +463,14 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// What a gateway at the edge lets in.
-    pub(crate) fn edge(&mut self, gateway: &ServiceKey) -> Arc<Edge> {
-        match self.ask(FindingKey::Ingress(gateway.clone())) {
+    /// What a gateway at the edge lets in, of whichever kind it is.
+    pub(crate) fn edge(&mut self, gateway: &EdgeKey) -> Arc<Edge> {
+        let key = gateway.service.clone();
+        let key = match gateway.is_api {
+            true => FindingKey::Api(key),
+            false => FindingKey::Ingress(key),
+        };
+        match self.ask(key) {
             Finding::Edge(edge) => edge,
             _ => Arc::default(),
         }

@@ -60,7 +60,7 @@ pub(crate) fn shape(key: &InstanceKey, reading: &mut Reading<'_>) -> Option<Shap
         ServiceKind::ConnectProxy => sidecar::shape(instance, reading),
         ServiceKind::MeshGateway => gateway::shape(instance, reading),
         ServiceKind::TerminatingGateway => terminating::shape(instance, reading),
-        ServiceKind::IngressGateway => edge::shape(instance, reading),
+        ServiceKind::IngressGateway | ServiceKind::ApiGateway => edge::shape(instance, reading),
         ServiceKind::Typical => None,
     }
 }

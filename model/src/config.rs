@@ -1,13 +1,16 @@
 //! Config entries: what operators write to say how the mesh behaves.
 
 mod access_logs;
+mod api_gateway;
 mod destination;
+mod edge_route;
 mod entry;
 mod exported_services;
 mod header_edits;
 mod host;
 mod inbound;
 mod ingress_gateway;
+mod inline_certificate;
 mod jwt_provider;
 mod jwt_requirement;
 mod load_balancer;
@@ -26,18 +29,24 @@ mod tracing;
 mod upstreams;
 
 pub use access_logs::{AccessLogs, LogFormat, LogSink, MAX_LOG_FORMAT_BYTES, MAX_LOG_PATH_BYTES};
+pub use api_gateway::{ApiGateway, ApiListener, ApiTls, MAX_LISTENER_CERTIFICATES};
 pub use destination::Destination;
+pub use edge_route::{
+    HttpRoute, HttpRule, MAX_MATCHES, MAX_PARENTS, MAX_SERVICE_WEIGHT, RouteParent, RouteService, TcpRoute,
+};
 pub use entry::{
     ConfigEntry, ConfigKey, ConfigKind, MAX_META_KEY_BYTES, MAX_META_PAIRS, MAX_META_VALUE_BYTES, Meta,
     validate_meta,
 };
 pub use exported_services::{Consumer, ExportedService, ExportedServices};
 pub use header_edits::{HeaderEdits, MAX_EDITED_HEADERS, MAX_HEADER_NAME_BYTES, MAX_HEADER_VALUE_BYTES};
+pub use host::port_forms;
 pub use inbound::Inbound;
 pub use ingress_gateway::{
     DNS_DOMAIN, EdgeTerms, EdgeTls, IngressGateway, IngressListener, IngressService, MAX_CERTIFICATE_NAMES,
     MAX_EDGE_LISTENERS, MAX_HOSTS, MAX_LISTENER_SERVICES,
 };
+pub use inline_certificate::{InlineCertificate, MAX_CERTIFICATE_BYTES};
 pub use jwt_provider::{
     DEFAULT_CLOCK_SKEW_SECONDS, Forwarding, JwtProvider, KeyDiscovery, KeySet, KeySource, KeyUri,
     MAX_AUDIENCES, MAX_CA_BYTES, MAX_CACHED_TOKENS, MAX_CLOCK_SKEW_SECONDS, MAX_ISSUER_BYTES,

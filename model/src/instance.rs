@@ -41,16 +41,19 @@ pub enum ServiceKind {
     TerminatingGateway,
     /// A gateway that lets callers in from outside.
     IngressGateway,
+    /// The same, with routes that attach themselves to it.
+    ApiGateway,
 }
 
 impl ServiceKind {
     /// All kinds.
-    pub const ALL: [ServiceKind; 5] = [
+    pub const ALL: [ServiceKind; 6] = [
         ServiceKind::Typical,
         ServiceKind::ConnectProxy,
         ServiceKind::MeshGateway,
         ServiceKind::TerminatingGateway,
         ServiceKind::IngressGateway,
+        ServiceKind::ApiGateway,
     ];
 
     /// Consul's text: empty for typical.
@@ -61,6 +64,7 @@ impl ServiceKind {
             ServiceKind::MeshGateway => "mesh-gateway",
             ServiceKind::TerminatingGateway => "terminating-gateway",
             ServiceKind::IngressGateway => "ingress-gateway",
+            ServiceKind::ApiGateway => "api-gateway",
         }
     }
 
@@ -70,7 +74,8 @@ impl ServiceKind {
             ServiceKind::ConnectProxy
             | ServiceKind::MeshGateway
             | ServiceKind::TerminatingGateway
-            | ServiceKind::IngressGateway => true,
+            | ServiceKind::IngressGateway
+            | ServiceKind::ApiGateway => true,
             ServiceKind::Typical => false,
         }
     }
@@ -78,9 +83,14 @@ impl ServiceKind {
     /// Whether it is a gateway.
     pub fn is_gateway(self) -> bool {
         match self {
-            ServiceKind::MeshGateway | ServiceKind::TerminatingGateway | ServiceKind::IngressGateway => true,
-            ServiceKind::Typical | ServiceKind::ConnectProxy => false,
+            ServiceKind::MeshGateway | ServiceKind::TerminatingGateway => true,
+            kind => kind.is_edge(),
         }
+    }
+
+    /// Whether it is a gateway that lets callers in from outside.
+    pub fn is_edge(self) -> bool {
+        matches!(self, ServiceKind::IngressGateway | ServiceKind::ApiGateway)
     }
 
     /// The kind of this text, or `None` when Peerway does not offer it.

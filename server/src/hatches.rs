@@ -6,8 +6,8 @@ use peerway_api_server::{
 use peerway_certs::{Certs, Rotator};
 use peerway_model::freshness::Standing;
 use peerway_model::{
-    Datacenter, Failure, FailureKind, InstanceKey, Leaf, Missing, NewRoot, PeeringKey, Requester,
-    RotationStatus, ServiceKey, SpiffeId, StreamStatus,
+    Datacenter, Failure, FailureKind, InstanceKey, Invalid, Leaf, Missing, NewRoot, PeeringKey, Requester,
+    RotationStatus, Secret, ServiceKey, SpiffeId, StreamStatus,
 };
 use peerway_peering_link::{IntroductionError, Link, Selection, TokenOrder};
 use peerway_state::may_show;
@@ -60,6 +60,10 @@ impl Leaves for Authority {
             self.rotator.hand_out(&leaf.root_id).await?;
             Ok(leaf)
         })
+    }
+
+    fn check(&self, certificate: &str, key: &Secret) -> Result<(), Invalid> {
+        peerway_certs::check_certificate(certificate, key)
     }
 }
 

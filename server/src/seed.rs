@@ -4,7 +4,7 @@ use peerway_api_types::{config_entry_from_json, service_registration_from_json};
 use peerway_model::key::{NodeKey, Origin, Tenancy};
 use peerway_model::name::Partition;
 use peerway_model::server::{server_instance, server_service};
-use peerway_model::{InstanceKey, Invalid, Node};
+use peerway_model::{ConfigEntry, InstanceKey, Invalid, Node};
 use peerway_state::{Row, RowKey, Snapshot, Transaction};
 use peerway_store::{CommitError, Reader, Writer};
 use serde_json::Value;
@@ -102,6 +102,9 @@ pub(crate) async fn seed(
         };
         let entry = config_entry_from_json(value, &Tenancy::default()).map_err(item)?;
         entry.validate().map_err(item)?;
+        if let ConfigEntry::InlineCertificate(own) = &entry {
+            peerway_certs::check_certificate(&own.certificate, &own.key).map_err(item)?;
+        }
         if snapshot.config(&entry.key()).is_none() {
             transaction = transaction.put(Row::Config(Arc::new(entry)));
         }

@@ -163,7 +163,7 @@ pub fn may_show(snapshot: &Snapshot, proxy: &InstanceKey, identity: &SpiffeId) -
     };
     match instance.kind {
         ServiceKind::ConnectProxy => instance.destination_key() == Some(service),
-        ServiceKind::IngressGateway => instance.service_key() == service,
+        ServiceKind::IngressGateway | ServiceKind::ApiGateway => instance.service_key() == service,
         ServiceKind::TerminatingGateway => {
             let own = instance.service_key();
             own == service || gateways_before(snapshot, &service).contains(&own)

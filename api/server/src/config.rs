@@ -19,6 +19,10 @@ use std::sync::Arc;
 pub(crate) async fn write(State(app): State<App>, ask: Ask, body: Body) -> Result<Response, Refusal> {
     let value = read_body(body).await?;
     let entry = config_entry_from_json(&value, &ask.tenancy()?).map_err(Refusal::body)?;
+    if let ConfigEntry::InlineCertificate(own) = &entry {
+        let checked = app.parts.leaves.check(&own.certificate, &own.key);
+        checked.map_err(Refusal::body)?;
+    }
     let row_key = RowKey::Config(entry.key());
     let transaction = match ask.number("cas")? {
         None => Transaction::new(),

@@ -4,8 +4,8 @@ use futures::future::BoxFuture;
 use peerway_model::config::{Action, Meta};
 use peerway_model::freshness::Standing;
 use peerway_model::{
-    Failure, Leaf, Missing, NewRoot, Node, Partition, PeerName, PeeringKey, ProxyReport, Receipt, Requester,
-    RotationStatus, ServiceKey, StreamStatus, TokenBounds,
+    Failure, Invalid, Leaf, Missing, NewRoot, Node, Partition, PeerName, PeeringKey, ProxyReport, Receipt,
+    Requester, RotationStatus, Secret, ServiceKey, StreamStatus, TokenBounds,
 };
 use peerway_runtime::{Readiness, SharedClock};
 use peerway_state::Revision;
@@ -59,6 +59,9 @@ pub struct Ports {
 pub trait Leaves: Send + Sync {
     /// The current leaf of a local service; the same one until it is renewed.
     fn leaf(&self, service: &ServiceKey) -> BoxFuture<'_, Result<Arc<Leaf>, Failure>>;
+
+    /// Whether a certificate and a private key, both PEM, belong together; refuses by `Certificate` and `PrivateKey`.
+    fn check(&self, certificate: &str, key: &Secret) -> Result<(), Invalid>;
 }
 
 /// Rotates the root.

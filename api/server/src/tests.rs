@@ -17,8 +17,8 @@ use peerway_model::peering::RemoteInfo;
 use peerway_model::server::server_instance;
 use peerway_model::{
     CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, Datacenter, Failure, FailureKind, Instance,
-    InstanceId, InstanceKey, LastRefusal, Leaf, Missing, NewRoot, Node, NodeKey, NodeName, Origin, Partition,
-    PeerName, PeerReceipt, Peering, PeeringKey, PeeringRole, PeeringState, Proxy, ProxyConnection,
+    InstanceId, InstanceKey, Invalid, LastRefusal, Leaf, Missing, NewRoot, Node, NodeKey, NodeName, Origin,
+    Partition, PeerName, PeerReceipt, Peering, PeeringKey, PeeringRole, PeeringState, Proxy, ProxyConnection,
     ProxyReceipt, ProxyReport, Receipt, ReceiptState, RefusedResource, Requester, RootKey, Rotation,
     RotationPhase, RotationStatus, Secret, ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus,
     Tenancy, TrustDomain, Weights, WitnessKind,
@@ -95,6 +95,13 @@ impl Leaves for Hatches {
             not_after: not_before + 1000,
         };
         self.outcome(format!("leaf {service}"), Arc::new(leaf))
+    }
+
+    fn check(&self, certificate: &str, key: &Secret) -> Result<(), Invalid> {
+        match certificate.contains(key.expose().lines().next_back().unwrap_or_default()) {
+            true => Err(Invalid::new("PrivateKey", "is not the key of Certificate")),
+            false => Ok(()),
+        }
     }
 }
 

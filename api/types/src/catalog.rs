@@ -140,9 +140,7 @@ fn proxy_of(instance: &Instance) -> Option<ProxyJson> {
     match instance.kind {
         ServiceKind::Typical => None,
         ServiceKind::ConnectProxy => instance.proxy.as_ref().map(ProxyJson::from),
-        ServiceKind::MeshGateway | ServiceKind::IngressGateway | ServiceKind::TerminatingGateway => {
-            Some(ProxyJson::of_gateway(&instance.gateway_config))
-        }
+        _ => Some(ProxyJson::of_gateway(&instance.gateway_config)),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Config entries as JSON (xDS facts, section 6).
 
 mod access_logs;
+mod api_gateway;
+mod edge_route;
 mod ingress;
 mod jwt_requirement;
 mod mesh_tls;

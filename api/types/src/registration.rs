@@ -328,7 +328,7 @@ impl ServiceRegistration {
         let proxy = &self.proxy;
         let kind = self.kind.as_str();
         // One at the edge has the ports that its entry says.
-        if self.port == 0 && self.kind != ServiceKind::IngressGateway {
+        if self.port == 0 && !self.kind.is_edge() {
             return refuse("Port", &format!("is required for a {kind}"));
         }
         if !proxy.upstreams.is_empty() {
@@ -348,7 +348,7 @@ impl ServiceRegistration {
                 &format!("is for sidecars, nothing is redirected to a {kind}"),
             );
         }
-        if proxy.mesh_gateway.is_some() && self.kind == ServiceKind::IngressGateway {
+        if proxy.mesh_gateway.is_some() && self.kind.is_edge() {
             return refuse(
                 "Proxy.MeshGateway",
                 "is for sidecars, write MeshGateway into the service-defaults of the gateway's name",

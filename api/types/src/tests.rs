@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 mod answers;
+mod api_gateway;
 mod chains;
 mod config;
 mod ingress;

@@ -1,4 +1,4 @@
-//! The private key of a brought root.
+//! The private key of a certificate that is brought.
 
 use super::MAX_BROUGHT_BYTES;
 use peerway_model::{RootKey, Secret};
@@ -21,11 +21,11 @@ const P384: &[u8] = &[
     0x22,
 ];
 
-/// Reads a key of `kind` whose public half is `public` (DER of a SubjectPublicKeyInfo).
+/// Reads a key of `kind` whose public half is `public` (DER of a SubjectPublicKeyInfo), that of the field `whose`.
 ///
 /// # Errors
 /// A clause that completes "the private key ..."; it repeats nothing of the key.
-pub(super) fn read(secret: &Secret, kind: RootKey, public: &[u8]) -> Result<KeyPair, String> {
+pub(crate) fn read(secret: &Secret, kind: RootKey, public: &[u8], whose: &str) -> Result<KeyPair, String> {
     let text = secret.expose();
     if text.len() > MAX_BROUGHT_BYTES {
         return Err(format!(
@@ -57,22 +57,24 @@ pub(super) fn read(secret: &Secret, kind: RootKey, public: &[u8]) -> Result<KeyP
         "PRIVATE KEY" => key.contents,
         label if label == older => wrapped(wrapping, &key.contents),
         label if label.ends_with("PRIVATE KEY") => {
-            return Err(
-                "is of another kind than the key of root_cert, give the key that it was made with".to_owned(),
-            );
+            return Err(format!(
+                "is of another kind than the key of {whose}, give the key that it was made with"
+            ));
         }
         label => return Err(format!("is PEM text of a {label:?}, expected PRIVATE KEY")),
     };
     // What the library says of a key that it cannot read tells nothing more.
     let pair = KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8), algorithm).map_err(|_| {
         format!(
-            "cannot be read as the {} key with {} bits of root_cert, give the key that it was made with, as openssl pkey writes it",
+            "cannot be read as the {} key with {} bits of {whose}, give the key that it was made with, as openssl pkey writes it",
             kind.family(),
             kind.bits()
         )
     })?;
     if pair.subject_public_key_info() != public {
-        return Err("is not the key of root_cert, give the key that it was made with".to_owned());
+        return Err(format!(
+            "is not the key of {whose}, give the key that it was made with"
+        ));
     }
     Ok(pair)
 }

@@ -17,6 +17,8 @@ pub(super) enum Gateway {
     Terminating,
     /// An ingress gateway
     Ingress,
+    /// An API gateway
+    Api,
 }
 
 /// What a gateway is registered as.
@@ -43,6 +45,7 @@ impl Gateway {
             Gateway::Mesh => "mesh-gateway",
             Gateway::Terminating => "terminating-gateway",
             Gateway::Ingress => "ingress-gateway",
+            Gateway::Api => "api-gateway",
         }
     }
 
@@ -52,6 +55,7 @@ impl Gateway {
             Gateway::Mesh => "a mesh gateway",
             Gateway::Terminating => "a terminating gateway",
             Gateway::Ingress => "an ingress gateway",
+            Gateway::Api => "an API gateway",
         }
     }
 }

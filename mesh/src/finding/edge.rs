@@ -1,9 +1,11 @@
 //! What gateways at the edge of the mesh let in from outside, by their entries.
 
 use super::routes::in_mesh;
+use crate::naming;
 use crate::read::Reading;
 use peerway_model::config::{
-    EdgeTerms, HeaderEdits, IngressGateway, IngressListener, IngressService, Protocol, TlsBounds,
+    EdgeTerms, HeaderEdits, IngressGateway, IngressListener, IngressService, Protocol, RequestMatch,
+    RouteDestination, RouteService, TlsBounds,
 };
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, ServiceKey};
 use std::collections::BTreeSet;
@@ -25,23 +27,77 @@ pub(crate) struct EdgePort {
     pub(crate) port: u16,
     /// What is spoken.
     pub(crate) protocol: Protocol,
+    /// What its listener is called after, for requests.
+    pub(crate) base: &'static str,
     /// Which TLS is spoken, if any.
-    pub(crate) tls: Option<TlsBounds>,
+    pub(crate) tls: Option<EdgeTls>,
     /// Where requests go, by their host; one for TCP.
     pub(crate) hosts: Vec<EdgeHost>,
+}
+
+/// The TLS of a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EdgeTls {
+    pub(crate) certificates: Certificates,
+    /// Which is spoken.
+    pub(crate) bounds: TlsBounds,
+}
+
+/// What is shown to clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Certificates {
+    /// The gateway's leaf.
+    Leaf,
+    /// Those of these entries, which are there; at least one.
+    Own(Vec<ConfigKey>),
 }
 
 /// Requests with some hosts and where they go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EdgeHost {
+    /// Distinct in a port; empty for TCP.
+    pub(crate) name: String,
     /// As Envoy compares them; no two hosts of a port have one in common. Empty for TCP.
     pub(crate) domains: Vec<String>,
-    /// Whose chain says where they go; distinct in a port.
-    pub(crate) service: ServiceKey,
     /// Headers towards the service.
     pub(crate) request_headers: HeaderEdits,
     /// Headers towards the caller.
     pub(crate) response_headers: HeaderEdits,
+    /// Where they go.
+    pub(crate) leads: Leads,
+}
+
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Leads {
+    /// As the chain of a service says.
+    Chain(ServiceKey),
+    /// By the first of these that takes a request.
+    Rules(Vec<EdgeRule>),
+}
+
+/// Which requests go to which services.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EdgeRule {
+    /// Which.
+    pub(crate) request: RequestMatch,
+    /// How.
+    pub(crate) how: RouteDestination,
+    /// To whom.
+    pub(crate) services: Vec<RouteService>,
+}
+
+impl EdgeHost {
+    /// All services that they may go to.
+    pub(crate) fn services(&self) -> Vec<ServiceKey> {
+        match &self.leads {
+            Leads::Chain(service) => vec![service.clone()],
+            Leads::Rules(rules) => rules
+                .iter()
+                .flat_map(|rule| rule.services.iter().map(RouteService::key))
+                .collect(),
+        }
+    }
 }
 
 /// Of an ingress gateway; nothing while no entry is about it.
@@ -63,7 +119,11 @@ pub(super) fn ingress(reading: &mut Reading<'_>, gateway: &ServiceKey) -> Edge {
         edge.ports.push(EdgePort {
             port: listener.port,
             protocol: listener.protocol,
-            tls: listener.tls_in(entry),
+            base: listener.protocol.as_str(),
+            tls: listener.tls_in(entry).map(|bounds| EdgeTls {
+                certificates: Certificates::Leaf,
+                bounds,
+            }),
             hosts,
         });
     }
@@ -91,10 +151,11 @@ fn hosts(
         }
         calls.push((service.clone(), said.terms.or(&entry.defaults)));
         hosts.push(EdgeHost {
+            name: naming::upstream_id(&service),
             domains,
-            service,
             request_headers: said.request_headers.clone(),
             response_headers: said.response_headers.clone(),
+            leads: Leads::Chain(service),
         });
     };
     let named: BTreeSet<ServiceKey> = listener.services.iter().filter_map(IngressService::key).collect();

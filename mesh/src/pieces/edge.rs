@@ -5,22 +5,23 @@ use super::cluster::named;
 use super::listener::passed;
 use super::routes;
 use super::telemetry::telemetry;
-use crate::finding::{EdgeHost, EdgePort};
+use crate::finding::{Certificates, EdgeHost, EdgePort, EdgeTls, Leads};
 use crate::fragment::{
-    CallerHeader, Chain, Direction, Http, Intake, Listener, RouteTable, Routes, ServingTls, Traffic,
-    VirtualHost,
+    CallerHeader, Certificate, Chain, Direction, Http, Intake, LEAF_SECRET, Listener, RouteTable, Routes,
+    ServingTls, Traffic, VirtualHost,
 };
+use crate::fragment_key::EdgeKey;
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::chain::Target;
-use peerway_model::{ServiceAddress, ServiceKey};
+use peerway_model::{ConfigEntry, ConfigKey, ServiceAddress, ServiceKey};
 
 /// A port of a gateway; `None` when its entries do not have it, or it leads nowhere: Envoy refuses a listener without
 /// chains.
 pub(super) fn listener(
     reading: &mut Reading<'_>,
     address: &ServiceAddress,
-    gateway: &ServiceKey,
+    gateway: &EdgeKey,
     reporter: Option<&str>,
 ) -> Option<Listener> {
     let edge = reading.edge(gateway);
@@ -33,18 +34,20 @@ pub(super) fn listener(
                 policy: None,
                 routes: Routes::Named(naming::edge_routes(port.port)),
             };
-            let base = port.protocol.as_str().to_owned();
+            let base = port.base.to_owned();
             (base, naming::edge_stats(port.port), Traffic::Http(http))
         }
         false => {
-            let service = &port.hosts.first()?.service;
+            let Leads::Chain(service) = &port.hosts.first()?.leads else {
+                return None;
+            };
             let target = end(reading, service)?;
             let cluster = named(reading, &target)?;
             let stats = naming::upstream_stats(&*reading.cluster()?, service);
             (naming::upstream_id(service), stats, passed(cluster))
         }
     };
-    let inbound = reading.inbound_of(gateway);
+    let inbound = reading.inbound_of(&gateway.service);
     Some(Listener {
         name: naming::listener(&base, address),
         address: address.clone(),
@@ -54,11 +57,11 @@ pub(super) fn listener(
             server_names: Vec::new(),
             destinations: Vec::new(),
             tls: None,
-            serving: port.tls.clone().map(|bounds| ServingTls { bounds }),
+            serving: port.tls.as_ref().map(serving),
             stat_prefix,
             traffic,
         }],
-        telemetry: telemetry(reading, &gateway.partition, reporter),
+        telemetry: telemetry(reading, &gateway.service.partition, reporter),
         intake: Intake {
             max_connections: inbound.max_connections,
             exact_balance: inbound.exact_balance,
@@ -78,7 +81,7 @@ fn end(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<Target> {
 }
 
 /// Where the requests to a port of a gateway go; `None` when its entries do not have it.
-pub(super) fn table(reading: &mut Reading<'_>, gateway: &ServiceKey, port: u16) -> Option<RouteTable> {
+pub(super) fn table(reading: &mut Reading<'_>, gateway: &EdgeKey, port: u16) -> Option<RouteTable> {
     let edge = reading.edge(gateway);
     let port = edge.ports.iter().find(|own| own.port == port)?;
     Some(RouteTable {
@@ -89,10 +92,35 @@ pub(super) fn table(reading: &mut Reading<'_>, gateway: &ServiceKey, port: u16) 
 
 fn host(reading: &mut Reading<'_>, port: &EdgePort, host: &EdgeHost) -> VirtualHost {
     VirtualHost {
-        name: naming::upstream_id(&host.service),
+        name: host.name.clone(),
         domains: host.domains.clone(),
-        routes: routes::led(reading, &host.service, port.protocol),
+        routes: match &host.leads {
+            Leads::Chain(service) => routes::led(reading, service, port.protocol),
+            Leads::Rules(rules) => rules.iter().map(|rule| routes::ruled(reading, rule)).collect(),
+        },
         request_headers: host.request_headers.clone(),
         response_headers: host.response_headers.clone(),
+    }
+}
+
+fn serving(tls: &EdgeTls) -> ServingTls {
+    ServingTls {
+        certificates: match &tls.certificates {
+            Certificates::Leaf => vec![LEAF_SECRET.to_owned()],
+            Certificates::Own(keys) => keys.iter().map(naming::certificate).collect(),
+        },
+        bounds: tls.bounds.clone(),
+    }
+}
+
+/// A certificate of an operator's own; `None` while it is not there.
+pub(super) fn certificate(reading: &mut Reading<'_>, key: &ConfigKey) -> Option<Certificate> {
+    match reading.config(key.clone())? {
+        ConfigEntry::InlineCertificate(entry) => Some(Certificate {
+            name: naming::certificate(key),
+            chain: entry.certificate.clone(),
+            key: entry.key.clone(),
+        }),
+        _ => None,
     }
 }

@@ -2,6 +2,7 @@
 //! the time is spent.
 
 use super::cluster::named;
+use crate::finding::EdgeRule;
 use crate::fragment::{HttpRoute, Retry, RouteLeg, RouteTable, VirtualHost, WHOLE};
 use crate::naming;
 use crate::read::Reading;
@@ -50,21 +51,79 @@ pub(super) fn led(reading: &mut Reading<'_>, service: &ServiceKey, protocol: Pro
     let usual = usual_timeout(protocol);
     if service.origin.peer().is_some() {
         let target = Target::of(service.clone());
-        let legs = way(reading, &target).map(|cluster| RouteLeg {
-            cluster,
-            weight: WHOLE,
-            request_headers: HeaderEdits::default(),
-            response_headers: HeaderEdits::default(),
-        });
         return vec![HttpRoute {
             timeout_ms: usual,
-            ..HttpRoute::to(legs.into_iter().collect())
+            ..HttpRoute::to(one_leg(way(reading, &target)))
         }];
     }
     match reading.chain(service) {
         Some(chain) => routes(reading, &chain, usual),
         None => vec![HttpRoute::to(Vec::new())],
     }
+}
+
+/// Of a rule of an API gateway: to its services, each by its splitter and resolver. What their routers say is not asked,
+/// as the rule has chosen already.
+pub(super) fn ruled(reading: &mut Reading<'_>, rule: &EdgeRule) -> HttpRoute {
+    let total: u32 = rule.services.iter().map(|service| service.weight).sum();
+    let mut all = HttpRoute::to(Vec::new());
+    let mut streams = false;
+    for said in rule.services.iter().filter(|said| said.weight > 0) {
+        let service = said.key();
+        streams |= reading.protocol_of_upstream(&service) == Protocol::Grpc;
+        let led = match service.origin.peer() {
+            Some(_) => HttpRoute::to(one_leg(way(reading, &Target::of(service)))),
+            None => match reading.chain(&service) {
+                Some(chain) => {
+                    let next = match chain.nodes.get(&chain.start) {
+                        // Its last route takes what no other one does: the service itself.
+                        Some(Node::Router(steps)) => steps.last().map(|step| &step.next),
+                        _ => Some(&chain.start),
+                    };
+                    next.map_or_else(
+                        || HttpRoute::to(Vec::new()),
+                        |next| to(&chain, next, &mut |leg: &Leg| way(reading, &leg.target)),
+                    )
+                }
+                None => HttpRoute::to(Vec::new()),
+            },
+        };
+        all.timeout_ms = all.timeout_ms.or(led.timeout_ms);
+        all.elsewhere |= led.elsewhere;
+        if all.hash.is_empty() {
+            all.hash = led.hash;
+        }
+        all.legs.extend(led.legs.into_iter().map(|leg| RouteLeg {
+            weight: share(leg.weight, said.weight, total),
+            request_headers: said.request_headers.with(&leg.request_headers),
+            response_headers: said.response_headers.with(&leg.response_headers),
+            cluster: leg.cluster,
+        }));
+    }
+    all.legs = whole(all.legs);
+    let usual = if streams { None } else { Some(ANSWER_TIMEOUT_MS) };
+    all.timeout_ms = all.timeout_ms.or(usual);
+    let written = ServiceRoute {
+        request: rule.request.clone(),
+        destination: Some(rule.how.clone()),
+    };
+    with(&written, all)
+}
+
+/// A part of a part, of [`WHOLE`] if that is all; never 0.
+fn share(leg: u32, weight: u32, total: u32) -> u32 {
+    let exact = u64::from(leg) * u64::from(weight) / u64::from(total.max(1));
+    u32::try_from(exact).unwrap_or(WHOLE).max(1)
+}
+
+fn one_leg(cluster: Option<String>) -> Vec<RouteLeg> {
+    let leg = |cluster| RouteLeg {
+        cluster,
+        weight: WHOLE,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+    };
+    cluster.map(leg).into_iter().collect()
 }
 
 /// The routes of a chain, each of which has time to answer.

@@ -4,12 +4,13 @@ use super::Shape;
 use super::calling::{Asked, Calling};
 use super::keys::Keys;
 use crate::address;
+use crate::finding::{Certificates, EdgeTls};
 use crate::fragment::Terms;
-use crate::fragment_key::FragmentKey;
+use crate::fragment_key::{EdgeKey, FragmentKey};
 use crate::pieces::reporter;
 use crate::read::Reading;
 use peerway_model::config::EdgeTerms;
-use peerway_model::{Instance, ServiceAddress, SpiffeId};
+use peerway_model::{Instance, ServiceAddress, ServiceKind, SpiffeId};
 
 /// Every address of the machine.
 const ANY: &str = "0.0.0.0";
@@ -21,7 +22,11 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     if keys.reporter.is_some() {
         keys.add(FragmentKey::TraceCollector(gateway.partition.clone()));
     }
-    let edge = reading.edge(&gateway);
+    let key = EdgeKey {
+        service: gateway.clone(),
+        is_api: instance.kind == ServiceKind::ApiGateway,
+    };
+    let edge = reading.edge(&key);
     let bound = bound(instance);
     for port in &edge.ports {
         let address = ServiceAddress {
@@ -33,14 +38,23 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         }
         keys.add(FragmentKey::EdgeListener {
             address,
-            gateway: gateway.clone(),
+            gateway: key.clone(),
             reporter: keys.reporter.clone(),
         });
         if port.protocol.is_http() {
             keys.add(FragmentKey::EdgeRoutes {
-                gateway: gateway.clone(),
+                gateway: key.clone(),
                 port: port.port,
             });
+        }
+        if let Some(EdgeTls {
+            certificates: Certificates::Own(certificates),
+            ..
+        }) = &port.tls
+        {
+            for certificate in certificates {
+                keys.add(FragmentKey::Certificate(certificate.clone()));
+            }
         }
     }
     let calling = Calling::of(None, &gateway, reading);

@@ -1,6 +1,8 @@
 //! Views of gateways at the edge of the mesh.
 
-use super::entries::{ingress, let_in, port, redirect};
+use super::entries::{
+    api, certificate, http_route, ingress, let_in, port, redirect, router, splitter, tcp_route,
+};
 use super::render::assert_view;
 use super::world::*;
 use crate::{Mesh, View};
@@ -258,4 +260,90 @@ fn certificates_are_made_for_the_hosts_of_ports_with_tls() {
         ..edge("n1")
     })]);
     assert_view(view_of(&world).as_ref(), "nothing");
+}
+
+fn front_of(world: &World) -> Option<Arc<View>> {
+    Mesh::new(world.shared()).watch(&instance_key("n1", "front"))
+}
+
+#[test]
+fn routes_attach_themselves_to_an_api_gateway() {
+    let mut world = start();
+    world.put([
+        row(front("n1")),
+        // What the router says is not asked, what the splitter says is.
+        router("api", &[("/x", "web")]),
+        splitter("api", &[(2_500, "web"), (7_500, "api@east")]),
+        api(&[
+            (8090, Protocol::Http, Some("*.example.com"), &["c1", "c2"]),
+            (8091, Protocol::Tcp, None, &[]),
+        ]),
+        certificate("c1", "A"),
+        http_route(
+            "r1",
+            Some("l8090"),
+            &["a.example.com", "b.com"],
+            &[("/", &[(1, "api"), (3, "web")])],
+        ),
+        http_route(
+            "r2",
+            None,
+            &[],
+            &[("/a/b", &[(1, "web")]), ("/a", &[(1, "api@east")])],
+        ),
+        http_route("r3", None, &["a.example.com"], &[("/longer", &[(1, "web")])]),
+        tcp_route("t1", "db@east"),
+        tcp_route("t2", "db"),
+    ]);
+    assert_view(
+        front_of(&world).as_ref(),
+        r#"
+        identity spiffe://local.consul/ns/default/dc/dc1/svc/front
+        validation roots~local local.consul="A\n"
+        validation roots~peer~default~east east.consul="E\n"
+        certificate certificate~c1.default.default "-----BEGIN CERTIFICATE-----A"
+        cluster api.default.east.external.east.consul http eds 5000ms eject 100% keepalive
+          tls api.default.default.us.external.east.consul by roots~peer~default~east
+          to spiffe://east.consul/ns/default/dc/dc9/svc/api
+          to spiffe://east.consul/gateway/mesh/dc/dc9
+        cluster db.default.east.external.east.consul eds 5000ms eject 100% keepalive
+          tls db.default.default.us.external.east.consul by roots~peer~default~east
+          to spiffe://east.consul/ns/default/dc/dc9/svc/db
+          to spiffe://east.consul/gateway/mesh/dc/dc9
+        cluster web.default.dc1.internal.local.consul http eds 5000ms eject 10%
+          tls web.default.dc1.internal.local.consul by roots~local
+          to spiffe://local.consul/ns/default/dc/dc1/svc/web
+        endpoints api.default.east.external.east.consul
+          198.51.100.1:8443 up 1
+        endpoints db.default.east.external.east.consul
+          198.51.100.1:8443 up 1
+        endpoints web.default.dc1.internal.local.consul
+          10.0.0.1:20002 up 1
+        listener db?peer=east:0.0.0.0:8091 Outbound
+          any -> db.default.east.external.east.consul as upstream_peered.db.default.east
+        listener http:0.0.0.0:8090 Outbound
+          any -> http2 Outside named 8090 as ingress_upstream_8090 serving in TLS with certificate~c1.default.default
+        routes 8090
+          *.example.com for *.example.com,*.example.com:8090
+            Prefix("/a/b") -> web.default.dc1.internal.local.consul 15000ms
+            Prefix("/a") -> api.default.east.external.east.consul 15000ms
+          a.example.com for a.example.com,a.example.com:8090
+            Prefix("/longer") -> web.default.dc1.internal.local.consul 15000ms
+            Prefix("/") -> 625 web.default.dc1.internal.local.consul + 1875 api.default.east.external.east.consul + 7500 web.default.dc1.internal.local.consul 15000ms
+        "#,
+    );
+}
+
+#[test]
+fn a_port_never_speaks_without_the_tls_that_it_is_told_to() {
+    let mut world = start();
+    world.put([
+        row(front("n1")),
+        api(&[(8090, Protocol::Http, None, &["c1"])]),
+        http_route("r1", None, &[], &[("/", &[(1, "web")])]),
+    ]);
+    assert_view(
+        front_of(&world).as_ref(),
+        "identity spiffe://local.consul/ns/default/dc/dc1/svc/front",
+    );
 }

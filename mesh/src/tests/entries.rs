@@ -1,14 +1,15 @@
 //! Entries that chains are made of, in few words.
 
 use super::world::{peer_name, service_name};
-use peerway_model::ConfigEntry;
 use peerway_model::config::{
-    Destination, EdgeTerms, EdgeTls, Failover, HeaderEdits, IngressGateway, IngressListener, IngressService,
-    Member, Meta, PathTest, Protocol, RequestMatch, RouteDestination, SamenessGroup, ServiceResolver,
-    ServiceRoute, ServiceRouter, ServiceSplitter, Split, Subset,
+    ApiGateway, ApiListener, ApiTls, Destination, EdgeTerms, EdgeTls, Failover, HeaderEdits, HttpRoute,
+    HttpRule, IngressGateway, IngressListener, IngressService, InlineCertificate, Member, Meta, PathTest,
+    Protocol, RequestMatch, RouteDestination, RouteParent, RouteService, SamenessGroup, ServiceResolver,
+    ServiceRoute, ServiceRouter, ServiceSplitter, Split, Subset, TcpRoute, TlsBounds,
 };
 use peerway_model::filter::Filter;
 use peerway_model::name::{GroupName, Namespace, Partition, SubsetName};
+use peerway_model::{ConfigEntry, Secret};
 use peerway_state::Row;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -190,6 +191,98 @@ pub(super) fn ingress(listeners: Vec<IngressListener>) -> Row {
         tls: EdgeTls::default(),
         listeners,
         defaults: EdgeTerms::default(),
+        meta: Meta::new(),
+    }))
+}
+
+/// A listener of the gateway `front`: port, protocol, host and certificates. It is called `l<port>`.
+pub(super) type Listener<'a> = (u16, Protocol, Option<&'a str>, &'a [&'a str]);
+
+/// The gateway `front`.
+pub(super) fn api(listeners: &[Listener<'_>]) -> Row {
+    let listener = |(port, protocol, host, certificates): &Listener<'_>| ApiListener {
+        name: format!("l{port}"),
+        hostname: host.map(str::to_owned),
+        port: *port,
+        protocol: *protocol,
+        tls: (!certificates.is_empty()).then(|| ApiTls {
+            certificates: certificates.iter().map(|name| service_name(name)).collect(),
+            bounds: TlsBounds::default(),
+        }),
+    };
+    config(ConfigEntry::ApiGateway(ApiGateway {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: service_name("front"),
+        listeners: listeners.iter().map(listener).collect(),
+        meta: Meta::new(),
+    }))
+}
+
+fn route_service((weight, text): &(u32, &str)) -> RouteService {
+    let to = to(text);
+    RouteService {
+        name: to.service.unwrap(),
+        namespace: Namespace::default(),
+        partition: Partition::default(),
+        peer: to.peer,
+        weight: *weight,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+    }
+}
+
+fn parent(listener: Option<&str>) -> RouteParent {
+    RouteParent {
+        gateway: service_name("front"),
+        listener: listener.map(str::to_owned),
+    }
+}
+
+/// Rules by the prefix of the path: `(weight, service)` each.
+pub(super) type Rule<'a> = (&'a str, &'a [(u32, &'a str)]);
+
+/// A route on `front`, or a listener of it.
+pub(super) fn http_route(name: &str, listener: Option<&str>, hosts: &[&str], rules: &[Rule<'_>]) -> Row {
+    let rule = |(path, services): &Rule<'_>| HttpRule {
+        matches: vec![RequestMatch {
+            path: PathTest::Prefix((*path).to_owned()),
+            ..RequestMatch::default()
+        }],
+        how: RouteDestination::default(),
+        services: services.iter().map(route_service).collect(),
+    };
+    config(ConfigEntry::HttpRoute(Box::new(HttpRoute {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: service_name(name),
+        parents: vec![parent(listener)],
+        hostnames: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        rules: rules.iter().map(rule).collect(),
+        meta: Meta::new(),
+    })))
+}
+
+/// A route for bytes on `front`.
+pub(super) fn tcp_route(name: &str, service: &str) -> Row {
+    config(ConfigEntry::TcpRoute(TcpRoute {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: service_name(name),
+        parents: vec![parent(None)],
+        service: route_service(&(1, service)),
+        meta: Meta::new(),
+    }))
+}
+
+/// A certificate that nobody reads.
+pub(super) fn certificate(name: &str, text: &str) -> Row {
+    config(ConfigEntry::InlineCertificate(InlineCertificate {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: service_name(name),
+        certificate: format!("-----BEGIN CERTIFICATE-----{text}"),
+        key: Secret::new("-----BEGIN PRIVATE KEY-----"),
         meta: Meta::new(),
     }))
 }

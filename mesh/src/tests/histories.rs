@@ -69,7 +69,7 @@ fn proxies() -> Vec<InstanceKey> {
             SERVICES
                 .iter()
                 .map(|service| instance_key(node, &format!("{service}-sidecar-proxy")))
-                .chain(["gateway", "edge", outside::GATEWAY].map(|id| instance_key(node, id)))
+                .chain(["gateway", "edge", "front", outside::GATEWAY].map(|id| instance_key(node, id)))
         })
         .collect()
 }
@@ -117,6 +117,7 @@ fn local_row() -> impl Strategy<Value = Op> {
         ),
         2 => (one_of(&NODES), 1_u16..3).prop_map(|(node, port)| put(row(gateway(node, 8_440 + port)))),
         2 => one_of(&NODES).prop_map(|node| put(row(edge(node)))),
+        2 => one_of(&NODES).prop_map(|node| put(row(front(node)))),
         2 => (one_of(&NODES), proptest::option::of(8503_u16..8505))
             .prop_map(|(node, port)| put(server(node, port))),
         1 => one_of(&NODES).prop_map(|node| Op::Delete(RowKey::Instance(instance_key(node, "consul")))),
@@ -443,10 +444,53 @@ fn token_row() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// API gateways, and what attaches itself to them.
+fn api_row() -> impl Strategy<Value = Op> {
+    let hosts: &[&[&str]] = &[
+        &[],
+        &["a.example.com"],
+        &["a.example.com", "*.example.com"],
+        &["b.com"],
+    ];
+    let host = one_of(&[None, Some("a.example.com"), Some("*.example.com")]);
+    let certificates: &[&[&str]] = &[&[], &["c1"], &["c1", "c2"]];
+    let listener = (host, proptest::sample::select(certificates.to_vec()));
+    let leads = || one_of(&["api", "db", "web", "api@east", "db@west"]);
+    let section = one_of(&[None, Some("l8090"), Some("nobody")]);
+    let rule = (one_of(&["/", "/a", "/a/b"]), leads(), leads(), 0_u32..3);
+    let kind = one_of(&[
+        (ConfigKind::ApiGateway, "front"),
+        (ConfigKind::HttpRoute, "r1"),
+        (ConfigKind::HttpRoute, "r2"),
+        (ConfigKind::TcpRoute, "t1"),
+        (ConfigKind::InlineCertificate, "c1"),
+    ]);
+    prop_oneof![
+        2 => listener.prop_map(|(host, certificates)| put(entries::api(&[
+            (8_090, Protocol::Http, host, certificates),
+            (8_091, Protocol::Tcp, None, &[]),
+        ]))),
+        4 => (one_of(&["r1", "r2"]), section, proptest::sample::select(hosts.to_vec()), rule).prop_map(
+            |(name, section, hosts, (path, one, other, weight))| {
+                let services = [(1, one), (weight, other)];
+                let services = if one == other { &services[..1] } else { &services[..] };
+                put(entries::http_route(name, section, hosts, &[(path, services)]))
+            }
+        ),
+        1 => (one_of(&["t1", "t2"]), leads()).prop_map(|(name, to)| put(entries::tcp_route(name, to))),
+        2 => (one_of(&["c1", "c2"]), one_of(&["A", "B"])).prop_map(|(name, text)| put(entries::certificate(name, text))),
+        1 => kind.prop_map(|(kind, name)| {
+            let partition = peerway_model::Partition::default();
+            Op::Delete(RowKey::Config(ConfigKey::new(kind, &partition, "default", name)))
+        }),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => chain_row(),
         3 => edge_row(),
+        4 => api_row(),
         6 => local_row(),
         3 => check_row(),
         4 => outside_row(),
@@ -510,6 +554,13 @@ fn furnish(world: &mut World) {
         )),
         row(sidecar("n2", "api", 20_000, vec![])),
         row(edge("n1")),
+        row(front("n1")),
+        entries::api(&[
+            (8_090, Protocol::Http, None, &[]),
+            (8_091, Protocol::Tcp, None, &[]),
+        ]),
+        entries::http_route("r1", None, &[], &[("/", &[(1, "db@east")])]),
+        entries::tcp_route("t1", "web"),
         peering("east", PeeringState::Active),
         bundle("east", "east.consul", &["P1"]),
         node(Some("east"), "g", "192.0.2.1"),
@@ -626,6 +677,13 @@ fn well_formed(view: &View) {
                         let shown = view.leaves.iter().any(|(name, _)| *name == tls.leaf);
                         assert!(shown || tls.leaf == crate::LEAF_SECRET, "{}", tls.leaf);
                     }
+                    for name in chain.serving.iter().flat_map(|serving| &serving.certificates) {
+                        let certificate = (crate::FragmentKind::Certificate, name.as_str());
+                        assert!(
+                            name == crate::LEAF_SECRET || places.contains(&certificate),
+                            "{name}"
+                        );
+                    }
                     let policies: Vec<&String> = match &chain.traffic {
                         Traffic::Tcp(tcp) => tcp.policy.iter().collect(),
                         Traffic::Http(http) => {
@@ -680,6 +738,7 @@ fn well_formed(view: &View) {
                 assert!(validation.domains.iter().all(|(_, pems)| !pems.is_empty()));
             }
             Fragment::Policy(policy) => tokens_can_be_verified(policy, &places),
+            Fragment::Certificate(_) => {}
         }
     }
 }

@@ -20,6 +20,12 @@ pub(super) fn view(view: &View) -> String {
 
 fn fragment(fragment: &Fragment) -> Vec<String> {
     match fragment {
+        Fragment::Certificate(certificate) => {
+            vec![format!(
+                "certificate {} {:?}",
+                certificate.name, certificate.chain
+            )]
+        }
         Fragment::Validation(validation) => {
             let domains: Vec<String> = validation
                 .domains
@@ -179,7 +185,11 @@ fn chain(chain: &Chain) -> Vec<String> {
         format!(" by {}{shown}{}", tls.validation, spoken(&tls.bounds))
     });
     let tls = chain.serving.as_ref().map_or(tls, |serving| {
-        format!(" serving in TLS{}", spoken(&serving.bounds))
+        let shown = match serving.certificates.as_slice() {
+            [leaf] if leaf == LEAF_SECRET => String::new(),
+            names => format!(" with {}", names.join(",")),
+        };
+        format!(" serving in TLS{shown}{}", spoken(&serving.bounds))
     });
     match &chain.traffic {
         Traffic::Tcp(tcp) => {

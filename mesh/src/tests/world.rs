@@ -244,6 +244,11 @@ pub(super) fn edge(node: &str) -> Instance {
     )
 }
 
+/// The API gateway on `node`, with the id `front`, of that name.
+pub(super) fn front(node: &str) -> Instance {
+    plain(node_key(None, node), "front", "front", ServiceKind::ApiGateway, 0)
+}
+
 pub(super) fn upstream(service: &str, peer: Option<&str>, port: u16) -> Upstream {
     Upstream {
         name: service_name(service),

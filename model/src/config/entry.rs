@@ -1,8 +1,9 @@
 //! The kinds of config entries and what they have in common.
 
 use super::{
-    ExportedServices, IngressGateway, JwtProvider, Mesh, ProxyDefaults, SamenessGroup, ServiceDefaults,
-    ServiceIntentions, ServiceResolver, ServiceRouter, ServiceSplitter, TerminatingGateway,
+    ApiGateway, ExportedServices, HttpRoute, IngressGateway, InlineCertificate, JwtProvider, Mesh,
+    ProxyDefaults, SamenessGroup, ServiceDefaults, ServiceIntentions, ServiceResolver, ServiceRouter,
+    ServiceSplitter, TcpRoute, TerminatingGateway,
 };
 use crate::Invalid;
 use crate::name::{GroupName, Namespace, Partition, ProviderName, ServiceName};
@@ -46,13 +47,24 @@ pub enum ConfigKind {
     IngressGateway,
     /// Who signs tokens, and how they are verified.
     JwtProvider,
+    /// The listeners of a gateway that routes attach themselves to.
+    ApiGateway,
+    /// Where the requests of such listeners go.
+    HttpRoute,
+    /// Where their connections go.
+    TcpRoute,
+    /// A certificate of an operator's own, with its key.
+    InlineCertificate,
 }
 
 impl ConfigKind {
     /// All kinds, in the order in which help texts list them.
-    pub const ALL: [ConfigKind; 12] = [
+    pub const ALL: [ConfigKind; 16] = [
+        ConfigKind::ApiGateway,
         ConfigKind::ExportedServices,
+        ConfigKind::HttpRoute,
         ConfigKind::IngressGateway,
+        ConfigKind::InlineCertificate,
         ConfigKind::JwtProvider,
         ConfigKind::Mesh,
         ConfigKind::ProxyDefaults,
@@ -62,6 +74,7 @@ impl ConfigKind {
         ConfigKind::ServiceResolver,
         ConfigKind::ServiceRouter,
         ConfigKind::ServiceSplitter,
+        ConfigKind::TcpRoute,
         ConfigKind::TerminatingGateway,
     ];
 
@@ -80,6 +93,10 @@ impl ConfigKind {
             ConfigKind::TerminatingGateway => "terminating-gateway",
             ConfigKind::IngressGateway => "ingress-gateway",
             ConfigKind::JwtProvider => "jwt-provider",
+            ConfigKind::ApiGateway => "api-gateway",
+            ConfigKind::HttpRoute => "http-route",
+            ConfigKind::TcpRoute => "tcp-route",
+            ConfigKind::InlineCertificate => "inline-certificate",
         }
     }
 
@@ -116,7 +133,11 @@ impl ConfigKind {
             | ConfigKind::ServiceRouter
             | ConfigKind::ServiceSplitter
             | ConfigKind::TerminatingGateway
-            | ConfigKind::IngressGateway => true,
+            | ConfigKind::IngressGateway
+            | ConfigKind::ApiGateway
+            | ConfigKind::HttpRoute
+            | ConfigKind::TcpRoute
+            | ConfigKind::InlineCertificate => true,
         }
     }
 }
@@ -211,6 +232,14 @@ pub enum ConfigEntry {
     IngressGateway(IngressGateway),
     /// Who signs tokens, and how they are verified.
     JwtProvider(Box<JwtProvider>),
+    /// The listeners of a gateway that routes attach themselves to.
+    ApiGateway(ApiGateway),
+    /// Where the requests of such listeners go.
+    HttpRoute(Box<HttpRoute>),
+    /// Where their connections go.
+    TcpRoute(TcpRoute),
+    /// A certificate of an operator's own, with its key.
+    InlineCertificate(InlineCertificate),
 }
 
 impl ConfigEntry {
@@ -266,6 +295,22 @@ impl ConfigEntry {
                 let kind = ConfigKind::IngressGateway;
                 ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
             }
+            ConfigEntry::ApiGateway(entry) => {
+                let kind = ConfigKind::ApiGateway;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
+            ConfigEntry::HttpRoute(entry) => {
+                let kind = ConfigKind::HttpRoute;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
+            ConfigEntry::TcpRoute(entry) => {
+                let kind = ConfigKind::TcpRoute;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
+            ConfigEntry::InlineCertificate(entry) => {
+                let kind = ConfigKind::InlineCertificate;
+                ConfigKey::of_service(kind, &entry.partition, &entry.namespace, &entry.name)
+            }
         }
     }
 
@@ -284,6 +329,10 @@ impl ConfigEntry {
             ConfigEntry::TerminatingGateway(entry) => &entry.meta,
             ConfigEntry::IngressGateway(entry) => &entry.meta,
             ConfigEntry::JwtProvider(entry) => &entry.meta,
+            ConfigEntry::ApiGateway(entry) => &entry.meta,
+            ConfigEntry::HttpRoute(entry) => &entry.meta,
+            ConfigEntry::TcpRoute(entry) => &entry.meta,
+            ConfigEntry::InlineCertificate(entry) => &entry.meta,
         }
     }
 
@@ -300,6 +349,10 @@ impl ConfigEntry {
             ConfigEntry::ServiceSplitter(entry) => entry.validate(),
             ConfigEntry::IngressGateway(entry) => entry.validate(),
             ConfigEntry::JwtProvider(entry) => entry.validate(),
+            ConfigEntry::ApiGateway(entry) => entry.validate(),
+            ConfigEntry::HttpRoute(entry) => entry.validate(),
+            ConfigEntry::TcpRoute(entry) => entry.validate(),
+            ConfigEntry::InlineCertificate(entry) => entry.validate(),
             ConfigEntry::Mesh(entry) => entry.validate(),
             ConfigEntry::ServiceDefaults(entry) => entry.validate(),
             ConfigEntry::TerminatingGateway(entry) => entry.validate(),

@@ -79,7 +79,7 @@ impl<'a> Host<'a> {
 }
 
 /// Hosts in lower case, each also with the port, which clients add where it is not the usual one. Distinct.
-pub(super) fn port_forms(hosts: &[String], port: u16) -> Vec<String> {
+pub fn port_forms(hosts: &[String], port: u16) -> Vec<String> {
     let mut domains: Vec<String> = Vec::new();
     for host in hosts {
         let host = host.to_ascii_lowercase();
@@ -91,6 +91,22 @@ pub(super) fn port_forms(hosts: &[String], port: u16) -> Vec<String> {
         }
     }
     domains
+}
+
+/// The hosts that both mean, as one that means them; `None` when there is none.
+pub(super) fn meet(a: &str, b: &str) -> Option<String> {
+    let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
+    let within = |inner: &str, outer: &str| {
+        let below = outer.strip_prefix('*');
+        inner == outer || below.is_some_and(|below| inner.ends_with(below))
+    };
+    if within(&a, &b) {
+        Some(a)
+    } else if within(&b, &a) {
+        Some(b)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -107,6 +123,22 @@ mod tests {
             "", ".", "a..b", "a.*", "a*.b", "*a", "**", "*.*.a", "*.", "a:80", "a b", "-a", "a-", "é", &long,
         ] {
             assert!(Host::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_meet_in_the_narrower_one() {
+        let met = |a, b| meet(a, b).unwrap_or_default();
+        for (a, b, narrower) in [
+            ("*", "A.com", "a.com"),
+            ("a.com", "a.com", "a.com"),
+            ("*.a.com", "x.a.com", "x.a.com"),
+            ("*.a.com", "*.b.a.com", "*.b.a.com"),
+            ("*.a.com", "a.com", ""),
+            ("*.a.com", "*.b.com", ""),
+            ("a.com", "b.com", ""),
+        ] {
+            assert_eq!((met(a, b), met(b, a)), (narrower.to_owned(), narrower.to_owned()));
         }
     }
 

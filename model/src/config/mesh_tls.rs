@@ -118,6 +118,19 @@ impl TlsBounds {
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
+        self.validate_of_any()?;
+        // Workloads have ECDSA certificates: with suites for RSA alone no TLS 1.2 handshake would succeed.
+        if !self.ciphers.is_empty() && !self.ciphers.iter().any(|suite| suite.is_for_ecdsa()) {
+            return Err(Invalid::new(
+                "CipherSuites",
+                "has none for ECDSA, which the certificates of the mesh are made with; add a TLS_ECDHE_ECDSA suite",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The same where the certificate may be of any kind.
+    pub(super) fn validate_of_any(&self) -> Result<(), Invalid> {
         if self.oldest() > self.newest() {
             return Err(Invalid::new("TLSMinVersion", "is above TLSMaxVersion"));
         }
@@ -135,13 +148,6 @@ impl TlsBounds {
                     "is given more than once",
                 ));
             }
-        }
-        // Workloads have ECDSA certificates: with suites for RSA alone no TLS 1.2 handshake would succeed.
-        if !self.ciphers.is_empty() && !self.ciphers.iter().any(|suite| suite.is_for_ecdsa()) {
-            return Err(Invalid::new(
-                "CipherSuites",
-                "has none for ECDSA, which the certificates of the mesh are made with; add a TLS_ECDHE_ECDSA suite",
-            ));
         }
         Ok(())
     }

@@ -185,7 +185,7 @@ impl ServiceRoute {
 }
 
 impl RequestMatch {
-    fn validate(&self) -> Result<(), Invalid> {
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
         match &self.path {
             PathTest::Exact(path) => rooted("PathExact", path)?,
             PathTest::Prefix(path) => rooted("PathPrefix", path)?,
@@ -246,7 +246,7 @@ impl TextTest {
 }
 
 impl RouteDestination {
-    fn validate(&self) -> Result<(), Invalid> {
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
         self.to.validate()?;
         if let Some(rewrite) = &self.prefix_rewrite {
             rooted("PrefixRewrite", rewrite)?;

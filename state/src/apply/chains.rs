@@ -91,7 +91,11 @@ fn concerns_chains(kind: ConfigKind) -> bool {
         | ConfigKind::ServiceResolver
         | ConfigKind::ServiceRouter
         | ConfigKind::ServiceSplitter => true,
-        ConfigKind::IngressGateway
+        ConfigKind::ApiGateway
+        | ConfigKind::HttpRoute
+        | ConfigKind::IngressGateway
+        | ConfigKind::InlineCertificate
+        | ConfigKind::TcpRoute
         | ConfigKind::JwtProvider
         | ConfigKind::Mesh
         | ConfigKind::ServiceIntentions

@@ -3,10 +3,10 @@
 use super::fixtures::World;
 use crate::{Refused, RowKey, Transaction};
 use peerway_model::config::{
-    EdgeTerms, EdgeTls, HeaderEdits, IngressGateway, IngressListener, IngressService, Meta, Pattern,
-    Protocol, ServiceDefaults,
+    EdgeTerms, EdgeTls, HeaderEdits, HttpRoute, HttpRule, IngressGateway, IngressListener, IngressService,
+    Meta, Pattern, Protocol, RouteDestination, RouteService, ServiceDefaults, TcpRoute,
 };
-use peerway_model::{ConfigEntry, Namespace, Partition, PeerName, ServiceName};
+use peerway_model::{ConfigEntry, ConfigKind, Namespace, Partition, PeerName, ServiceName};
 
 fn name(text: &str) -> ServiceName {
     ServiceName::new(text).unwrap()
@@ -83,4 +83,57 @@ fn a_service_speaks_what_the_listener_does_whichever_is_written_last() {
         .commit(&put(lets_in("api", Some("west"), Protocol::Grpc)))
         .unwrap();
     world.commit(&gone).unwrap();
+}
+
+fn route(kind: ConfigKind, service: &str) -> ConfigEntry {
+    let (partition, namespace) = (Partition::default(), Namespace::default());
+    let service = RouteService {
+        name: name(service),
+        namespace: namespace.clone(),
+        partition: partition.clone(),
+        peer: None,
+        weight: 1,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+    };
+    match kind {
+        ConfigKind::TcpRoute => ConfigEntry::TcpRoute(TcpRoute {
+            partition,
+            namespace,
+            name: name("route"),
+            parents: Vec::new(),
+            service,
+            meta: Meta::new(),
+        }),
+        _ => ConfigEntry::HttpRoute(Box::new(HttpRoute {
+            partition,
+            namespace,
+            name: name("route"),
+            parents: Vec::new(),
+            hostnames: Vec::new(),
+            rules: vec![HttpRule {
+                matches: Vec::new(),
+                how: RouteDestination::default(),
+                services: vec![service],
+            }],
+            meta: Meta::new(),
+        })),
+    }
+}
+
+#[test]
+fn routes_lead_to_what_speaks_requests_or_bytes() {
+    let mut world = World::of([speaks("api", Protocol::Grpc).into()]);
+    world.commit(&put(route(ConfigKind::HttpRoute, "api"))).unwrap();
+    world.commit(&put(route(ConfigKind::TcpRoute, "db"))).unwrap();
+    let error = refusal(&mut world, &put(route(ConfigKind::HttpRoute, "db")));
+    assert!(error.starts_with("Rules[0].Services[0]: the service"), "{error}");
+    let error = refusal(&mut world, &put(route(ConfigKind::TcpRoute, "api")));
+    assert!(error.starts_with("Services[0]: the service"), "{error}");
+    // Of whatever kind the requests are.
+    world.commit(&put(speaks("api", Protocol::Http))).unwrap();
+    let error = refusal(&mut world, &put(speaks("api", Protocol::Tcp)));
+    assert!(error.starts_with("Protocol: the http-route route"), "{error}");
+    let error = refusal(&mut world, &put(speaks("db", Protocol::Http)));
+    assert!(error.starts_with("Protocol: the tcp-route route"), "{error}");
 }

@@ -55,6 +55,7 @@ pub(crate) fn proxy_kind(kind: ServiceKind) -> &'static str {
         ServiceKind::MeshGateway => "mesh_gateway",
         ServiceKind::TerminatingGateway => "terminating_gateway",
         ServiceKind::IngressGateway => "ingress_gateway",
+        ServiceKind::ApiGateway => "api_gateway",
         ServiceKind::ConnectProxy | ServiceKind::Typical => "connect_proxy",
     }
 }

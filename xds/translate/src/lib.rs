@@ -49,6 +49,9 @@ pub fn translate_since(fragment: &Fragment, dialect: Dialect, since: &[u64]) -> 
     let version = version(fragment, dialect);
     let name = fragment.name().to_owned();
     match fragment {
+        Fragment::Certificate(certificate) => {
+            Resource::encode(kind, name, version, secret::certificate(certificate))
+        }
         Fragment::Validation(validation) => {
             Resource::encode(kind, name, version, secret::validation(validation))
         }

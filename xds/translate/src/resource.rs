@@ -36,7 +36,7 @@ impl ResourceKind {
     /// What a fragment of this kind becomes.
     pub fn of(kind: FragmentKind) -> Self {
         match kind {
-            FragmentKind::Validation => ResourceKind::Secret,
+            FragmentKind::Validation | FragmentKind::Certificate => ResourceKind::Secret,
             FragmentKind::Cluster => ResourceKind::Cluster,
             FragmentKind::Endpoints => ResourceKind::Endpoints,
             FragmentKind::Listener => ResourceKind::Listener,

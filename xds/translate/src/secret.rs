@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, Secret, SpiffeCertValidatorConfig, TlsCertificate,
 };
 use envoy_types::util::pack_any;
-use peerway_mesh::{LEAF_SECRET, Validation};
+use peerway_mesh::{Certificate, LEAF_SECRET, Validation};
 use peerway_model::Leaf;
 
 /// A certificate is verified against the roots of its own trust domain only, so that no root can vouch for another
@@ -45,6 +45,18 @@ pub(crate) fn validation(validation: &Validation) -> Secret {
     Secret {
         name: validation.name.clone(),
         r#type: Some(Type::ValidationContext(context)),
+    }
+}
+
+/// A certificate of an operator's own.
+pub(crate) fn certificate(certificate: &Certificate) -> Secret {
+    Secret {
+        name: certificate.name.clone(),
+        r#type: Some(Type::TlsCertificate(TlsCertificate {
+            certificate_chain: Some(inline(certificate.chain.as_str())),
+            private_key: Some(inline(certificate.key.expose())),
+            ..TlsCertificate::default()
+        })),
     }
 }
 

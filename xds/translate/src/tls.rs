@@ -129,7 +129,11 @@ pub(crate) fn serving(tls: &ServingTls, protocol: Protocol) -> TransportSocket {
     packed::tls_socket(DownstreamTlsContext {
         common_tls_context: Some(CommonTlsContext {
             tls_params: Some(parameters(&tls.bounds)),
-            tls_certificate_sds_secret_configs: vec![source::secret(LEAF_SECRET)],
+            tls_certificate_sds_secret_configs: tls
+                .certificates
+                .iter()
+                .map(|name| source::secret(name))
+                .collect(),
             alpn_protocols: offered(protocol).iter().map(|name| (*name).to_owned()).collect(),
             ..CommonTlsContext::default()
         }),

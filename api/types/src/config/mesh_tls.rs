@@ -5,6 +5,9 @@ use peerway_model::Invalid;
 use peerway_model::config::{CipherSuite, MeshTls, TlsBounds, TlsVersion};
 use serde_json::{Map, Value, json};
 
+/// The fields with the oldest and the newest version.
+const VERSIONS: [&str; 2] = ["TLSMinVersion", "TLSMaxVersion"];
+
 /// Takes the field `TLS`.
 pub(super) fn mesh_tls_from(fields: &mut Fields<'_>) -> Result<MeshTls, Invalid> {
     let Some(mut tls) = fields.object("TLS")? else {
@@ -29,8 +32,16 @@ fn bounds(fields: &mut Fields<'_>, key: &'static str) -> Result<TlsBounds, Inval
 
 /// Takes the fields that say which TLS is spoken.
 pub(super) fn bounds_in(fields: &mut Fields<'_>) -> Result<TlsBounds, Invalid> {
-    let min = version(fields, "TLSMinVersion")?;
-    let max = version(fields, "TLSMaxVersion")?;
+    bounds_named(fields, VERSIONS)
+}
+
+/// The same, where the oldest and the newest version have these names.
+pub(super) fn bounds_named(
+    fields: &mut Fields<'_>,
+    [oldest, newest]: [&'static str; 2],
+) -> Result<TlsBounds, Invalid> {
+    let min = version(fields, oldest)?;
+    let max = version(fields, newest)?;
     let at = fields.at("CipherSuites");
     let mut ciphers = Vec::new();
     for (index, text) in fields.texts("CipherSuites")?.into_iter().enumerate() {
@@ -79,9 +90,14 @@ pub(super) fn put_mesh_tls(out: &mut Map<String, Value>, tls: &MeshTls) {
 
 /// The fields that say which TLS is spoken, those that say anything.
 pub(super) fn put_bounds(bounds: &TlsBounds) -> Map<String, Value> {
+    put_bounds_named(bounds, VERSIONS)
+}
+
+/// The same, where the oldest and the newest version have these names.
+pub(super) fn put_bounds_named(bounds: &TlsBounds, [oldest, newest]: [&str; 2]) -> Map<String, Value> {
     let TlsBounds { min, max, ciphers } = bounds;
     let mut shown = Map::new();
-    for (field, version) in [("TLSMinVersion", min), ("TLSMaxVersion", max)] {
+    for (field, version) in [(oldest, min), (newest, max)] {
         if let Some(version) = version {
             shown.insert(field.to_owned(), json!(version.as_str()));
         }

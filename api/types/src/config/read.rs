@@ -8,6 +8,8 @@ mod terminating_gateway;
 pub(crate) use routing::hundredths;
 
 use super::access_logs::access_logs_from;
+use super::api_gateway::{api_gateway, inline_certificate};
+use super::edge_route::{http_route, tcp_route};
 use super::ingress::ingress_gateway;
 use super::jwt_requirement::jwt_from;
 use super::mesh_tls::mesh_tls_from;
@@ -76,6 +78,12 @@ fn entry_from(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ConfigEntry,
             ConfigEntry::TerminatingGateway(terminating_gateway::terminating_gateway(fields, defaults)?)
         }
         ConfigKind::IngressGateway => ConfigEntry::IngressGateway(ingress_gateway(fields, defaults)?),
+        ConfigKind::ApiGateway => ConfigEntry::ApiGateway(api_gateway(fields, defaults)?),
+        ConfigKind::HttpRoute => ConfigEntry::HttpRoute(Box::new(http_route(fields, defaults)?)),
+        ConfigKind::TcpRoute => ConfigEntry::TcpRoute(tcp_route(fields, defaults)?),
+        ConfigKind::InlineCertificate => {
+            ConfigEntry::InlineCertificate(inline_certificate(fields, defaults)?)
+        }
     };
     entry.validate()?;
     Ok(entry)

@@ -9,6 +9,8 @@ pub(crate) use resolver::{load_balancer, subset};
 pub(crate) use routing::{route, split, weight};
 
 use super::access_logs::put_access_logs;
+use super::api_gateway::{put_api_gateway, put_inline_certificate};
+use super::edge_route::{put_http_route, put_tcp_route};
 use super::ingress::put_ingress;
 use super::jwt_requirement::jwt_json;
 use super::mesh_tls::put_mesh_tls;
@@ -115,6 +117,10 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
             out.insert("Services".to_owned(), services.collect());
         }
         ConfigEntry::IngressGateway(entry) => put_ingress(&mut out, entry),
+        ConfigEntry::ApiGateway(entry) => put_api_gateway(&mut out, entry),
+        ConfigEntry::HttpRoute(entry) => put_http_route(&mut out, entry),
+        ConfigEntry::TcpRoute(entry) => put_tcp_route(&mut out, entry),
+        ConfigEntry::InlineCertificate(entry) => put_inline_certificate(&mut out, entry),
     }
     meta(&mut out, entry.meta());
     if let Some(indexes) = indexes {

@@ -68,11 +68,9 @@ impl ServiceRegistration {
                 transparent: input.transparent,
                 config: input.config.clone(),
             });
-        let gateway_config = match self.kind {
-            ServiceKind::MeshGateway | ServiceKind::IngressGateway | ServiceKind::TerminatingGateway => {
-                input.config.clone()
-            }
-            ServiceKind::Typical | ServiceKind::ConnectProxy => BTreeMap::new(),
+        let gateway_config = match self.kind.is_gateway() {
+            true => input.config.clone(),
+            false => BTreeMap::new(),
         };
         Instance {
             key: InstanceKey {

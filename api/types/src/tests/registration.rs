@@ -199,8 +199,8 @@ fn refusals_name_the_field_and_the_problem() {
             "Address: \"a b\" is not an IP address or host name",
         ),
         (
-            json!({"Name": "web", "Kind": "api-gateway"}),
-            "Kind: kind \"api-gateway\" is not offered yet",
+            json!({"Name": "web", "Kind": "sidecar"}),
+            "Kind: kind \"sidecar\" is not offered yet",
         ),
         (
             json!({"Name": "web", "PeerName": "east"}),

@@ -1,6 +1,7 @@
 //! Twins of the config entries.
 
 mod access_logs;
+mod api_gateway;
 mod chain;
 mod ingress;
 mod jwt_provider;
@@ -11,6 +12,7 @@ mod tracing;
 mod upstreams;
 
 use self::access_logs::AccessLogsRecord;
+use self::api_gateway::{ApiGatewayRecord, HttpRouteRecord, InlineCertificateRecord, TcpRouteRecord};
 use self::chain::{GroupRecord, RouterRecord, SplitterRecord};
 use self::ingress::IngressRecord;
 use self::jwt_provider::ProviderRecord;
@@ -46,6 +48,10 @@ pub(super) enum ConfigRecord {
     TerminatingGateway(TerminatingGatewayRecord),
     IngressGateway(IngressRecord),
     JwtProvider(Box<ProviderRecord>),
+    ApiGateway(ApiGatewayRecord),
+    HttpRoute(Box<HttpRouteRecord>),
+    TcpRoute(TcpRouteRecord),
+    InlineCertificate(InlineCertificateRecord),
 }
 
 impl From<&ConfigEntry> for ConfigRecord {
@@ -63,6 +69,10 @@ impl From<&ConfigEntry> for ConfigRecord {
             ConfigEntry::TerminatingGateway(entry) => ConfigRecord::TerminatingGateway(entry.into()),
             ConfigEntry::IngressGateway(entry) => ConfigRecord::IngressGateway(entry.into()),
             ConfigEntry::JwtProvider(entry) => ConfigRecord::JwtProvider(Box::new((&**entry).into())),
+            ConfigEntry::ApiGateway(entry) => ConfigRecord::ApiGateway(entry.into()),
+            ConfigEntry::HttpRoute(entry) => ConfigRecord::HttpRoute(Box::new((&**entry).into())),
+            ConfigEntry::TcpRoute(entry) => ConfigRecord::TcpRoute(entry.into()),
+            ConfigEntry::InlineCertificate(entry) => ConfigRecord::InlineCertificate(entry.into()),
         }
     }
 }
@@ -82,6 +92,10 @@ impl From<ConfigRecord> for ConfigEntry {
             ConfigRecord::TerminatingGateway(record) => ConfigEntry::TerminatingGateway(record.into()),
             ConfigRecord::IngressGateway(record) => ConfigEntry::IngressGateway(record.into()),
             ConfigRecord::JwtProvider(record) => ConfigEntry::JwtProvider(Box::new((*record).into())),
+            ConfigRecord::ApiGateway(record) => ConfigEntry::ApiGateway(record.into()),
+            ConfigRecord::HttpRoute(record) => ConfigEntry::HttpRoute(Box::new((*record).into())),
+            ConfigRecord::TcpRoute(record) => ConfigEntry::TcpRoute(record.into()),
+            ConfigRecord::InlineCertificate(record) => ConfigEntry::InlineCertificate(record.into()),
         }
     }
 }

@@ -61,7 +61,7 @@ fn text_test() -> impl Strategy<Value = TextTest> {
     ]
 }
 
-fn request_match() -> impl Strategy<Value = RequestMatch> {
+pub(super) fn request_match() -> impl Strategy<Value = RequestMatch> {
     let path = prop_oneof![
         Just(PathTest::Any),
         any_text().prop_map(PathTest::Exact),
@@ -90,7 +90,7 @@ fn request_match() -> impl Strategy<Value = RequestMatch> {
         })
 }
 
-fn route_destination() -> impl Strategy<Value = RouteDestination> {
+pub(super) fn route_destination() -> impl Strategy<Value = RouteDestination> {
     let number = || option::of(any::<u64>());
     (
         (destination(), option::of(any_text()), number(), number()),

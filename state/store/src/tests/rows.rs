@@ -444,6 +444,7 @@ fn entry() -> impl Strategy<Value = ConfigEntry> {
             .boxed(),
         super::chain_rows::entry().boxed(),
         super::edge_rows::entry().boxed(),
+        super::edge_rows::api_entry().boxed(),
         provider()
             .prop_map(|own| ConfigEntry::JwtProvider(Box::new(own)))
             .boxed(),

@@ -2,7 +2,7 @@
 //!
 //! `web` calls everybody; `batch` too, by redirection. `api`, `pay` and `team`'s `api` speak HTTP, `db` does not. The
 //! `out` is a terminating gateway, and `ledger` and `shop` have no sidecar: nobody is behind it unless an entry says so.
-//! `edge` is an ingress gateway, which lets nobody in unless an entry says so. The
+//! `edge` is an ingress gateway and `front` an API gateway, which let nobody in unless an entry says so. The
 //! peer `west` has an `api` and a `db` of its own and sees ours, but not `pay`, whose chain may therefore lead anywhere.
 
 /// Where the sidecar of `web` listens for its application: one port an upstream.
@@ -28,7 +28,7 @@ pub(crate) const SERVICES: [(&str, &str); 6] = [
 
 /// The gateways that run, by the flag that says so.
 #[allow(dead_code, reason = "who runs no proxies looks at none of them")]
-pub(crate) const GATEWAYS: [&str; 3] = ["mesh", "terminating", "ingress"];
+pub(crate) const GATEWAYS: [&str; 4] = ["mesh", "terminating", "ingress", "api"];
 
 /// Where files are that an entry names; who runs proxies has them somewhere else.
 #[allow(dead_code, reason = "who runs no proxies needs no files")]
@@ -87,6 +87,10 @@ pub(crate) fn registrations(mut port: impl FnMut() -> u16) -> Vec<String> {
     }
     all.push(format!(
         "service {{ kind = \"ingress-gateway\" name = \"edge\" address = \"127.0.0.1\" port = {} }}",
+        port()
+    ));
+    all.push(format!(
+        "service {{ kind = \"api-gateway\" name = \"front\" address = \"127.0.0.1\" port = {} }}",
         port()
     ));
     all

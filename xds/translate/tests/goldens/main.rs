@@ -666,7 +666,10 @@ fn edges() {
         let Fragment::Listener(mut listener) = fragment else {
             unreachable!()
         };
-        listener.chains[0].serving = bounds.map(|bounds| ServingTls { bounds });
+        listener.chains[0].serving = bounds.map(|bounds| ServingTls {
+            certificates: vec![LEAF_SECRET.to_owned()],
+            bounds,
+        });
         golden(&format!("listener_{name}"), Fragment::Listener(listener));
     }
     let host = |name: &str, domains: &[&str], edits: HeaderEdits| VirtualHost {

@@ -151,7 +151,10 @@ impl Fixed {
                     self.secrets
                         .insert(held.name.clone(), message(&resource(fragment)));
                 }
-                Fragment::Cluster(_) | Fragment::Listener(_) | Fragment::Policy(_) => {}
+                Fragment::Cluster(_)
+                | Fragment::Listener(_)
+                | Fragment::Policy(_)
+                | Fragment::Certificate(_) => {}
             }
         }
         for fragment in &view.fragments {

@@ -201,35 +201,51 @@ fn route_destination(mut fields: Fields<'_>) -> Result<RouteDestination, Invalid
     let prefix_rewrite = fields.nonempty("PrefixRewrite")?;
     let request_timeout_ms = timeout(&mut fields, "RequestTimeout")?;
     let idle_timeout_ms = timeout(&mut fields, "IdleTimeout")?;
-    let num_retries = fields.number("NumRetries", u64::from(u32::MAX))?;
-    let retry_on_connect_failure = fields.flag("RetryOnConnectFailure")?;
-    let retry_on = fields.texts("RetryOn")?;
-    let retry_on_status_codes = fields
-        .list("RetryOnStatusCodes")?
-        .into_iter()
-        .map(|(at, value)| status_code(at, value))
-        .collect::<Result<_, _>>()?;
     let request_headers = header_edits(&mut fields, "RequestHeaders")?;
     let response_headers = header_edits(&mut fields, "ResponseHeaders")?;
-    fields.finish()?;
-    Ok(RouteDestination {
+    let mut destination = RouteDestination {
         to,
         prefix_rewrite,
         request_timeout_ms,
         idle_timeout_ms,
-        num_retries: num_retries
-            .filter(|count| *count > 0)
-            .and_then(|count| u32::try_from(count).ok()),
-        retry_on_connect_failure,
-        retry_on,
-        retry_on_status_codes,
         request_headers,
         response_headers,
-    })
+        ..RouteDestination::default()
+    };
+    retries(&mut fields, &mut destination)?;
+    fields.finish()?;
+    Ok(destination)
+}
+
+/// Takes the fields that say what is tried again.
+pub(in crate::config) fn retries(fields: &mut Fields<'_>, how: &mut RouteDestination) -> Result<(), Invalid> {
+    let count = fields.number("NumRetries", u64::from(u32::MAX))?;
+    how.num_retries = count
+        .filter(|count| *count > 0)
+        .and_then(|count| u32::try_from(count).ok());
+    how.retry_on_connect_failure = fields.flag("RetryOnConnectFailure")?;
+    how.retry_on = fields.texts("RetryOn")?;
+    how.retry_on_status_codes = fields
+        .list("RetryOnStatusCodes")?
+        .into_iter()
+        .map(|(at, value)| status_code(at, value))
+        .collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+/// Takes a list of changes of headers, one after the other, as one.
+pub(in crate::config) fn merged_edits(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+) -> Result<HeaderEdits, Invalid> {
+    fields
+        .objects(key)?
+        .into_iter()
+        .try_fold(HeaderEdits::default(), |all, one| Ok(all.with(&edits_in(one)?)))
 }
 
 /// Takes a duration; 0 counts as not given, as with Consul.
-pub(super) fn timeout(fields: &mut Fields<'_>, key: &'static str) -> Result<Option<u64>, Invalid> {
+pub(in crate::config) fn timeout(fields: &mut Fields<'_>, key: &'static str) -> Result<Option<u64>, Invalid> {
     Ok(fields.duration_ms(key)?.filter(|ms| *ms > 0))
 }
 
@@ -248,9 +264,13 @@ pub(in crate::config) fn header_edits(
     fields: &mut Fields<'_>,
     key: &'static str,
 ) -> Result<HeaderEdits, Invalid> {
-    let Some(mut edits) = fields.object(key)? else {
-        return Ok(HeaderEdits::default());
-    };
+    match fields.object(key)? {
+        Some(edits) => edits_in(edits),
+        None => Ok(HeaderEdits::default()),
+    }
+}
+
+fn edits_in(mut edits: Fields<'_>) -> Result<HeaderEdits, Invalid> {
     let add = edits.pairs("Add")?;
     let set = edits.pairs("Set")?;
     let remove = edits.texts("Remove")?;

@@ -125,6 +125,14 @@ fn route_destination(to: &RouteDestination) -> Map<String, Value> {
     text(&mut out, "PrefixRewrite", to.prefix_rewrite.as_deref());
     timeout(&mut out, "RequestTimeout", to.request_timeout_ms);
     timeout(&mut out, "IdleTimeout", to.idle_timeout_ms);
+    put_retries(&mut out, to);
+    edits(&mut out, "RequestHeaders", &to.request_headers);
+    edits(&mut out, "ResponseHeaders", &to.response_headers);
+    out
+}
+
+/// Adds the fields that say what is tried again, those that say anything.
+pub(in crate::config) fn put_retries(out: &mut Map<String, Value>, to: &RouteDestination) {
     if let Some(count) = to.num_retries {
         out.insert("NumRetries".to_owned(), json!(count));
     }
@@ -137,11 +145,9 @@ fn route_destination(to: &RouteDestination) -> Map<String, Value> {
     if !to.retry_on_status_codes.is_empty() {
         out.insert("RetryOnStatusCodes".to_owned(), json!(to.retry_on_status_codes));
     }
-    edits(&mut out, "RequestHeaders", &to.request_headers);
-    edits(&mut out, "ResponseHeaders", &to.response_headers);
-    out
 }
 
+/// Adds the field, if it says anything.
 pub(in crate::config) fn edits(out: &mut Map<String, Value>, field: &str, edits: &HeaderEdits) {
     if edits.is_empty() {
         return;
@@ -165,13 +171,13 @@ fn list(out: &mut Map<String, Value>, field: &str, elements: Vec<Map<String, Val
     }
 }
 
-pub(super) fn text(out: &mut Map<String, Value>, field: &str, value: Option<&str>) {
+pub(in crate::config) fn text(out: &mut Map<String, Value>, field: &str, value: Option<&str>) {
     if let Some(value) = value {
         out.insert(field.to_owned(), json!(value));
     }
 }
 
-pub(super) fn timeout(out: &mut Map<String, Value>, field: &str, ms: Option<u64>) {
+pub(in crate::config) fn timeout(out: &mut Map<String, Value>, field: &str, ms: Option<u64>) {
     if let Some(ms) = ms {
         out.insert(field.to_owned(), json!(duration_text(ms)));
     }

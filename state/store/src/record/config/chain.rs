@@ -22,7 +22,7 @@ pub(in super::super) struct RouterRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-struct RouteRecord {
+pub(super) struct RouteRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     path: Option<PathRecord>,
     #[serde(default, skip_serializing_if = "is_false")]
