@@ -246,7 +246,7 @@ fn envoys_take_every_case(envoy: &str) {
             world.undo(&keys).context("when it was undone")?;
             Ok(touched)
         });
-        let proxies = ["sidecar of", "out: ", "edge: "];
+        let proxies = ["sidecar of", "out: ", "edge: ", "front: "];
         let told = |line: &str| proxies.iter().any(|proxy| line.contains(proxy));
         let changes = case.changes.lines().any(told);
         match taken {

@@ -3,7 +3,7 @@
 
 use crate::cell::{Addressing, Cell, Mode, Protocol, ProxyKind, Target};
 use crate::{application, caller};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::envoy::Envoy;
 use peerway_cli::demo::stage::{free_port, wait_for};
@@ -28,11 +28,11 @@ const FRONTS: [ProxyKind; 2] = [ProxyKind::Sidecar, ProxyKind::TerminatingGatewa
 
 pub(crate) struct World {
     test: TestStage,
-    west: Cluster,
     /// Where callers dial.
     dials: Dials,
     runtime: Runtime,
-    addressing: Addressing,
+    /// Kept as long as the calls.
+    _clusters: [Cluster; 2],
 }
 
 impl World {
@@ -67,6 +67,8 @@ impl World {
             envoys.push(calling(&east, addressing, mode, Target::Peered, &mut dials));
             envoys.push(ingress(&west, addressing, mode, Target::Local, &mut dials));
             envoys.push(ingress(&east, addressing, mode, Target::Peered, &mut dials));
+            envoys.push(api(&west, addressing, mode, Target::Local, &mut dials));
+            envoys.push(api(&east, addressing, mode, Target::Peered, &mut dials));
         }
         west.write_config("exports.hcl", &exports()).unwrap();
         for protocol in Protocol::ALL {
@@ -84,10 +86,9 @@ impl World {
         }
         World {
             test,
-            west,
             dials,
             runtime,
-            addressing,
+            _clusters: [west, east],
         }
     }
 
@@ -112,26 +113,6 @@ impl World {
                     .context("no answer")?
             })
         })
-    }
-
-    /// Registers a proxy of a kind that is not offered; how it was refused.
-    pub(crate) fn is_refused(&self, kind: ProxyKind) -> Result<String> {
-        let kind = kind.as_str();
-        let address = self.addressing.address();
-        let text = format!(
-            "service {{\n kind = \"{kind}\"\n name = \"edge\"\n address = \"{address}\"\n port = 8443\n}}"
-        );
-        match self.west.register("edge.hcl", &text) {
-            Ok(told) => bail!("it was registered: {told}"),
-            Err(error) => {
-                let told = format!("{error:#}");
-                let names = told.contains("Kind") && told.contains(kind);
-                match names {
-                    true => Ok(format!("refused when written: {told}")),
-                    false => bail!("refused without naming the field and the kind: {told}"),
-                }
-            }
-        }
     }
 
     /// Ends the test: no Envoy may have rejected anything.
@@ -256,18 +237,13 @@ fn ingress(
     let mut listeners = String::new();
     for protocol in Protocol::ALL {
         let (service, port) = (protocol.service(), free_port().unwrap());
-        // On every address of the machine where it has none of its own.
-        let at = match addressing {
-            Addressing::Ipv6 => (Ipv6Addr::LOCALHOST, port).into(),
-            _ => (Ipv4Addr::LOCALHOST, port).into(),
-        };
         let key = (
             ProxyKind::IngressGateway.as_str(),
             mode,
             service.to_owned(),
             target,
         );
-        dials.insert(key, at);
+        dials.insert(key, at(addressing, port));
         let peer = match target {
             Target::Local => "",
             Target::Peered => "Peer = \"west\"",
@@ -282,24 +258,78 @@ fn ingress(
             " {{ Port = {port} Protocol = \"{speaks}\" Services = [{{ Name = \"{service}\" {peer} {hosts} }}] }},"
         );
     }
+    let entry = format!("Kind = \"ingress-gateway\"\nName = \"{name}\"\nListeners = [\n{listeners}]");
+    edge(cluster, addressing, mode, ("ingress-gateway", &name), &[entry])
+}
+
+/// Where a port of a gateway at the edge is dialled: on every address of the machine where it has none of its own.
+fn at(addressing: Addressing, port: u16) -> SocketAddr {
+    match addressing {
+        Addressing::Ipv6 => (Ipv6Addr::LOCALHOST, port).into(),
+        _ => (Ipv4Addr::LOCALHOST, port).into(),
+    }
+}
+
+/// A gateway with routes to every service, each on a port of its own.
+fn api(cluster: &Cluster, addressing: Addressing, mode: Mode, target: Target, dials: &mut Dials) -> Envoy {
+    let (name, mode) = (format!("api-{}", mode.as_str()), mode.as_str());
+    let mut listeners = String::new();
+    let mut entries = Vec::new();
+    for protocol in Protocol::ALL {
+        let (service, port) = (protocol.service(), free_port().unwrap());
+        let key = (ProxyKind::ApiGateway.as_str(), mode, service.to_owned(), target);
+        dials.insert(key, at(addressing, port));
+        let peer = match target {
+            Target::Local => "",
+            Target::Peered => "Peer = \"west\"",
+        };
+        let parent =
+            format!("Parents = [{{ Kind = \"api-gateway\" Name = \"{name}\" SectionName = \"{service}\" }}]");
+        let services = format!("Services = [{{ Name = \"{service}\" {peer} }}]");
+        let route = format!("{name}-{service}");
+        let (speaks, entry) = match protocol {
+            Protocol::Tcp => (
+                "tcp",
+                format!("Kind = \"tcp-route\"\nName = \"{route}\"\n{parent}\n{services}"),
+            ),
+            _ => (
+                "http",
+                format!(
+                    "Kind = \"http-route\"\nName = \"{route}\"\n{parent}\nHostnames = [\"{service}\"]\nRules = [{{ {services} }}]"
+                ),
+            ),
+        };
+        entries.push(entry);
+        let _ = writeln!(
+            listeners,
+            " {{ Name = \"{service}\" Port = {port} Protocol = \"{speaks}\" }},"
+        );
+    }
+    entries.push(format!(
+        "Kind = \"api-gateway\"\nName = \"{name}\"\nListeners = [\n{listeners}]"
+    ));
+    edge(cluster, addressing, mode, ("api-gateway", &name), &entries)
+}
+
+/// A gateway at the edge of a kind and name, with its entries.
+fn edge(
+    cluster: &Cluster,
+    addressing: Addressing,
+    mode: &str,
+    (kind, name): (&str, &str),
+    entries: &[String],
+) -> Envoy {
     let called = format!("{}-{name}", cluster.name);
     let (address, port) = (addressing.address(), free_port().unwrap());
     let text = format!(
-        "service {{\n kind = \"ingress-gateway\"\n name = \"{name}\"\n address = \"{address}\"\n port = {port}\n}}"
+        "service {{\n kind = \"{kind}\"\n name = \"{name}\"\n address = \"{address}\"\n port = {port}\n}}"
     );
     cluster.register(&format!("{called}.hcl"), &text).unwrap();
-    for (entry, text) in [
-        (
-            "defaults",
-            format!("Kind = \"service-defaults\"\nName = \"{name}\"\nMeshGateway {{ Mode = \"{mode}\" }}"),
-        ),
-        (
-            "entry",
-            format!("Kind = \"ingress-gateway\"\nName = \"{name}\"\nListeners = [\n{listeners}]"),
-        ),
-    ] {
+    let defaults =
+        format!("Kind = \"service-defaults\"\nName = \"{name}\"\nMeshGateway {{ Mode = \"{mode}\" }}");
+    for (index, text) in std::iter::once(&defaults).chain(entries).enumerate() {
         cluster
-            .write_config(&format!("{called}-{entry}.hcl"), &text)
+            .write_config(&format!("{called}-{index}.hcl"), text)
             .unwrap();
     }
     cluster.envoy(&called, &format!("-proxy-id={name}")).unwrap()
@@ -318,7 +348,7 @@ fn exports() -> String {
 
 fn intentions(name: &str) -> String {
     let mut sources = String::new();
-    for (caller, mode) in ["web", "ingress"]
+    for (caller, mode) in ["web", "ingress", "api"]
         .into_iter()
         .flat_map(|caller| Mode::ALL.map(|mode| (caller, mode)))
     {
