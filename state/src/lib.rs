@@ -6,6 +6,7 @@
 
 mod apply;
 mod change;
+mod ingress;
 mod outside;
 mod read;
 mod row;
@@ -14,8 +15,9 @@ mod transaction;
 
 pub use apply::{Applied, MAX_AUDIT_RECORDS, MAX_OPAQUE_DEPTH, apply, chain_of, load};
 pub use change::{ChangeSet, Topic};
+pub use ingress::{ingress_gateways_before, is_meant};
 pub use outside::{
-    answering, gateway_key, gateways_before, is_bare, linked_services, may_show, outside_of_target,
+    answering, gateway_key, gateways_before, is_bare, linked_services, may_show, met_at, outside_of_target,
     terminating,
 };
 pub use read::{

@@ -1,6 +1,6 @@
 //! Services outside the mesh and the terminating gateways that stand for them.
 
-use crate::read::{InstanceHealth, health_of, narrow, sidecars_of_target};
+use crate::read::{InstanceHealth, health_of, narrow, sidecars, sidecars_of_target};
 use crate::snapshot::{Snapshot, Versioned};
 use peerway_model::chain::Target;
 use peerway_model::config::{ConfigEntry, ConfigKind, LinkedService, Subset, TerminatingGateway};
@@ -21,6 +21,19 @@ pub fn outside_of_target(
         all.filter(|instance| instance.kind == ServiceKind::Typical),
     );
     narrow(&mut found, target, subset);
+    found
+}
+
+/// Who is dialled for a service: its sidecars and the terminating gateways that it is behind.
+pub fn met_at(snapshot: &Snapshot, service: &ServiceKey) -> Vec<InstanceHealth> {
+    let mut found = sidecars(snapshot, service);
+    let gateways = gateways_before(snapshot, service);
+    if !gateways.is_empty() {
+        let outside = outside_of_target(snapshot, &Target::of(service.clone()), None);
+        for gateway in &gateways {
+            found.extend(terminating(snapshot, gateway, &outside));
+        }
+    }
     found
 }
 

@@ -7,12 +7,8 @@ use crate::routes::App;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use peerway_api_types::catalog::{CatalogServiceJson, Indexes};
-use peerway_model::chain::Target;
 use peerway_model::{ConfigKind, Instance, Node, Origin, ServiceKey, ServiceKind, ServiceName};
-use peerway_state::{
-    FACE_SUFFIX, InstanceHealth, Snapshot, Topic, Versioned, gateways_before, outside_of_target, sidecars,
-    terminating,
-};
+use peerway_state::{FACE_SUFFIX, Snapshot, Topic, Versioned, gateways_before, met_at};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) async fn services(State(app): State<App>, ask: Ask) -> Result<Response, Refusal> {
@@ -84,19 +80,6 @@ pub(crate) async fn connect(
         .collect();
     let face = format!("{}{FACE_SUFFIX}", key.name);
     app.with_standing(&ask, Some(&face), indexed(&ask, &snapshot, &rows)?)
-}
-
-/// Who is dialled for a service: its sidecars and the terminating gateways that it is behind.
-pub(crate) fn met_at(snapshot: &Snapshot, service: &ServiceKey) -> Vec<InstanceHealth> {
-    let mut found = sidecars(snapshot, service);
-    let gateways = gateways_before(snapshot, service);
-    if !gateways.is_empty() {
-        let outside = outside_of_target(snapshot, &Target::of(service.clone()), None);
-        for gateway in &gateways {
-            found.extend(terminating(snapshot, gateway, &outside));
-        }
-    }
-    found
 }
 
 /// What [`met_at`] depends on.

@@ -2,17 +2,18 @@
 
 use crate::answer::indexed;
 use crate::ask::Ask;
-use crate::catalog::{indexes_of, met_at, service_key};
+use crate::catalog::{indexes_of, service_key};
 use crate::health::entries;
 use crate::refusal::Refusal;
 use crate::routes::App;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use peerway_api_types::catalog::GatewayServiceJson;
-use peerway_model::chain::protocol;
-use peerway_model::config::{IngressGateway, IngressListener, IngressService};
+use peerway_model::config::{IngressListener, IngressService};
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Partition, ServiceKey, ServiceKind};
-use peerway_state::{InstanceHealth, Snapshot, Topic, health_of, linked_services};
+use peerway_state::{
+    InstanceHealth, Snapshot, Topic, health_of, ingress_gateways_before, is_meant, linked_services,
+};
 use std::collections::BTreeSet;
 
 /// What depends on what is registered, and on what services speak: the services that `*` stands for.
@@ -85,11 +86,15 @@ pub(crate) async fn ingress(
     let topics = |snapshot: &Snapshot| {
         let mut topics = meant_by_wildcards(&key.partition);
         topics.push(Topic::ConfigKind(ConfigKind::IngressGateway));
-        topics.extend(gateways_of(snapshot, &key).into_iter().map(Topic::Service));
+        topics.extend(
+            ingress_gateways_before(snapshot, &key)
+                .into_iter()
+                .map(Topic::Service),
+        );
         topics
     };
     let snapshot = app.watch(&ask, topics).await?;
-    let found: Vec<InstanceHealth> = gateways_of(&snapshot, &key)
+    let found: Vec<InstanceHealth> = ingress_gateways_before(&snapshot, &key)
         .iter()
         .flat_map(|gateway| {
             let instances = snapshot.instances_of(gateway);
@@ -100,41 +105,6 @@ pub(crate) async fn ingress(
         })
         .collect();
     indexed(&ask, &snapshot, &entries(&ask, &found))
-}
-
-/// The ingress gateways whose entries let a service in.
-fn gateways_of(snapshot: &Snapshot, service: &ServiceKey) -> BTreeSet<ServiceKey> {
-    let lets_in = |entry: &IngressGateway| {
-        entry.listeners.iter().any(|listener| {
-            listener.services.iter().any(|said| match said.key() {
-                Some(key) => key == *service,
-                None => is_meant(snapshot, listener, said, service),
-            })
-        })
-    };
-    snapshot
-        .configs(ConfigKind::IngressGateway)
-        .filter_map(|held| match &*held.row {
-            ConfigEntry::IngressGateway(entry) if lets_in(entry) => {
-                Some(ServiceKey::local(&entry.tenancy(), entry.name.clone()))
-            }
-            _ => None,
-        })
-        .collect()
-}
-
-/// Whether a wildcard stands for a service: the mesh reaches it, and it speaks what the listener does.
-fn is_meant(
-    snapshot: &Snapshot,
-    listener: &IngressListener,
-    said: &IngressService,
-    service: &ServiceKey,
-) -> bool {
-    let mut entries = snapshot;
-    service.origin.is_local()
-        && (&service.partition, &service.namespace) == (&said.partition, &said.namespace)
-        && protocol(&mut entries, service) == listener.protocol
-        && !met_at(snapshot, service).is_empty()
 }
 
 /// The services that a listener lets in: those that are named, then those that a wildcard stands for.

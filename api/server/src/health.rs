@@ -2,14 +2,14 @@
 
 use crate::answer::indexed;
 use crate::ask::Ask;
-use crate::catalog::{has_node_meta, has_tags, indexes_of, met_at, met_at_topics, service_key};
+use crate::catalog::{has_node_meta, has_tags, indexes_of, met_at_topics, service_key};
 use crate::refusal::Refusal;
 use crate::routes::App;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use peerway_api_types::catalog::{CheckJson, HealthEntryJson, NodeJson, ServiceJson};
 use peerway_model::CheckStatus;
-use peerway_state::{FACE_SUFFIX, InstanceHealth, Topic, health_of};
+use peerway_state::{FACE_SUFFIX, InstanceHealth, Topic, health_of, met_at};
 
 /// The instances of a service.
 pub(crate) async fn service(
