@@ -138,6 +138,16 @@ fn named(asking: &Asking<'_>, asked: &Asked) -> Option<Answer> {
             service::instances(asking, &at, name, tag.as_deref())
         }
         Asked::Sidecars { name, place } => service::meshed(asking, &find::locate(known, place)?, name),
+        Asked::LetIn { name, place, loose } => {
+            let mut place = place.clone();
+            if let Some(label) = loose {
+                match label.eq_ignore_ascii_case(known.zone.datacenter.as_str()) {
+                    true => place.datacenter = Some(label.clone()),
+                    false => place.namespace = Some(label.clone()),
+                }
+            }
+            service::let_in(asking, &find::locate(known, &place)?, name)
+        }
         Asked::Virtual { name, place } => {
             service::virtual_address(asking, &find::locate(known, place)?, name)
         }

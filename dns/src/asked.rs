@@ -29,6 +29,12 @@ pub(crate) enum Asked {
     },
     /// The sidecars of a service.
     Sidecars { name: String, place: Place },
+    /// The ingress gateways that let a service in. `loose` is a namespace or a datacenter.
+    LetIn {
+        name: String,
+        place: Place,
+        loose: Option<String>,
+    },
     /// The virtual address of a service.
     Virtual { name: String, place: Place },
     /// A node.
@@ -113,8 +119,11 @@ pub(crate) fn read(labels: &[&str]) -> Asked {
 }
 
 fn of_kind(kind: &str, before: &[&str], after: &[&str]) -> Option<Asked> {
-    let kinds = ["service", "connect", "virtual", "node", "addr"];
+    let kinds = ["service", "connect", "virtual", "node", "addr", "ingress"];
     let kind = kinds.into_iter().find(|known| is(kind, known))?;
+    if kind == "ingress" {
+        return let_in(before, after);
+    }
     let bare = match kind {
         "virtual" => Bare::Peer,
         _ => Bare::Datacenter,
@@ -146,6 +155,33 @@ fn of_kind(kind: &str, before: &[&str], after: &[&str]) -> Option<Asked> {
         ("addr", [hex]) => address(hex).map_or(Asked::Nothing, Asked::Address),
         _ => Asked::Nothing,
     })
+}
+
+/// The hosts that ingress gateways know services by: a namespace stands alone there when nothing else does, and a
+/// datacenter may follow it.
+fn let_in(before: &[&str], after: &[&str]) -> Option<Asked> {
+    let no_word = |label: &str| !PLACES.iter().any(|word| is(label, word));
+    let (place, loose) = match after {
+        [one] if no_word(one) => (Place::default(), Some((*one).to_owned())),
+        [namespace, datacenter] if no_word(namespace) && no_word(datacenter) => {
+            let place = Place {
+                namespace: Some((*namespace).to_owned()),
+                datacenter: Some((*datacenter).to_owned()),
+                ..Place::default()
+            };
+            (place, None)
+        }
+        _ => (Place::read(after, Bare::Datacenter)?, None),
+    };
+    match before {
+        [] => Some(Asked::Between(place)),
+        [name] => Some(Asked::LetIn {
+            name: (*name).to_owned(),
+            place,
+            loose,
+        }),
+        _ => Some(Asked::Nothing),
+    }
 }
 
 /// RFC 2782: `_tcp` says nothing, as Consul has it; any other second label is a tag.
@@ -281,6 +317,38 @@ mod tests {
                 },
             ),
             (
+                "web.ingress",
+                Asked::LetIn {
+                    name: name(),
+                    place: place(""),
+                    loose: None,
+                },
+            ),
+            (
+                "web.ingress.team",
+                Asked::LetIn {
+                    name: name(),
+                    place: place(""),
+                    loose: Some("team".to_owned()),
+                },
+            ),
+            (
+                "web.ingress.team.dc1",
+                Asked::LetIn {
+                    name: name(),
+                    place: place("ns=team dc=dc1"),
+                    loose: None,
+                },
+            ),
+            (
+                "web.ingress.team.ns.west.peer",
+                Asked::LetIn {
+                    name: name(),
+                    place: place("ns=team peer=west"),
+                    loose: None,
+                },
+            ),
+            (
                 "a.b.node.west.peer",
                 Asked::Node {
                     name: "a.b".to_owned(),
@@ -315,6 +383,8 @@ mod tests {
             "web.service.a.b",
             "web.connect.west.peer",
             "v1.web.connect",
+            "v1.web.ingress",
+            "web.ingress.a.b.c",
             "v1.web.virtual",
             "web.virtual.west.peer.east",
             "7f00001.addr",

@@ -70,10 +70,11 @@ fn key(at: &Where, name: &str) -> Option<ServiceKey> {
 /// Whether two keys are the same when names have no case.
 fn alike(one: &ServiceKey, other: &ServiceKey) -> bool {
     let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
-    one.origin == other.origin
+    // The name first: it alone is different for almost all.
+    same(one.name.as_str(), other.name.as_str())
+        && one.origin == other.origin
         && one.partition == other.partition
         && same(one.namespace.as_str(), other.namespace.as_str())
-        && same(one.name.as_str(), other.name.as_str())
 }
 
 /// The service of this name that `exists`, or the first in `all` that is called so in another case.
@@ -107,6 +108,13 @@ pub(crate) fn service(snapshot: &Snapshot, at: &Where, name: &str) -> Option<Ser
         exists,
         snapshot.service_names(&at.origin, &at.partition),
     )
+}
+
+/// A service by a name that gateways may know it by, whether or not there is an instance of its own.
+pub(crate) fn any_service(snapshot: &Snapshot, at: &Where, name: &str) -> Option<ServiceKey> {
+    service(snapshot, at, name)
+        .or_else(|| virtual_service(snapshot, at, name))
+        .or_else(|| key(at, name))
 }
 
 /// A service that has a virtual address.

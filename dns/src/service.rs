@@ -4,11 +4,8 @@ use crate::answer::{Answer, Asking, Known};
 use crate::find::{self, Where};
 use crate::record::{self, DnsName, Rec};
 use domain::base::iana::Rtype;
-use peerway_model::chain::Target;
-use peerway_model::{CheckStatus, Origin, PeeringKey, ServiceAddress, ServiceKey};
-use peerway_state::{
-    InstanceHealth, Snapshot, gateways_before, health_of, outside_of_target, sidecars, terminating,
-};
+use peerway_model::{CheckStatus, Origin, PeeringKey, ServiceAddress, ServiceKey, ServiceKind};
+use peerway_state::{InstanceHealth, health_of, ingress_gateways_before, met_at};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -30,21 +27,26 @@ pub(crate) fn instances(asking: &Asking<'_>, at: &Where, name: &str, tag: Option
 /// What answers with the identity of a service: its sidecars, and the terminating gateways before it.
 pub(crate) fn meshed(asking: &Asking<'_>, at: &Where, name: &str) -> Option<Answer> {
     let snapshot = asking.known.snapshot;
-    let key = find::service(snapshot, at, name)?;
-    let mut found = sidecars(snapshot, &key);
-    found.extend(gateways(snapshot, &key));
-    records(asking, &key, found)
+    let key = find::any_service(snapshot, at, name)?;
+    records(asking, &key, met_at(snapshot, &key))
 }
 
-fn gateways(snapshot: &Snapshot, key: &ServiceKey) -> Vec<InstanceHealth> {
-    let before = gateways_before(snapshot, key);
-    if before.is_empty() {
-        return Vec::new();
-    }
-    let outside = outside_of_target(snapshot, &Target::of(key.clone()), None);
-    let all = before.iter();
-    all.flat_map(|gateway| terminating(snapshot, gateway, &outside))
-        .collect()
+/// The ingress gateways that let a service in. They are where callers from outside go, on the ports of their listeners
+/// and not on the one that they are registered with: there are no SRV records.
+pub(crate) fn let_in(asking: &Asking<'_>, at: &Where, name: &str) -> Option<Answer> {
+    let snapshot = asking.known.snapshot;
+    let key = find::any_service(snapshot, at, name)?;
+    let gateways = ingress_gateways_before(snapshot, &key);
+    let instances = gateways
+        .iter()
+        .flat_map(|gateway| snapshot.instances_of(gateway))
+        .filter(|instance| instance.kind == ServiceKind::IngressGateway);
+    let found = health_of(snapshot, instances);
+    let answer = records(asking, &key, found)?;
+    Some(match asking.rtype {
+        Rtype::SRV => Answer::default(),
+        _ => answer,
+    })
 }
 
 /// Seconds that an answer about a service may be kept. What is held of a peer that is too old is answered all the same,

@@ -5,6 +5,10 @@ mod messages;
 mod sockets;
 
 use crate::{Domain, ServiceTtls, Zone};
+use peerway_model::config::{
+    ConfigEntry, EdgeTerms, EdgeTls, HeaderEdits, Inbound, IngressGateway, IngressListener, IngressService,
+    Meta, Pattern, Protocol, ServiceDefaults, Upstreams,
+};
 use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
@@ -128,6 +132,57 @@ fn peering(name: &str) -> Row {
     }))
 }
 
+fn let_in(name: Pattern<ServiceName>, peer: Option<&str>) -> IngressService {
+    IngressService {
+        name,
+        namespace: Namespace::default(),
+        partition: Partition::default(),
+        peer: peer.map(|peer| PeerName::new(peer).unwrap()),
+        hosts: Vec::new(),
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        terms: EdgeTerms::default(),
+    }
+}
+
+/// Lets in `web`, `db` of `west` and whatever of this cluster is in the mesh.
+fn edge() -> Row {
+    let named = |name: &str| Pattern::Exact(ServiceName::new(name).unwrap());
+    let services = vec![
+        let_in(named("web"), None),
+        let_in(named("db"), Some("west")),
+        let_in(Pattern::Any, None),
+    ];
+    Row::Config(Arc::new(ConfigEntry::IngressGateway(IngressGateway {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: ServiceName::new("edge").unwrap(),
+        tls: EdgeTls::default(),
+        listeners: vec![IngressListener {
+            port: 8080,
+            protocol: Protocol::Http,
+            tls: None,
+            services,
+        }],
+        defaults: EdgeTerms::default(),
+        meta: Meta::new(),
+    })))
+}
+
+/// What a wildcard of a listener for HTTP stands for.
+fn speaks_http(service: &str) -> Row {
+    Row::Config(Arc::new(ConfigEntry::ServiceDefaults(ServiceDefaults {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: ServiceName::new(service).unwrap(),
+        protocol: Some(Protocol::Http),
+        mesh_gateway: None,
+        inbound: Inbound::default(),
+        upstreams: Upstreams::default(),
+        meta: Meta::new(),
+    })))
+}
+
 /// `web` has three instances that differ in address and health, `api` a sidecar, `west` exports `db`.
 pub(crate) fn world() -> Snapshot {
     let n = |name: &str| node_key(None, name);
@@ -156,6 +211,14 @@ pub(crate) fn world() -> Snapshot {
         local("n1", "node", "", 89, &[]),
         local("n1", "api", "", 90, &[]),
         proxy(n("n1"), "api", 21000),
+        speaks_http("api"),
+        speaks_http("gone"),
+        speaks_http("web"),
+        edge(),
+        Row::Instance(Arc::new(Instance {
+            kind: ServiceKind::IngressGateway,
+            ..instance(n("n2"), "edge", "203.0.113.1", 443, &[])
+        })),
         node(Some("west"), "n1", "192.0.2.1"),
         Row::Instance(Arc::new(instance(w("n1"), "db", "", 5432, &["primary"]))),
         proxy(w("n1"), "db", 8443),
