@@ -57,7 +57,9 @@ pub(crate) async fn matching(State(app): State<App>, ask: Ask) -> Result<Respons
     if names.is_empty() {
         return Err(Refusal::bad("name: is required, give a service"));
     }
-    let topics = |_: &_| vec![Topic::ConfigKind(ConfigKind::ServiceIntentions)];
+    // A source may name a sameness group, whose members say of whom it is.
+    let kinds = [ConfigKind::ServiceIntentions, ConfigKind::SamenessGroup];
+    let topics = |_: &_| kinds.map(Topic::ConfigKind).to_vec();
     let snapshot = app.watch(&ask, topics).await?;
     let mut out = Map::new();
     for name in names {

@@ -148,9 +148,13 @@ fn row(intention: &Value) -> Vec<String> {
             false => format!("{namespace}/{name}"),
         }
     };
-    let source = match intention["SourcePeer"].as_str() {
-        Some(peer) => format!("{} of peer {peer}", service("Source")),
-        None => service("Source"),
+    let source = match (
+        intention["SourcePeer"].as_str(),
+        intention["SourceSamenessGroup"].as_str(),
+    ) {
+        (Some(peer), _) => format!("{} of peer {peer}", service("Source")),
+        (None, Some(group)) => format!("{} of sameness group {group}", service("Source")),
+        (None, None) => service("Source"),
     };
     let action = match intention["Permissions"].as_array() {
         Some(permissions) => format!("{} permissions", permissions.len()),
@@ -190,5 +194,10 @@ mod tests {
              Intention: web of peer east => team/* (deny), precedence 6"
         );
         assert_eq!(shown(&json!({ "Allowed": true })), "Allowed");
+        let of_group = json!({
+            "SourceName": "web", "SourceNS": "default", "SourceSamenessGroup": "all",
+            "DestinationName": "api", "DestinationNS": "default", "Precedence": 9, "Action": "allow",
+        });
+        assert_eq!(row(&of_group), ["web of sameness group all", "api", "allow", "9"]);
     }
 }
