@@ -20,7 +20,7 @@ use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV};
 use relay::Relay;
 use serde_json::json;
 use std::sync::mpsc;
-use three::{SETTLE, Setup, Three};
+use three::{SETTLE, Setup, Speaks, Three};
 
 /// How old what is held of a peer may be in these tests.
 const STALE_AFTER: &str = "3s";
@@ -41,7 +41,7 @@ struct Scene {
 
 /// West stands before east; before both a peer that does not exist, and home, which has no instance. No entry is about
 /// `api`.
-fn start(envoy: &str) -> Scene {
+fn start(envoy: &str, speaks: Speaks) -> Scene {
     let (tell, relays) = mpsc::channel();
     let west = move |gateway, servers| {
         let (gateway, servers) = (Relay::to(gateway), Relay::to(servers));
@@ -52,6 +52,7 @@ fn start(envoy: &str) -> Scene {
     let setup = Setup {
         home: format!("peering {{ stale_after = \"{STALE_AFTER}\" }}\n"),
         west: Some(Box::new(west)),
+        speaks,
     };
     let three = Three::start_with(envoy, setup);
     let (gateway, servers) = relays.recv().unwrap();
@@ -131,6 +132,15 @@ impl Three {
         }
     }
 
+    /// The same of connections, each with one call.
+    fn all_connect_to(&self, whom: &str) {
+        self.moves_to(whom);
+        for _ in 0..50 {
+            let answer = self.dial().call("/").unwrap();
+            assert_eq!((answer.status, answer.service()), (200, Some(whom)), "{answer:?}");
+        }
+    }
+
     /// Waits until a call is answered by the `api` of `whom`, without a pause between calls; what else there was.
     fn moves_to(&self, whom: &str) {
         let begun = now();
@@ -160,7 +170,7 @@ fn traffic_goes_where_somebody_is(envoy: &str) {
         three,
         gateway,
         servers,
-    } = start(envoy);
+    } = start(envoy, Speaks::Http);
     let (west, east) = (&three.west, &three.east);
 
     // West says itself that its instances are of no use; nobody has to find out by failing.
@@ -211,6 +221,54 @@ fn traffic_goes_where_somebody_is(envoy: &str) {
     three.finish();
 }
 
+/// Bytes are passed on as they are, so nobody can ask the next target after the fact: what counts is where a connection
+/// is opened.
+fn connections_go_where_somebody_is(envoy: &str) {
+    let Scene {
+        three,
+        gateway,
+        servers,
+    } = start(envoy, Speaks::Tcp);
+    let west = &three.west;
+    // One that is open stays where it is, whatever is said of the target later.
+    let mut early = three.dial();
+    assert_eq!(early.call("/").unwrap().service(), Some("west"));
+
+    west.cluster.cli(&["maint", "-enable", "-service=api"]).unwrap();
+    three.wait_flag(WEST, UNHEALTHY);
+    three.all_connect_to("east");
+    three.assert_told("east", ["DOWN", "UP"]);
+    assert_eq!(three.ejections(), 0);
+    assert_eq!(early.call("/").unwrap().service(), Some("west"));
+    west.cluster.cli(&["maint", "-disable", "-service=api"]).unwrap();
+    three.wait_flag(WEST, "");
+    three.all_connect_to("west");
+    three.assert_told("west", ["UP", "UP"]);
+    assert_eq!(three.ejections(), 0);
+
+    // The gateway is gone, which its servers do not know: failed connections are what tells.
+    gateway.cut();
+    early.call("/").unwrap_err();
+    three.moves_to("east");
+    assert!(three.ejections() > 0);
+    gateway.open();
+    three.wait_answer("west", "/");
+
+    // Nothing is heard of it any more, and its gateway takes connections and says nothing.
+    three.wait_flag(WEST, "");
+    gateway.silence();
+    servers.cut();
+    three.wait_flag(WEST, DEGRADED);
+    three.all_connect_to("east");
+    three.assert_told("east", ["STALE", "UP"]);
+
+    gateway.open();
+    servers.open();
+    three.wait_flag(WEST, "");
+    three.all_connect_to("west");
+    three.finish();
+}
+
 #[test]
 fn a_peer_that_is_down_or_gone_or_silent_is_stood_in_for() {
     traffic_goes_where_somebody_is(ENVOY_ENV);
@@ -219,4 +277,14 @@ fn a_peer_that_is_down_or_gone_or_silent_is_stood_in_for() {
 #[test]
 fn a_peer_is_stood_in_for_with_the_oldest_envoy() {
     traffic_goes_where_somebody_is(OLDEST_ENVOY_ENV);
+}
+
+#[test]
+fn connections_of_bytes_go_where_somebody_is() {
+    connections_go_where_somebody_is(ENVOY_ENV);
+}
+
+#[test]
+fn connections_of_bytes_go_where_somebody_is_with_the_oldest_envoy() {
+    connections_go_where_somebody_is(OLDEST_ENVOY_ENV);
 }

@@ -7,9 +7,15 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "chains/three.rs"]
+#[allow(dead_code, reason = "one call is enough here")]
+mod three;
+
 use peerway_cli::demo::envoy::Envoy;
 use peerway_cli::demo::story;
 use peerway_tests::{ENVOY_ENV, TestStage};
+use serde_json::json;
+use three::Three;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_peerway-e2e");
 
@@ -75,4 +81,21 @@ fn statistics_are_labelled_with_source_and_destination() {
     ];
     has(&scene.west_gateway, "envoy_cluster_upstream_cx_total", &exported);
     test.finish().unwrap();
+}
+
+#[test]
+fn requests_are_labelled_like_connections() {
+    let three = Three::start(ENVOY_ENV);
+    three.says(
+        &json!({"Kind": "service-resolver", "Name": "api", "Redirect": {"Service": "api", "Peer": "west"}}),
+    );
+    three.wait_answer("west", "/");
+    let dialled = [
+        ("local_cluster", "web"),
+        ("consul_upstream_service", "api"),
+        ("consul_upstream_namespace", "default"),
+        ("consul_upstream_datacenter", "home"),
+    ];
+    has(&three.web, "envoy_http_downstream_rq_total", &dialled);
+    three.finish();
 }

@@ -37,9 +37,26 @@ pub(crate) struct Three {
     dials: u16,
 }
 
-fn http(cluster: &Cluster) -> Result<String> {
-    let defaults = "Kind = \"proxy-defaults\"\nName = \"global\"\nConfig { protocol = \"http\" }";
-    cluster.write_config(&format!("{}-defaults.hcl", cluster.name), defaults)
+/// What every service speaks.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    #[default]
+    Http,
+    /// Bytes, as far as the mesh knows; the echoes speak HTTP all the same.
+    #[allow(dead_code, reason = "not every test is about bytes")]
+    Tcp,
+}
+
+impl Speaks {
+    fn everywhere(self, cluster: &Cluster) -> Result<String> {
+        let protocol = match self {
+            Speaks::Http => "http",
+            Speaks::Tcp => "tcp",
+        };
+        let defaults =
+            format!("Kind = \"proxy-defaults\"\nName = \"global\"\nConfig {{ protocol = \"{protocol}\" }}");
+        cluster.write_config(&format!("{}-defaults.hcl", cluster.name), &defaults)
+    }
 }
 
 /// What is otherwise than usual.
@@ -49,14 +66,15 @@ pub(crate) struct Setup {
     pub(crate) home: String,
     /// What others see as the ports of west's gateway and of its servers, given the real ones.
     pub(crate) west: Option<Box<Seen>>,
+    pub(crate) speaks: Speaks,
 }
 
 /// From the ports of a gateway and of a server to those that others dial.
 pub(crate) type Seen = dyn FnOnce(u16, u16) -> (u16, u16);
 
-fn exporter(stage: &Stage, name: &str, seen: Option<Box<Seen>>) -> Result<Exporter> {
+fn exporter(stage: &Stage, name: &str, speaks: Speaks, seen: Option<Box<Seen>>) -> Result<Exporter> {
     let cluster = Cluster::start(stage, name)?;
-    http(&cluster)?;
+    speaks.everywhere(&cluster)?;
     let (port, sidecar, gateway) = (free_port()?, free_port()?, free_port()?);
     let (wan, servers) = match seen {
         Some(seen) => seen(gateway, cluster.tls.port()),
@@ -110,9 +128,9 @@ impl Three {
         let test = TestStage::new(BINARY, envoy).unwrap();
         let stage = &test.stage;
         let home = Cluster::start_with(stage, "home", &setup.home).unwrap();
-        http(&home).unwrap();
-        let east = exporter(stage, "east", None).unwrap();
-        let west = exporter(stage, "west", setup.west).unwrap();
+        setup.speaks.everywhere(&home).unwrap();
+        let east = exporter(stage, "east", setup.speaks, None).unwrap();
+        let west = exporter(stage, "west", setup.speaks, setup.west).unwrap();
         for exporter in [&east, &west] {
             let peer = &exporter.cluster;
             let address = format!("-server-external-addresses=127.0.0.1:{}", exporter.servers);
