@@ -131,7 +131,7 @@ fn instances(node: &NodeKey, index: usize) -> Result<[Instance; 2], Invalid> {
             local_port: Some(8080),
             upstreams,
             mesh_gateway: None,
-            transparent: None,
+            sidecar: Default::default(),
             config: BTreeMap::new(),
         }),
         ..plain.clone()

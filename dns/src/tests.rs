@@ -92,7 +92,7 @@ fn proxy(node: NodeKey, service: &str, port: u16) -> Row {
             local_port: None,
             upstreams: Vec::new(),
             mesh_gateway: None,
-            transparent: None,
+            sidecar: Default::default(),
             config: BTreeMap::new(),
         }),
         ..instance(node, &name, "", port, &[])
@@ -179,6 +179,7 @@ fn speaks_http(service: &str) -> Row {
         mesh_gateway: None,
         inbound: Inbound::default(),
         upstreams: Upstreams::default(),
+        sidecar: Default::default(),
         meta: Meta::new(),
     })))
 }

@@ -8,12 +8,13 @@ use crate::fragment::Endpoint;
 use crate::fragment_key::EdgeKey;
 use peerway_model::chain::{Chain, Target};
 use peerway_model::config::{
-    Action, Inbound, JwtProvider, MeshTls, Outward, Protocol, ServiceDefaults, ServiceResolver, Subset,
+    Action, Inbound, JwtProvider, MeshTls, Outward, Protocol, ProxyDefaults, ServiceDefaults,
+    ServiceResolver, Subset,
 };
 use peerway_model::name::{Partition, ProviderName};
 use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, InstanceKey, Origin, Peering,
-    PeeringKey, ServiceKey, ServiceKind, TrustBundle, VirtualAddress,
+    PeeringKey, ServiceKey, ServiceKind, SidecarSettings, TrustBundle, VirtualAddress,
 };
 use peerway_state::{
     InstanceHealth, Snapshot, Topic, gateways, health_of, imported_health, is_bare, mesh_face,
@@ -262,10 +263,27 @@ impl<'a> Reading<'a> {
             .service_defaults(service)
             .map(|own| own.inbound)
             .unwrap_or_default();
-        let key = ConfigKey::singleton(ConfigKind::ProxyDefaults, &service.partition);
-        match self.config(key) {
-            Some(ConfigEntry::ProxyDefaults(all)) => own.or(all.inbound()),
-            _ => own,
+        match self.proxy_defaults(&service.partition) {
+            Some(all) => own.or(all.inbound()),
+            None => own,
+        }
+    }
+
+    /// What counts for a sidecar that stands for a local service and says `own` itself.
+    pub(crate) fn sidecar_settings(
+        &mut self,
+        own: &SidecarSettings,
+        service: &ServiceKey,
+    ) -> SidecarSettings {
+        let defaults = self.service_defaults(service);
+        SidecarSettings::of_sidecar(own, defaults, self.proxy_defaults(&service.partition))
+    }
+
+    /// The defaults of all proxies of a partition.
+    pub(crate) fn proxy_defaults(&mut self, partition: &Partition) -> Option<&'a ProxyDefaults> {
+        match self.config(ConfigKey::singleton(ConfigKind::ProxyDefaults, partition)) {
+            Some(ConfigEntry::ProxyDefaults(defaults)) => Some(defaults),
+            _ => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::health::HealthSummary;
 use crate::key::{InstanceKey, NodeKey, ServiceKey};
 use crate::name::{Datacenter, InstanceId, Namespace, Partition, PeerName, ServiceName};
+use crate::sidecar::SidecarSettings;
 use std::collections::BTreeMap;
 
 /// The tagged address that other clusters use.
@@ -197,25 +198,6 @@ pub struct Upstream {
     pub config: BTreeMap<String, Opaque>,
 }
 
-/// Port of the outbound listener unless a registration says otherwise (Consul's).
-pub const DEFAULT_OUTBOUND_PORT: u16 = 15_001;
-
-/// How a sidecar takes calls that its application did not make to it, but that were redirected to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Transparent {
-    /// The port on loopback that connections are redirected to.
-    pub outbound_port: u16,
-    /// Whether others may dial this instance at its own address and not only at its service's virtual one.
-    pub dialed_directly: bool,
-}
-
-impl Transparent {
-    /// Whether nothing is said that is not so unless said otherwise.
-    pub fn is_default(self) -> bool {
-        self.outbound_port == DEFAULT_OUTBOUND_PORT && !self.dialed_directly
-    }
-}
-
 /// What makes an instance a sidecar.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Proxy {
@@ -231,8 +213,8 @@ pub struct Proxy {
     pub upstreams: Vec<Upstream>,
     /// How peers are reached, for all upstreams that do not say otherwise.
     pub mesh_gateway: Option<GatewayMode>,
-    /// Set when calls are redirected to it: mode `transparent`.
-    pub transparent: Option<Transparent>,
+    /// What it says itself of what its service's defaults and those of all proxies may say as well.
+    pub sidecar: SidecarSettings,
     /// Free-form: `bind_address`, `bind_port`, `protocol`, ...
     pub config: BTreeMap<String, Opaque>,
 }

@@ -23,6 +23,7 @@ pub mod regular;
 pub mod rotation;
 pub mod secret;
 pub mod server;
+pub mod sidecar;
 pub mod sni;
 pub mod spiffe;
 pub mod virtual_address;
@@ -51,5 +52,6 @@ pub use rotation::{
     WitnessKind,
 };
 pub use secret::Secret;
+pub use sidecar::{ProxyMode, SidecarSettings, Transparent};
 pub use spiffe::{SpiffeId, TrustDomain};
 pub use virtual_address::VirtualAddress;

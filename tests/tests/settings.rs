@@ -56,7 +56,14 @@ fn listed_entries_and_services_are_written_once() {
     assert!(process.stop().unwrap().success(), "{}", process.tail(10));
 
     let (process, client) = start(&test, &args, http);
-    assert_eq!(get(&client, "/v1/agent/services"), services, "ports stay");
+    let after = get(&client, "/v1/agent/services");
+    for (id, service) in services.as_object().unwrap() {
+        assert_eq!(after[id]["Port"], service["Port"], "the port of {id} stays");
+    }
+    assert_eq!(
+        after["api-sidecar-proxy"]["Proxy"]["MeshGateway"]["Mode"],
+        "local"
+    );
     let entry = get(&client, "/v1/config/service-defaults/api");
     assert_eq!(
         entry["MeshGateway"]["Mode"], "local",

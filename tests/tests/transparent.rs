@@ -176,7 +176,7 @@ fn redirected_calls_arrive(envoy: &str) {
         gateway(&east),
         sidecar(&west, "api", echo(&test, "api", "127.0.0.1"), "").0,
         sidecar(&east, "near", echo(&test, "near", "127.0.0.1"), "").0,
-        sidecar(&east, "web", free_port().unwrap(), "mode = \"transparent\"").0,
+        sidecar(&east, "web", free_port().unwrap(), "").0,
     ];
     let outside = echo(&test, "outside", MACHINE);
     west.write_config(
@@ -212,14 +212,26 @@ fn redirected_calls_arrive(envoy: &str) {
     assert!(fetched(&near, 80).is_err());
     // Envoy runs as the test does, whose user is nobody the rules are about.
     let own = rustix::process::getuid().as_raw().to_string();
-    let told = east
-        .cli(&[
+    let redirect = || {
+        east.cli(&[
             "connect",
             "redirect-traffic",
             "-proxy-id=web-sidecar-proxy",
             &format!("-proxy-uid={own}"),
         ])
-        .unwrap();
+    };
+    let refused = redirect().unwrap_err().to_string();
+    assert!(refused.contains("is not transparent"), "{refused}");
+    // The registration leaves the mode open, so the defaults of the service say it.
+    let defaults = |name: &str, text: &str| {
+        let text = format!("Kind = \"service-defaults\"\nName = \"{name}\"\n{text}");
+        east.write_config(&format!("{name}-defaults.hcl"), &text).unwrap();
+    };
+    defaults(
+        "web",
+        "Mode = \"transparent\"\nTransparentProxy { OutboundListenerPort = 15007 }",
+    );
+    let told = redirect().unwrap();
     assert!(told.contains("Traffic is redirected"), "{told}");
 
     wait_fetched(&near, 80, "\"near\"");
@@ -236,6 +248,15 @@ fn redirected_calls_arrive(envoy: &str) {
     .unwrap();
     wait_refused(MACHINE, outside);
     wait_fetched(&api, 8_080, "\"api\"");
+
+    // What the entry does not say any more counts no more, for the running sidecar too; nor does the other port.
+    defaults("web", "");
+    wait_refused(&near, 80);
+    defaults(
+        "web",
+        "Mode = \"transparent\"\nTransparentProxy { OutboundListenerPort = 15007 }",
+    );
+    wait_fetched(&near, 80, "\"near\"");
 
     // An instance that lets itself be dialled is reached with mTLS under its own address, where redirected calls
     // arrive at its sidecar.

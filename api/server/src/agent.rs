@@ -12,7 +12,10 @@ use peerway_api_types::agent::{AgentSelf, agent_self};
 use peerway_api_types::catalog::AgentServiceJson;
 use peerway_api_types::{ServiceRegistration, service_registration_from_json};
 use peerway_model::server::SERVER_SERVICE;
-use peerway_model::{Instance, InstanceId, InstanceKey, Node, NodeKey, Partition, ServiceKind};
+use peerway_model::{
+    ConfigEntry, ConfigKey, ConfigKind, Instance, InstanceId, InstanceKey, Node, NodeKey, Partition,
+    ServiceKind,
+};
 use peerway_state::{Row, RowKey, Snapshot, Topic, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -44,7 +47,7 @@ pub(crate) async fn services(State(app): State<App>, ask: Ask) -> Result<Respons
             namespace.is_none_or(|namespace| instance.namespace.as_str() == namespace)
         })
         .filter(|instance| filter.as_ref().is_none_or(|filter| filter.matches(instance)))
-        .map(|instance| (instance.key.id.to_string(), app.shown(instance)))
+        .map(|instance| (instance.key.id.to_string(), app.shown(&snapshot, instance)))
         .collect();
     json(&ask, &services)
 }
@@ -68,7 +71,11 @@ pub(crate) async fn service(
                 break;
             };
             let before = snapshot.revision();
-            let topics = |_: &Snapshot| vec![Topic::Instance(key.clone())];
+            let topics = |snapshot: &Snapshot| {
+                let said = snapshot.instance(&key).map(|held| said_elsewhere(&held.row));
+                let said = said.into_iter().flatten().map(Topic::Config);
+                said.chain([Topic::Instance(key.clone())]).collect()
+            };
             snapshot = app.wait_past(index_of(&snapshot), left, topics).await;
             service = app.hashed(&snapshot, &key)?;
             if snapshot.revision() == before {
@@ -153,12 +160,20 @@ impl Shared {
         })
     }
 
-    fn shown(&self, instance: &Instance) -> AgentServiceJson {
-        AgentServiceJson::new(instance, &self.parts.node.datacenter)
+    fn shown(&self, snapshot: &Snapshot, instance: &Instance) -> AgentServiceJson {
+        let (mut service, mut all) = (None, None);
+        for key in said_elsewhere(instance) {
+            match snapshot.config(&key).map(|held| &*held.row) {
+                Some(ConfigEntry::ServiceDefaults(entry)) => service = Some(entry),
+                Some(ConfigEntry::ProxyDefaults(entry)) => all = Some(entry),
+                _ => {}
+            }
+        }
+        AgentServiceJson::new(instance, service, all, &self.parts.node.datacenter)
     }
 
     fn hashed(&self, snapshot: &Snapshot, key: &InstanceKey) -> Result<AgentServiceJson, Refusal> {
-        let mut service = self.shown(self.found(snapshot, key)?);
+        let mut service = self.shown(snapshot, self.found(snapshot, key)?);
         let text = serde_json::to_string(&service).map_err(|error| Refusal::internal(error.to_string()))?;
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
@@ -203,6 +218,18 @@ impl Shared {
             transaction.put(Row::Instance(Arc::new(instance)))
         }))
     }
+}
+
+/// The entries that say something about a sidecar; none about anything else.
+fn said_elsewhere(instance: &Instance) -> Vec<ConfigKey> {
+    let Some(service) = instance.destination_key() else {
+        return Vec::new();
+    };
+    let own = ConfigKind::ServiceDefaults;
+    vec![
+        ConfigKey::of_service(own, &service.partition, &service.namespace, &service.name),
+        ConfigKey::singleton(ConfigKind::ProxyDefaults, &service.partition),
+    ]
 }
 
 /// Whether this is the row that a server writes about itself: it is in the catalog, but nobody registered it here.

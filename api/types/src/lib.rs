@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod receipt;
 pub mod registration;
 pub mod rotation;
+mod sidecar;
 pub mod token;
 
 pub use config::{config_entry_from_json, config_entry_to_json};

@@ -2,9 +2,14 @@
 
 use crate::fields::Fields;
 use crate::opaque::{ConfigOf, config_from, opaque_map_to_json};
-use peerway_model::instance::{DEFAULT_OUTBOUND_PORT, GatewayMode, Opaque, Transparent};
+use crate::sidecar::{TransparentJson, sidecar_settings_from};
+use peerway_model::config::{ProxyDefaults, ServiceDefaults};
+use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::name::Partition;
-use peerway_model::{InstanceId, Invalid, Namespace, PeerName, Proxy, ServiceName, Tenancy, Upstream};
+use peerway_model::{
+    InstanceId, Invalid, Namespace, PeerName, Proxy, ProxyMode, ServiceName, SidecarSettings, Tenancy,
+    Upstream,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,14 +33,14 @@ pub struct ProxyInput {
     pub upstreams: Vec<Upstream>,
     /// How peers are reached.
     pub mesh_gateway: Option<GatewayMode>,
-    /// Whether calls are redirected to it.
-    pub transparent: Option<Transparent>,
+    /// What its service's defaults and those of all proxies may say as well.
+    pub sidecar: SidecarSettings,
     /// Free-form.
     pub config: BTreeMap<String, Opaque>,
 }
 
 pub(crate) fn proxy_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<ProxyInput, Invalid> {
-    let transparent = transparent_from(&mut fields)?;
+    let sidecar = own_settings(&mut fields)?;
     let input = ProxyInput {
         destination: fields.parsed("DestinationServiceName", ServiceName::new)?,
         destination_id: fields.parsed("DestinationServiceID", InstanceId::new)?,
@@ -44,7 +49,7 @@ pub(crate) fn proxy_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<Pr
         mesh_gateway: mesh_gateway_from(&mut fields)?,
         config: config_from(fields.members("Config")?, ConfigOf::Registration)?,
         upstreams: upstreams_from(&mut fields, tenancy)?,
-        transparent,
+        sidecar,
     };
     if let Some(address) = &input.local_address {
         check_host(address).map_err(|error| error.within(&fields.at("LocalServiceAddress")))?;
@@ -60,38 +65,18 @@ pub(crate) fn proxy_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<Pr
     Ok(input)
 }
 
-/// Takes `Mode` and `TransparentProxy`.
-fn transparent_from(fields: &mut Fields<'_>) -> Result<Option<Transparent>, Invalid> {
-    let mode_at = fields.at("Mode");
-    let mode = fields.text_or_empty("Mode")?;
+/// Takes what may be said elsewhere as well. A registration has the last word, so that a setting which its own mode
+/// leaves without meaning is a mistake.
+fn own_settings(fields: &mut Fields<'_>) -> Result<SidecarSettings, Invalid> {
     let settings_at = fields.at("TransparentProxy");
-    let mut transparent = Transparent {
-        outbound_port: DEFAULT_OUTBOUND_PORT,
-        dialed_directly: false,
-    };
-    let mut given = false;
-    if let Some(mut settings) = fields.object("TransparentProxy")? {
-        given = true;
-        match settings.port("OutboundListenerPort")? {
-            0 => {}
-            port => transparent.outbound_port = port,
-        }
-        transparent.dialed_directly = settings.flag("DialedDirectly")?;
-        settings.finish()?;
-    }
-    match mode.as_str() {
-        "transparent" => Ok(Some(transparent)),
-        // Clients write back the empty object that they read.
-        "" | "direct" if !given || transparent.is_default() => Ok(None),
-        "" | "direct" => Err(Invalid::new(
+    let own = sidecar_settings_from(fields)?;
+    if own.mode == Some(ProxyMode::Direct) && TransparentJson::of(&own).is_some() {
+        return Err(Invalid::new(
             settings_at,
-            "says something that only counts in mode \"transparent\", set Mode",
-        )),
-        _ => Err(Invalid::new(
-            mode_at,
-            format!("{mode:?} is not a mode, use \"direct\" or \"transparent\""),
-        )),
+            "says something that does not count in mode \"direct\": remove it, or set Mode to \"transparent\"",
+        ));
     }
+    Ok(own)
 }
 
 /// Takes `MeshGateway`; no mode means that a default further out counts.
@@ -238,6 +223,7 @@ pub struct ProxyJson {
     pub local_service_address: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_service_port: Option<u16>,
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transparent_proxy: Option<TransparentJson>,
@@ -247,25 +233,6 @@ pub struct ProxyJson {
     pub upstreams: Vec<UpstreamJson>,
     pub mesh_gateway: MeshGatewayJson,
     pub expose: Map<String, Value>,
-}
-
-/// `TransparentProxy` in answers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the fields are Consul's, named as there")]
-pub struct TransparentJson {
-    pub outbound_listener_port: u16,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub dialed_directly: bool,
-}
-
-impl From<Transparent> for TransparentJson {
-    fn from(transparent: Transparent) -> Self {
-        TransparentJson {
-            outbound_listener_port: transparent.outbound_port,
-            dialed_directly: transparent.dialed_directly,
-        }
-    }
 }
 
 /// `MeshGateway` in answers.
@@ -315,11 +282,8 @@ impl From<&Proxy> for ProxyJson {
             destination_service_id: proxy.destination_id.as_ref().map(ToString::to_string),
             local_service_address: proxy.local_address.clone(),
             local_service_port: proxy.local_port,
-            mode: match proxy.transparent {
-                None => "direct",
-                Some(_) => "transparent",
-            },
-            transparent_proxy: proxy.transparent.map(TransparentJson::from),
+            mode: proxy.sidecar.mode.map_or("", ProxyMode::as_str),
+            transparent_proxy: TransparentJson::of(&proxy.sidecar),
             config: opaque_map_to_json(&proxy.config),
             upstreams: proxy.upstreams.iter().map(UpstreamJson::from).collect(),
             mesh_gateway: proxy.mesh_gateway.into(),
@@ -329,6 +293,22 @@ impl From<&Proxy> for ProxyJson {
 }
 
 impl ProxyJson {
+    /// The `Proxy` of a sidecar with what counts of what others say as well: the defaults of the service that it stands
+    /// for, and those of all proxies of its partition.
+    pub fn counting(proxy: &Proxy, service: Option<&ServiceDefaults>, all: Option<&ProxyDefaults>) -> Self {
+        let settings = SidecarSettings::of_sidecar(&proxy.sidecar, service, all);
+        let mesh_gateway = proxy
+            .mesh_gateway
+            .or_else(|| service?.mesh_gateway)
+            .or_else(|| all?.mesh_gateway);
+        ProxyJson {
+            mode: settings.mode.unwrap_or(ProxyMode::Direct).as_str(),
+            transparent_proxy: TransparentJson::counting(&settings),
+            mesh_gateway: mesh_gateway.into(),
+            ..ProxyJson::from(proxy)
+        }
+    }
+
     /// The `Proxy` of a gateway: its configuration and nothing else.
     pub fn of_gateway(config: &BTreeMap<String, Opaque>) -> Self {
         ProxyJson {

@@ -13,7 +13,10 @@ use crate::fields::{Fields, says_something};
 use crate::proxy::{ProxyInput, check_host, proxy_from};
 use peerway_model::config::Meta;
 use peerway_model::server::SERVER_SERVICE;
-use peerway_model::{InstanceId, Invalid, ServiceAddress, ServiceKind, ServiceName, Tenancy, Weights};
+use peerway_model::{
+    InstanceId, Invalid, ProxyMode, ServiceAddress, ServiceKind, ServiceName, SidecarSettings, Tenancy,
+    Weights,
+};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -342,7 +345,11 @@ impl ServiceRegistration {
             let problem = format!("is for sidecars, a {kind} has no application");
             return refuse("Proxy.LocalServicePort", &problem);
         }
-        if proxy.transparent.is_some() {
+        let direct = SidecarSettings {
+            mode: Some(ProxyMode::Direct),
+            ..SidecarSettings::default()
+        };
+        if proxy.sidecar != SidecarSettings::default() && proxy.sidecar != direct {
             return refuse(
                 "Proxy.Mode",
                 &format!("is for sidecars, nothing is redirected to a {kind}"),

@@ -22,7 +22,7 @@ pub struct Redirect {
     /// Id of the registered sidecar, whose ports are then asked of the API
     #[arg(long, value_name = "ID", required_unless_present = "proxy_outbound_port")]
     proxy_id: Option<String>,
-    /// Port of the outbound listener; the registered one unless given
+    /// Port of the outbound listener; the one that counts for the sidecar unless given
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     proxy_outbound_port: Option<u16>,
     /// Port of the public listener, to which calls from outside are redirected; the registered one unless given
@@ -136,7 +136,9 @@ fn registered(flags: &ClientFlags, id: &str) -> Result<(u16, Option<u16>)> {
     let proxy = answer.json()?;
     let port = |value: &serde_json::Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
     let Some(outbound) = port(&proxy["Proxy"]["TransparentProxy"]["OutboundListenerPort"]) else {
-        bail!("proxy {id:?} is not transparent: register it with proxy {{ mode = \"transparent\" }}");
+        bail!(
+            "proxy {id:?} is not transparent: register it with proxy {{ mode = \"transparent\" }}, or write Mode = \"transparent\" into the service-defaults of its service or into proxy-defaults"
+        );
     };
     Ok((outbound, port(&proxy["Port"]).filter(|port| *port != 0)))
 }

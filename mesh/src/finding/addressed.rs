@@ -41,13 +41,16 @@ pub(super) fn directly(reading: &mut Reading<'_>, service: &ServiceKey) -> BTree
     let sidecars = reading.sidecars_of(service);
     sidecars
         .iter()
-        .filter(|held| lets_itself_be_dialled(&held.instance))
+        .filter(|held| lets_itself_be_dialled(&held.instance, service, reading))
         .filter_map(|held| address::ip_text(&held.instance.lan_address(&held.node).address))
         .filter_map(|text| text.parse().ok())
         .collect()
 }
 
-fn lets_itself_be_dialled(sidecar: &Instance) -> bool {
-    let transparent = sidecar.proxy.as_ref().and_then(|proxy| proxy.transparent);
+fn lets_itself_be_dialled(sidecar: &Instance, service: &ServiceKey, reading: &mut Reading<'_>) -> bool {
+    let Some(proxy) = &sidecar.proxy else {
+        return false;
+    };
+    let transparent = reading.sidecar_settings(&proxy.sidecar, service).transparent();
     transparent.is_some_and(|transparent| transparent.dialed_directly)
 }

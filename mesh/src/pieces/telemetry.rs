@@ -4,22 +4,14 @@ use crate::fragment::{
     AccessLog, Cluster, Discovery, Endpoint, Health, TRACE_COLLECTOR, Telemetry, Terms, Tracing,
 };
 use crate::read::Reading;
+use peerway_model::ServiceKey;
 use peerway_model::chain::DEFAULT_CONNECT_TIMEOUT_MS;
-use peerway_model::config::{Protocol, ProxyDefaults};
+use peerway_model::config::Protocol;
 use peerway_model::name::Partition;
-use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, ServiceKey};
-
-fn defaults<'a>(reading: &mut Reading<'a>, partition: &Partition) -> Option<&'a ProxyDefaults> {
-    let global = ConfigKey::singleton(ConfigKind::ProxyDefaults, partition);
-    match reading.config(global) {
-        Some(ConfigEntry::ProxyDefaults(defaults)) => Some(defaults),
-        _ => None,
-    }
-}
 
 /// The name under which the proxies of a service report single requests; `None` while they do not.
 pub(crate) fn reporter(reading: &mut Reading<'_>, service: &ServiceKey) -> Option<String> {
-    defaults(reading, &service.partition)?.tracing.as_ref()?;
+    reading.proxy_defaults(&service.partition)?.tracing.as_ref()?;
     Some(match service.namespace.is_default() {
         true => service.name.to_string(),
         false => format!("{}.{}", service.name, service.namespace),
@@ -32,7 +24,7 @@ pub(super) fn telemetry(
     partition: &Partition,
     reporter: Option<&str>,
 ) -> Telemetry {
-    let Some(defaults) = defaults(reading, partition) else {
+    let Some(defaults) = reading.proxy_defaults(partition) else {
         return Telemetry::default();
     };
     let logs = &defaults.access_logs;
@@ -53,7 +45,7 @@ pub(super) fn telemetry(
 
 /// Whoever collects the traces of a partition; `None` while nobody does.
 pub(super) fn collector(reading: &mut Reading<'_>, partition: &Partition) -> Option<Cluster> {
-    let address = &defaults(reading, partition)?.tracing.as_ref()?.collector;
+    let address = &reading.proxy_defaults(partition)?.tracing.as_ref()?.collector;
     let discovery = match crate::address::ip(address) {
         Some(address) => Discovery::Static(address),
         None => Discovery::Dns(vec![Endpoint {

@@ -5,7 +5,7 @@ use crate::fragment::Terms;
 use crate::read::Reading;
 use peerway_model::config::{MAX_CONNECT_TIMEOUT_MS, TlsBounds, Upstreams};
 use peerway_model::instance::GatewayMode;
-use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, ServiceKey, Upstream};
+use peerway_model::{ServiceKey, Upstream};
 
 /// What holds for all calls of an application.
 pub(super) struct Calling<'a> {
@@ -32,7 +32,7 @@ impl<'a> Calling<'a> {
         let defaults = reading.service_defaults(service);
         let mode = own
             .or_else(|| defaults?.mesh_gateway)
-            .or_else(|| mode_of_all(service, reading));
+            .or_else(|| reading.proxy_defaults(&service.partition)?.mesh_gateway);
         Calling {
             // Straight to the peer's gateways.
             mode: mode.unwrap_or(GatewayMode::Remote),
@@ -56,14 +56,6 @@ impl<'a> Calling<'a> {
             bounds: self.bounds.clone(),
             exact_balance: said.exact_balance,
         }
-    }
-}
-
-fn mode_of_all(service: &ServiceKey, reading: &mut Reading<'_>) -> Option<GatewayMode> {
-    let global = ConfigKey::singleton(ConfigKind::ProxyDefaults, &service.partition);
-    match reading.config(global) {
-        Some(ConfigEntry::ProxyDefaults(defaults)) => defaults.mesh_gateway,
-        _ => None,
     }
 }
 

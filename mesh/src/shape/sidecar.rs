@@ -50,7 +50,8 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     for upstream in local.into_iter().chain(peered) {
         keys.add_upstream(upstream, &service, &calling, reading);
     }
-    if let Some(transparent) = proxy.transparent {
+    let settings = reading.sidecar_settings(&proxy.sidecar, &service);
+    if let Some(transparent) = settings.transparent() {
         let address = ServiceAddress {
             address: LOOPBACK.to_owned(),
             port: transparent.outbound_port,

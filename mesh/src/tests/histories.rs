@@ -13,7 +13,7 @@ use peerway_model::config::{
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
     CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Instance, InstanceKey, PeerMeta, PeeringKey,
-    PeeringState, Upstream,
+    PeeringState, ProxyMode, SidecarSettings, Upstream,
 };
 use peerway_state::{ChangeSet, Op, Row, RowKey, Transaction};
 use proptest::prelude::*;
@@ -110,9 +110,9 @@ fn local_row() -> impl Strategy<Value = Op> {
         6 => (one_of(&NODES), one_of(&SERVICES), 1_u16..3, upstreams()).prop_map(
             |(node, service, port, upstreams)| put(row(sidecar(node, service, 20_000 + port, upstreams)))
         ),
-        2 => (one_of(&NODES), one_of(&SERVICES), any::<bool>(), upstreams()).prop_map(
-            |(node, service, direct, upstreams)| {
-                put(row(transparent(direct, sidecar(node, service, 20_003, upstreams))))
+        3 => (one_of(&NODES), one_of(&SERVICES), said_of_sidecars(), upstreams()).prop_map(
+            |(node, service, own, upstreams)| {
+                put(row(saying(own, sidecar(node, service, 20_003, upstreams))))
             }
         ),
         2 => (one_of(&NODES), 1_u16..3).prop_map(|(node, port)| put(row(gateway(node, 8_440 + port)))),
@@ -269,6 +269,8 @@ fn config_row() -> impl Strategy<Value = Op> {
                 put(settings(service, mode, inbound, Upstreams { defaults, overrides }))
             }
         ),
+        4 => (proptest::option::of(one_of(&SERVICES)), said_of_sidecars())
+            .prop_map(|(service, settings)| put(said(service, settings))),
         1 => one_of(&["0", "7", "nothing"]).prop_map(|number| put(all_take(number))),
         1 => (tls_bounds(), tls_bounds()).prop_map(|(incoming, outgoing)| put(mesh_tls(incoming, outgoing))),
         2 => (one_of(&SERVICES), one_of(&Protocol::ALL))
@@ -277,6 +279,18 @@ fn config_row() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(|only| put(mesh_only(only))),
         1 => one_of(&["A", "B"]).prop_map(|pem| put(roots(pem))),
     ]
+}
+
+/// Port 20003 is that of a public listener.
+fn said_of_sidecars() -> impl Strategy<Value = SidecarSettings> {
+    let mode = one_of(&[None, Some(ProxyMode::Direct), Some(ProxyMode::Transparent)]);
+    (mode, one_of(&[None, Some(15_002), Some(20_003)]), any::<bool>()).prop_map(
+        |(mode, outbound_port, dialed_directly)| SidecarSettings {
+            mode,
+            outbound_port,
+            dialed_directly,
+        },
+    )
 }
 
 fn about() -> impl Strategy<Value = (&'static str, Option<&'static str>)> {

@@ -341,7 +341,7 @@ fn the_mode_is_the_upstreams_then_the_proxys_then_the_services_then_everybodys()
         let plain = sidecar("n1", "web", 20000, vec![upstream]);
         let proxy = Proxy {
             mesh_gateway: of_proxy,
-            transparent: None,
+            sidecar: Default::default(),
             ..plain.proxy.clone().unwrap()
         };
         world.put([

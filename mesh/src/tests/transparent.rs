@@ -4,7 +4,7 @@ use super::entries::redirect;
 use super::render::view;
 use super::sidecar::view_of;
 use super::world::*;
-use peerway_model::{Instance, PeeringState};
+use peerway_model::{Instance, PeeringState, ProxyMode, SidecarSettings};
 use peerway_state::Row;
 
 /// A transparent sidecar of web on n1; api has one on n2, which may be dialled itself or not.
@@ -94,6 +94,50 @@ fn an_instance_that_lets_itself_be_dialled_is_there_under_its_own_address_too() 
         cluster.starts_with("  tls api.default.dc1.internal.local.consul by roots~local\n  to spiffe://local.consul/ns/default/dc/dc1/svc/api"),
         "{cluster}"
     );
+}
+
+#[test]
+fn whether_calls_are_redirected_may_be_said_elsewhere() {
+    let mode = |mode| SidecarSettings {
+        mode: Some(mode),
+        ..SidecarSettings::default()
+    };
+    let mut world = web(false);
+    world.put([row(sidecar("n1", "web", 20_000, vec![]))]);
+    assert!(!text(&world).contains("outbound_listener"), "{}", text(&world));
+    world.put([said(None, mode(ProxyMode::Transparent))]);
+    assert_eq!(outbound(&world).len(), 3);
+    world.put([said(Some("web"), mode(ProxyMode::Direct))]);
+    assert!(!text(&world).contains("outbound_listener"));
+    let elsewhere = SidecarSettings {
+        outbound_port: Some(15_002),
+        ..SidecarSettings::default()
+    };
+    world.put([said(Some("web"), elsewhere)]);
+    assert!(text(&world).contains("listener outbound_listener:127.0.0.1:15002 Outbound"));
+    let own = saying(mode(ProxyMode::Direct), sidecar("n1", "web", 20_000, vec![]));
+    world.put([row(own)]);
+    assert!(!text(&world).contains("outbound_listener"));
+}
+
+#[test]
+fn that_instances_let_themselves_be_dialled_may_be_said_elsewhere() {
+    let mut world = web(false);
+    let text = |world: &World| outbound(world).join("\n");
+    assert!(!text(&world).contains("[10.0.0.2]"));
+    world.put([said(Some("api"), redirected(true))]);
+    assert!(
+        text(&world).contains("[10.0.0.2] -> passthrough~api"),
+        "{}",
+        text(&world)
+    );
+    // Nobody dials an instance to which nothing is redirected.
+    let open = SidecarSettings {
+        mode: Some(ProxyMode::Direct),
+        ..redirected(true)
+    };
+    world.put([said(Some("api"), open)]);
+    assert!(!text(&world).contains("[10.0.0.2]"));
 }
 
 #[test]

@@ -8,14 +8,15 @@ use peerway_model::config::{
     Source, TlsBounds, Tracing, UpstreamOverride, UpstreamSettings, Upstreams, Verdict, WantedToken,
 };
 use peerway_model::grant::AllowedService;
-use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN, Transparent};
+use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN};
 use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::server::server_instance;
 use peerway_model::{
     Check, CheckKey, CheckStatus, ConfigEntry, HealthSummary, Instance, InstanceKey, Node, NodeKey, Origin,
-    PeerMeta, Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringState, Proxy, ServiceAddress,
-    ServiceKey, ServiceKind, Tenancy, TokenBounds, TokenGrant, TrustBundle, TrustDomain, Upstream, Weights,
+    PeerMeta, Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringState, Proxy, ProxyMode,
+    ServiceAddress, ServiceKey, ServiceKind, SidecarSettings, Tenancy, TokenBounds, TokenGrant, TrustBundle,
+    TrustDomain, Upstream, Weights,
 };
 use peerway_state::{ChangeSet, Refused, Row, RowKey, Snapshot, Transaction, apply};
 use std::collections::BTreeMap;
@@ -157,7 +158,7 @@ pub(super) fn proxy(destination: &str) -> Proxy {
         local_port: None,
         upstreams: Vec::new(),
         mesh_gateway: None,
-        transparent: None,
+        sidecar: SidecarSettings::default(),
         config: BTreeMap::new(),
     }
 }
@@ -210,16 +211,18 @@ pub(super) fn sidecar(node: &str, service: &str, port: u16, upstreams: Vec<Upstr
     }
 }
 
+/// What a sidecar says itself to which calls are redirected.
+pub(super) fn redirected(dialed_directly: bool) -> SidecarSettings {
+    SidecarSettings {
+        mode: Some(ProxyMode::Transparent),
+        dialed_directly,
+        ..SidecarSettings::default()
+    }
+}
+
 /// The same, but calls are redirected to it.
 pub(super) fn transparent(dialed_directly: bool, sidecar: Instance) -> Instance {
-    let proxy = sidecar.proxy.clone().map(|proxy| Proxy {
-        transparent: Some(Transparent {
-            outbound_port: 15_001,
-            dialed_directly,
-        }),
-        ..proxy
-    });
-    Instance { proxy, ..sidecar }
+    saying(redirected(dialed_directly), sidecar)
 }
 
 /// The gateway on `node`, with the id `gateway`.
@@ -548,6 +551,7 @@ pub(super) fn protocol(service: Option<&str>, protocol: Protocol) -> Row {
             mesh_gateway: None,
             inbound: Inbound::default(),
             upstreams: Upstreams::default(),
+            sidecar: SidecarSettings::default(),
             meta: Meta::new(),
         })),
     }
@@ -608,8 +612,39 @@ pub(super) fn settings(
         mesh_gateway: mode,
         inbound,
         upstreams,
+        sidecar: SidecarSettings::default(),
         meta: Meta::new(),
     }))
+}
+
+/// What is said about the sidecars of a service; about all of them without one.
+pub(super) fn said(service: Option<&str>, sidecar: SidecarSettings) -> Row {
+    config(match service {
+        None => ConfigEntry::ProxyDefaults(ProxyDefaults {
+            sidecar,
+            ..ProxyDefaults::default()
+        }),
+        Some(service) => ConfigEntry::ServiceDefaults(ServiceDefaults {
+            partition: Partition::default(),
+            namespace: Namespace::default(),
+            name: service_name(service),
+            protocol: None,
+            mesh_gateway: None,
+            inbound: Inbound::default(),
+            upstreams: Upstreams::default(),
+            sidecar,
+            meta: Meta::new(),
+        }),
+    })
+}
+
+/// A sidecar with what it says itself.
+pub(super) fn saying(own: SidecarSettings, sidecar: Instance) -> Instance {
+    let proxy = sidecar.proxy.clone().map(|proxy| Proxy {
+        sidecar: own,
+        ..proxy
+    });
+    Instance { proxy, ..sidecar }
 }
 
 /// How all proxies take calls: a number, or what is none.

@@ -342,6 +342,7 @@ fn contradictions_are_refused() {
                     mesh_gateway: None,
                     inbound: Default::default(),
                     upstreams: Default::default(),
+                    sidecar: Default::default(),
                     meta: Meta::new(),
                 })),
             "leads to default/default/a, which speaks grpc and not http",

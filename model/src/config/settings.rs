@@ -4,6 +4,7 @@ use super::{AccessLogs, Inbound, MeshTls, Meta, Tracing, Upstreams};
 use crate::Invalid;
 use crate::instance::{GatewayMode, Opaque};
 use crate::name::{Namespace, Partition, ServiceName};
+use crate::sidecar::SidecarSettings;
 use std::collections::BTreeMap;
 
 /// The key of the protocol in `proxy-defaults` `Config`.
@@ -104,6 +105,8 @@ pub struct ProxyDefaults {
     pub access_logs: AccessLogs,
     /// Where they report what became of single requests; `None` for nowhere.
     pub tracing: Option<Tracing>,
+    /// What holds for sidecars unless their services or they themselves say otherwise.
+    pub sidecar: SidecarSettings,
     /// The operator's pairs.
     pub meta: Meta,
 }
@@ -162,6 +165,8 @@ pub struct ServiceDefaults {
     pub inbound: Inbound,
     /// How they call others.
     pub upstreams: Upstreams,
+    /// What holds for its sidecars unless they say otherwise.
+    pub sidecar: SidecarSettings,
     /// The operator's pairs.
     pub meta: Meta,
 }

@@ -120,6 +120,7 @@ fn a_service_speaks_its_own_protocol_else_that_of_all_else_tcp() {
         mesh_gateway: None,
         inbound: Default::default(),
         upstreams: Default::default(),
+        sidecar: Default::default(),
         meta: Meta::new(),
     };
     let all = |text: &str| ProxyDefaults {

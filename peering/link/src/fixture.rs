@@ -91,7 +91,7 @@ pub(crate) fn sidecar(on: &NodeKey, service: &str) -> Instance {
             local_port: None,
             upstreams: Vec::new(),
             mesh_gateway: None,
-            transparent: None,
+            sidecar: Default::default(),
             config: BTreeMap::new(),
         }),
         ..instance(on, &name, &name)
@@ -274,6 +274,7 @@ impl World {
                 mesh_gateway: None,
                 inbound: Default::default(),
                 upstreams: Default::default(),
+                sidecar: Default::default(),
                 meta: BTreeMap::new(),
             }),
             None => ConfigEntry::ProxyDefaults(ProxyDefaults {

@@ -21,6 +21,7 @@ fn speaks(service: &str, protocol: Protocol) -> ConfigEntry {
         mesh_gateway: None,
         inbound: Default::default(),
         upstreams: Default::default(),
+        sidecar: Default::default(),
         meta: Meta::new(),
     })
 }

@@ -91,7 +91,7 @@ pub(super) fn sidecar(node: &NodeKey, id: &str, destination: &str) -> Instance {
             local_port: None,
             upstreams: Vec::new(),
             mesh_gateway: None,
-            transparent: None,
+            sidecar: Default::default(),
             config: BTreeMap::new(),
         }),
         ..instance(node, id, &format!("{destination}-sidecar-proxy"))
@@ -254,6 +254,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 6] {
             config: BTreeMap::new(),
             access_logs: AccessLogs::default(),
             tracing: None,
+            sidecar: Default::default(),
             meta: meta.clone(),
         }),
         ConfigEntry::ServiceDefaults(ServiceDefaults {
@@ -264,6 +265,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 6] {
             mesh_gateway: None,
             inbound: Default::default(),
             upstreams: Default::default(),
+            sidecar: Default::default(),
             meta: meta.clone(),
         }),
         ConfigEntry::TerminatingGateway(TerminatingGateway {

@@ -38,6 +38,7 @@ fn defaults(name: &str) -> Row {
         mesh_gateway: None,
         inbound: Default::default(),
         upstreams: Default::default(),
+        sidecar: Default::default(),
         meta: Default::default(),
     })
     .into()

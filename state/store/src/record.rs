@@ -14,6 +14,7 @@ mod key;
 mod opaque;
 mod peering;
 mod permission;
+mod sidecar;
 mod text;
 mod virtual_address;
 

@@ -123,7 +123,7 @@ pub(crate) fn sidecar(node: usize, service: &str) -> Result<Instance, Invalid> {
             local_port: None,
             upstreams: Vec::new(),
             mesh_gateway: None,
-            transparent: None,
+            sidecar: Default::default(),
             config: BTreeMap::new(),
         }),
         ..instance(node, &name, &name, 20_000)?

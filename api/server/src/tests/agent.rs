@@ -38,6 +38,50 @@ async fn a_service_with_a_sidecar_is_two_services() {
 }
 
 #[tokio::test]
+async fn what_counts_for_a_sidecar_is_shown_and_who_waits_is_told_of_it() {
+    let bench = Bench::new();
+    bench.register(web_with_sidecar()).await;
+    let uri = "/v1/agent/service/web1-sidecar-proxy";
+    let before = bench.get(uri).await;
+    assert_eq!(before.json()["Proxy"]["Mode"], "direct");
+    assert!(before.json()["Proxy"].get("TransparentProxy").is_none());
+    let hash = before.header("x-consul-contenthash").to_owned();
+    let waiting = format!("{uri}?hash={hash}&wait=60s");
+    let written = async {
+        let all = json!({"Kind": "proxy-defaults", "Name": "global", "Mode": "transparent",
+            "MeshGateway": {"Mode": "local"}, "TransparentProxy": {"DialedDirectly": true}});
+        bench.put("/v1/config", all).await
+    };
+    let (told, _) = tokio::join!(bench.get(&waiting), written);
+    let proxy = told.json()["Proxy"].clone();
+    assert_eq!(
+        (&proxy["Mode"], &proxy["TransparentProxy"], &proxy["MeshGateway"]),
+        (
+            &json!("transparent"),
+            &json!({"OutboundListenerPort": 15_001, "DialedDirectly": true}),
+            &json!({"Mode": "local"})
+        )
+    );
+    let own = json!({"Kind": "service-defaults", "Name": "web", "TransparentProxy": {"OutboundListenerPort": 15_002}});
+    bench.put("/v1/config", own).await;
+    assert_eq!(
+        bench.get(uri).await.json()["Proxy"]["TransparentProxy"]["OutboundListenerPort"],
+        15_002
+    );
+    // The catalog shows what was registered, which is nothing.
+    let catalog = bench.get("/v1/catalog/service/web-sidecar-proxy").await.json();
+    assert!(catalog[0]["ServiceProxy"].get("Mode").is_none(), "{catalog}");
+    let direct = json!({"Name": "web", "ID": "web1", "Port": 8080,
+        "Connect": {"SidecarService": {"Proxy": {"Mode": "direct"}}}});
+    bench.register(direct).await;
+    let proxy = bench.get(uri).await.json()["Proxy"].clone();
+    assert_eq!(proxy["Mode"], "direct");
+    assert!(proxy.get("TransparentProxy").is_none(), "{proxy}");
+    let catalog = bench.get("/v1/catalog/service/web-sidecar-proxy").await.json();
+    assert_eq!(catalog[0]["ServiceProxy"]["Mode"], "direct");
+}
+
+#[tokio::test]
 async fn filters_of_the_command_line_are_understood_and_others_refused() {
     let bench = Bench::new();
     bench.register(web_with_sidecar()).await;

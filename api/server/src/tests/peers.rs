@@ -39,7 +39,7 @@ async fn import(bench: &Bench) {
             local_port: None,
             upstreams: Vec::new(),
             mesh_gateway: None,
-            transparent: None,
+            sidecar: Default::default(),
             config: BTreeMap::new(),
         }),
         gateway_config: BTreeMap::new(),

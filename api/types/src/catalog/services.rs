@@ -4,7 +4,8 @@ use super::{
     AddressJson, ConnectJson, Indexes, Pairs, TenancyJson, WeightsJson, peer_of, proxy_of, tagged_addresses,
 };
 use crate::proxy::ProxyJson;
-use peerway_model::{Datacenter, Instance, Node};
+use peerway_model::config::{ProxyDefaults, ServiceDefaults};
+use peerway_model::{Datacenter, Instance, Node, ServiceKind};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -36,8 +37,19 @@ pub struct AgentServiceJson {
 }
 
 impl AgentServiceJson {
-    /// `instance`, without a hash.
-    pub fn new(instance: &Instance, datacenter: &Datacenter) -> Self {
+    /// `instance`, without a hash. `service` are the defaults of the service that it stands for if it is a sidecar, and
+    /// `all` those of all proxies: shown is what counts.
+    pub fn new(
+        instance: &Instance,
+        service: Option<&ServiceDefaults>,
+        all: Option<&ProxyDefaults>,
+        datacenter: &Datacenter,
+    ) -> Self {
+        let counting = |proxy| ProxyJson::counting(proxy, service, all);
+        let proxy = match instance.kind {
+            ServiceKind::ConnectProxy => instance.proxy.as_ref().map(counting),
+            _ => proxy_of(instance),
+        };
         AgentServiceJson {
             kind: instance.kind.as_str(),
             id: instance.key.id.to_string(),
@@ -50,7 +62,7 @@ impl AgentServiceJson {
             weights: instance.weights.into(),
             enable_tag_override: instance.enable_tag_override,
             content_hash: None,
-            proxy: proxy_of(instance),
+            proxy,
             tenancy: TenancyJson::of(instance),
             datacenter: datacenter.to_string(),
         }

@@ -16,9 +16,10 @@ use super::mesh_tls::mesh_tls_from;
 use super::permission::verdict_from;
 use super::tracing::tracing_from;
 use super::upstreams::{inbound_from, upstreams_from};
-use crate::fields::{Asked, Fields, says_something};
+use crate::fields::{Asked, Fields};
 use crate::opaque::{ConfigOf, UNDERSTOOD, config_from};
 use crate::proxy::mesh_gateway_from;
+use crate::sidecar::sidecar_settings_from;
 use peerway_model::config::{
     ConfigEntry, ConfigKind, Consumer, ExportedService, ExportedServices, Mesh, Pattern, Protocol,
     ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
@@ -301,10 +302,9 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
     }
     let access_logs = access_logs_from(&mut fields)?;
     let tracing = tracing_from(&mut fields)?;
-    direct_mode_only(&mut fields)?;
+    let sidecar = sidecar_settings_from(&mut fields)?;
     strict_tls_only(&mut fields)?;
     fields.not_offered(&[
-        "TransparentProxy",
         "Expose",
         "EnvoyExtensions",
         "FailoverPolicy",
@@ -318,6 +318,7 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
         config,
         access_logs,
         tracing,
+        sidecar,
         meta,
     })
 }
@@ -336,7 +337,7 @@ fn service_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Servic
         })
     })?;
     let mesh_gateway = mesh_gateway_from(&mut fields)?;
-    direct_mode_only(&mut fields)?;
+    let sidecar = sidecar_settings_from(&mut fields)?;
     strict_tls_only(&mut fields)?;
     let inbound = inbound_from(&mut fields)?;
     let upstreams = upstreams_from(&mut fields, &tenancy)?;
@@ -344,13 +345,7 @@ fn service_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Servic
         "ExternalSNI",
         "is for servers outside the mesh: services of the mesh and of peers are dialled by their own names, remove it",
     )?;
-    fields.not_offered(&[
-        "TransparentProxy",
-        "Expose",
-        "Destination",
-        "RateLimits",
-        "EnvoyExtensions",
-    ])?;
+    fields.not_offered(&["Expose", "Destination", "RateLimits", "EnvoyExtensions"])?;
     let meta = fields.meta()?;
     fields.finish()?;
     Ok(ServiceDefaults {
@@ -361,6 +356,7 @@ fn service_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Servic
         mesh_gateway,
         inbound,
         upstreams,
+        sidecar,
         meta,
     })
 }
@@ -377,17 +373,6 @@ fn strict_tls_only(fields: &mut Fields<'_>) -> Result<(), Invalid> {
             at,
             format!("is {other:?}, \"strict\" is the only one"),
         )),
-    }
-}
-
-fn direct_mode_only(fields: &mut Fields<'_>) -> Result<(), Invalid> {
-    match fields.take("Mode") {
-        Some(Value::String(mode)) if mode == "direct" => Ok(()),
-        Some(mode) if says_something(mode) => Err(Invalid::new(
-            fields.at("Mode"),
-            format!("mode {mode} is not offered yet, use \"direct\""),
-        )),
-        _ => Ok(()),
     }
 }
 

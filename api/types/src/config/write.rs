@@ -19,6 +19,7 @@ use super::tracing::put_tracing;
 use super::upstreams::{put_inbound, put_upstreams};
 use crate::opaque::opaque_map_to_json;
 use crate::proxy::MeshGatewayJson;
+use crate::sidecar::put_sidecar_settings;
 use peerway_model::config::{ConfigEntry, Consumer, Meta, Pattern, ServiceIntentions, Source};
 use peerway_model::name::Partition;
 use peerway_model::{Namespace, ServiceName};
@@ -91,6 +92,7 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
                 "MeshGateway".to_owned(),
                 json!(MeshGatewayJson::from(entry.mesh_gateway)),
             );
+            put_sidecar_settings(&mut out, &entry.sidecar);
         }
         ConfigEntry::ServiceDefaults(entry) => {
             if let Some(protocol) = entry.protocol {
@@ -100,6 +102,7 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
                 "MeshGateway".to_owned(),
                 json!(MeshGatewayJson::from(entry.mesh_gateway)),
             );
+            put_sidecar_settings(&mut out, &entry.sidecar);
             put_inbound(&mut out, &entry.inbound);
             put_upstreams(&mut out, entry);
         }

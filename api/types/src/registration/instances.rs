@@ -65,7 +65,7 @@ impl ServiceRegistration {
                 local_port: input.local_port,
                 upstreams: input.upstreams.clone(),
                 mesh_gateway: input.mesh_gateway,
-                transparent: input.transparent,
+                sidecar: input.sidecar.clone(),
                 config: input.config.clone(),
             });
         let gateway_config = match self.kind.is_gateway() {

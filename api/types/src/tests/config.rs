@@ -91,6 +91,11 @@ fn what_is_written_is_read_back_as_the_same_entry() {
         json!({"Kind": "proxy-defaults", "Name": "global", "MeshGateway": {"Mode": "local"},
             "Config": {"connect_timeout_ms": 1500, "x": [1.5, null, {"y": true}], "protocol": "http2"}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "AccessLogs": {"Enabled": true}}),
+        json!({"Kind": "proxy-defaults", "Name": "global", "Mode": "transparent",
+            "TransparentProxy": {"OutboundListenerPort": 15002, "DialedDirectly": true}}),
+        json!({"kind": "service-defaults", "name": "web", "mode": "direct"}),
+        json!({"kind": "service-defaults", "name": "web", "mode": "transparent",
+            "transparent_proxy": {"outbound_listener_port": "15002"}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "Tracing": {"Collector": "[fd00::1]:4317"}}),
         json!({"Kind": "proxy-defaults", "Name": "global",
             "Tracing": {"Collector": "otel.example.com:4317", "SamplingPercent": 0.25}}),
@@ -308,8 +313,12 @@ fn refusals_name_the_field_and_the_problem() {
             "MeshGateway.Mode: mode \"none\" is not offered yet",
         ),
         (
-            json!({"Kind": "proxy-defaults", "Name": "global", "Mode": "transparent"}),
-            "Mode: mode \"transparent\" is not offered yet",
+            json!({"Kind": "proxy-defaults", "Name": "global", "Mode": "opaque"}),
+            "Mode: \"opaque\" is not a mode, use \"direct\" or \"transparent\"",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "TransparentProxy": {"OutboundListenerPort": 70000}}),
+            "TransparentProxy.OutboundListenerPort: is 70000, expected a whole number from 0 to 65535",
         ),
         (
             json!({"Kind": "service-defaults", "Name": "web", "Protocol": "HTTP"}),
@@ -465,6 +474,23 @@ fn settings_of_calls_are_read_and_written() {
         json!({"Name": "api", "Namespace": "default", "Partition": "billing",
             "PassiveHealthCheck": {"Interval": "2s", "MaxFailures": 3, "EnforcingConsecutive5xx": 0,
                 "MaxEjectionPercent": 20, "BaseEjectionTime": "5s"}})
+    );
+}
+
+#[test]
+fn what_entries_say_about_sidecars_is_written_as_it_was_said() {
+    let all = json!({"Kind": "proxy-defaults", "Name": "global", "Mode": "direct",
+        "TransparentProxy": {"DialedDirectly": true}});
+    let written = config_entry_to_json(&config(all).unwrap(), None);
+    assert_eq!(
+        (&written["Mode"], &written["TransparentProxy"]),
+        (&json!("direct"), &json!({"DialedDirectly": true}))
+    );
+    let nothing = json!({"Kind": "service-defaults", "Name": "web", "Mode": "", "TransparentProxy": {}});
+    let written = config_entry_to_json(&config(nothing).unwrap(), None);
+    assert!(
+        written.get("Mode").is_none() && written.get("TransparentProxy").is_none(),
+        "{written}"
     );
 }
 

@@ -55,7 +55,7 @@ fn every_field_is_kept_in_either_spelling() {
         .remove(0);
     let proxy = instance.proxy.unwrap();
     assert_eq!(proxy.mesh_gateway, Some(GatewayMode::Local));
-    let transparent = proxy.transparent.unwrap();
+    let transparent = proxy.sidecar.transparent().unwrap();
     assert_eq!(
         (transparent.outbound_port, transparent.dialed_directly),
         (15_002, true)
@@ -70,6 +70,25 @@ fn every_field_is_kept_in_either_spelling() {
     assert_eq!(upstream.bind_address, "127.0.0.1");
     assert_eq!(upstream.namespace.as_str(), "team");
     assert_eq!(instance.tagged_addresses["wan"].port, 9);
+}
+
+#[test]
+fn a_mode_that_is_said_is_told_from_one_that_is_left_open() {
+    let read = |proxy: Value| {
+        let service =
+            register(json!({"Name": "web", "Port": 1, "Connect": {"SidecarService": {"Proxy": proxy}}}));
+        service.unwrap().sidecar.unwrap().proxy.sidecar
+    };
+    for open in [json!({}), json!({"Mode": "", "TransparentProxy": {}})] {
+        assert_eq!(read(open), SidecarSettings::default());
+    }
+    assert_eq!(
+        read(json!({"Mode": "direct", "TransparentProxy": {}})).mode,
+        Some(ProxyMode::Direct)
+    );
+    // What only counts in the one mode may be said where somebody else says the mode.
+    let port = read(json!({"TransparentProxy": {"OutboundListenerPort": 15002}}));
+    assert_eq!((port.mode, port.outbound_port), (None, Some(15_002)));
 }
 
 #[test]
@@ -249,8 +268,13 @@ fn refusals_name_the_field_and_the_problem() {
         ),
         (
             json!({"Name": "p", "Kind": "connect-proxy", "Port": 1,
-                "Proxy": {"DestinationServiceName": "web", "TransparentProxy": {"DialedDirectly": true}}}),
-            "Proxy.TransparentProxy: says something that only counts in mode \"transparent\"",
+                "Proxy": {"DestinationServiceName": "web", "Mode": "direct",
+                    "TransparentProxy": {"DialedDirectly": true}}}),
+            "Proxy.TransparentProxy: says something that does not count in mode \"direct\"",
+        ),
+        (
+            json!({"Name": "web", "Proxy": {"TransparentProxy": {"OutboundListenerPort": 15002}}}),
+            "Proxy: is for sidecars",
         ),
         (
             json!({"Name": "p", "Kind": "connect-proxy", "Port": 1,

@@ -9,7 +9,8 @@ use crate::resource::SIDECAR_SUFFIX;
 use peerway_model::config::validate_meta;
 use peerway_model::{
     Check, CheckId, CheckKey, CheckStatus, Datacenter, Instance, InstanceId, InstanceKey, Invalid, Namespace,
-    Node, NodeKey, NodeName, PeerMeta, Proxy, ServiceAddress, ServiceKind, ServiceName, SpiffeId, Weights,
+    Node, NodeKey, NodeName, PeerMeta, Proxy, ServiceAddress, ServiceKind, ServiceName, SidecarSettings,
+    SpiffeId, Weights,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -184,7 +185,7 @@ fn proxy(
         local_port: None,
         upstreams: Vec::new(),
         mesh_gateway: None,
-        transparent: None,
+        sidecar: SidecarSettings::default(),
         config: BTreeMap::new(),
     };
     Ok((proxy, meta.clone()))

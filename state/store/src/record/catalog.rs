@@ -1,12 +1,13 @@
 //! Twins of nodes, instances and checks.
 
 use super::opaque::{ConfigMap, give_back, keep};
+use super::sidecar::SidecarRecord;
 use super::text::{Text, text};
-use peerway_model::instance::{GatewayMode, Transparent};
+use peerway_model::instance::GatewayMode;
 use peerway_model::{
     Check, CheckId, CheckKey, CheckStatus, Datacenter, HealthSummary, Instance, InstanceId, InstanceKey,
-    Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta, PeerName, Proxy, ServiceAddress,
-    ServiceKind, ServiceName, Upstream, Weights,
+    Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta, PeerName, Proxy, ProxyMode,
+    ServiceAddress, ServiceKind, ServiceName, SidecarSettings, Upstream, Weights,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -344,13 +345,16 @@ struct ProxyRecord {
     upstreams: Vec<UpstreamRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mesh_gateway: Option<Text<GatewayMode>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Said by records that were written before modes could be said elsewhere as well; never written.
+    #[serde(default, skip_serializing)]
     transparent: Option<TransparentRecord>,
+    #[serde(default, skip_serializing_if = "SidecarRecord::is_default")]
+    sidecar: SidecarRecord,
     #[serde(default, skip_serializing_if = "ConfigMap::is_empty")]
     config: ConfigMap,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct TransparentRecord {
     outbound_port: u16,
     dialed_directly: bool,
@@ -365,19 +369,9 @@ impl From<&Proxy> for ProxyRecord {
             local_port,
             upstreams,
             mesh_gateway,
-            transparent,
+            sidecar,
             config,
         } = proxy;
-        let transparent = transparent.map(|transparent| {
-            let Transparent {
-                outbound_port,
-                dialed_directly,
-            } = transparent;
-            TransparentRecord {
-                outbound_port,
-                dialed_directly,
-            }
-        });
         ProxyRecord {
             destination: Text(destination.clone()),
             destination_id: text(destination_id),
@@ -385,7 +379,8 @@ impl From<&Proxy> for ProxyRecord {
             local_port: *local_port,
             upstreams: upstreams.iter().map(UpstreamRecord::from).collect(),
             mesh_gateway: text(mesh_gateway),
-            transparent,
+            transparent: None,
+            sidecar: sidecar.into(),
             config: keep(config),
         }
     }
@@ -400,10 +395,14 @@ impl From<ProxyRecord> for Proxy {
             local_port: record.local_port,
             upstreams: record.upstreams.into_iter().map(Upstream::from).collect(),
             mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
-            transparent: record.transparent.map(|record| Transparent {
-                outbound_port: record.outbound_port,
-                dialed_directly: record.dialed_directly,
-            }),
+            sidecar: match record.transparent {
+                Some(transparent) => SidecarSettings {
+                    mode: Some(ProxyMode::Transparent),
+                    outbound_port: Some(transparent.outbound_port),
+                    dialed_directly: transparent.dialed_directly,
+                },
+                None => record.sidecar.into(),
+            },
             config: give_back(record.config),
         }
     }

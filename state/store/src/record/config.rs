@@ -23,6 +23,7 @@ use self::tracing::TracingRecord;
 use self::upstreams::{InboundRecord, UpstreamsRecord};
 use super::opaque::{ConfigMap, give_back, keep};
 use super::permission::{self, PermissionRecord, RequirementRecord};
+use super::sidecar::SidecarRecord;
 use super::text::{Text, text};
 use peerway_model::config::{
     Action, ConfigEntry, Consumer, ExportedService, ExportedServices, Mesh, Meta, Pattern, Protocol,
@@ -338,6 +339,8 @@ pub(super) struct ProxyDefaultsRecord {
     access_logs: AccessLogsRecord,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tracing: Option<TracingRecord>,
+    #[serde(default, skip_serializing_if = "SidecarRecord::is_default")]
+    sidecar: SidecarRecord,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -350,6 +353,7 @@ impl From<&ProxyDefaults> for ProxyDefaultsRecord {
             config,
             access_logs,
             tracing,
+            sidecar,
             meta,
         } = entry;
         ProxyDefaultsRecord {
@@ -358,6 +362,7 @@ impl From<&ProxyDefaults> for ProxyDefaultsRecord {
             config: keep(config),
             access_logs: access_logs.into(),
             tracing: tracing.as_ref().map(TracingRecord::from),
+            sidecar: sidecar.into(),
             meta: meta.clone(),
         }
     }
@@ -371,6 +376,7 @@ impl From<ProxyDefaultsRecord> for ProxyDefaults {
             config: give_back(record.config),
             access_logs: record.access_logs.into(),
             tracing: record.tracing.map(Into::into),
+            sidecar: record.sidecar.into(),
             meta: record.meta,
         }
     }
@@ -389,6 +395,8 @@ pub(super) struct ServiceDefaultsRecord {
     inbound: InboundRecord,
     #[serde(default, skip_serializing_if = "UpstreamsRecord::is_default")]
     upstreams: UpstreamsRecord,
+    #[serde(default, skip_serializing_if = "SidecarRecord::is_default")]
+    sidecar: SidecarRecord,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -403,6 +411,7 @@ impl From<&ServiceDefaults> for ServiceDefaultsRecord {
             mesh_gateway,
             inbound,
             upstreams,
+            sidecar,
             meta,
         } = entry;
         ServiceDefaultsRecord {
@@ -413,6 +422,7 @@ impl From<&ServiceDefaults> for ServiceDefaultsRecord {
             mesh_gateway: text(mesh_gateway),
             inbound: inbound.into(),
             upstreams: upstreams.into(),
+            sidecar: sidecar.into(),
             meta: meta.clone(),
         }
     }
@@ -428,6 +438,7 @@ impl From<ServiceDefaultsRecord> for ServiceDefaults {
             mesh_gateway: record.mesh_gateway.map(|mode| mode.0),
             inbound: record.inbound.into(),
             upstreams: record.upstreams.into(),
+            sidecar: record.sidecar.into(),
             meta: record.meta,
         }
     }

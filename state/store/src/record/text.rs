@@ -9,8 +9,8 @@ use peerway_model::grant::{RefusalCause, TokenEnd};
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
     AuditAction, CheckId, CheckStatus, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition,
-    PeerName, PeeringRole, PeeringState, ProviderName, Regular, Secret, ServiceKind, ServiceName, SubsetName,
-    TrustDomain,
+    PeerName, PeeringRole, PeeringState, ProviderName, ProxyMode, Regular, Secret, ServiceKind, ServiceName,
+    SubsetName, TrustDomain,
 };
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};
@@ -97,6 +97,7 @@ parsed!(
     Method,
     PeeringState,
     Protocol,
+    ProxyMode,
     RefusalCause,
     ServiceKind,
     TlsVersion,

@@ -6,7 +6,9 @@ use crate::StorageError;
 use crate::record::{FORMAT, decode, decode_key, encode, encode_key};
 use peerway_model::config::ProxyDefaults;
 use peerway_model::instance::Opaque;
-use peerway_model::{ConfigEntry, Instance, Partition, Secret, ServiceKind, ServiceName, Upstream};
+use peerway_model::{
+    ConfigEntry, Instance, Partition, ProxyMode, Secret, ServiceKind, ServiceName, SidecarSettings, Upstream,
+};
 use peerway_state::{MAX_OPAQUE_DEPTH, Row, RowKey, StoredRow};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -205,6 +207,34 @@ fn what_is_no_key_is_refused() {
     }
 }
 
+/// A sidecar as it was stored before anybody else could say its mode, with `more` in its proxy.
+fn older_sidecar(more: &str) -> peerway_model::Proxy {
+    let text = format!(
+        r#"{{"format":{FORMAT},"create_index":1,"modify_index":1,"row":{{"instance":{{
+            "node":{{"partition":"default","name":"n1"}},"id":"p","namespace":"default","service":"web-proxy",
+            "kind":"connect-proxy","address":"","port":20000,"weights":{{"passing":1,"warning":1}},
+            "enable_tag_override":false,"proxy":{{"destination":"web"{more}}}}}}}}}"#
+    );
+    match decode(text.as_bytes()).unwrap().row {
+        Row::Instance(instance) => instance.proxy.clone().unwrap(),
+        _ => unreachable!("it is an instance"),
+    }
+}
+
+#[test]
+fn a_sidecar_of_an_older_version_is_what_it_was() {
+    assert_eq!(older_sidecar("").sidecar, SidecarSettings::default());
+    let redirected = older_sidecar(r#","transparent":{"outbound_port":15002,"dialed_directly":true}"#);
+    assert_eq!(
+        redirected.sidecar,
+        SidecarSettings {
+            mode: Some(ProxyMode::Transparent),
+            outbound_port: Some(15_002),
+            dialed_directly: true,
+        }
+    );
+}
+
 #[test]
 fn the_deepest_configuration_that_is_accepted_comes_back() {
     let nested = |levels: usize| {
@@ -253,7 +283,7 @@ fn the_deepest_configuration_that_is_accepted_comes_back() {
                 config,
             }],
             mesh_gateway: None,
-            transparent: None,
+            sidecar: Default::default(),
             config: BTreeMap::new(),
         }),
         gateway_config: BTreeMap::new(),

@@ -10,13 +10,13 @@ use peerway_model::config::{
     Pattern, Permission, Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions,
     Source, TerminatingGateway, Tracing, ValuePart, Verdict,
 };
-use peerway_model::instance::{GatewayMode, Opaque, Transparent};
+use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::regular::Regular;
 use peerway_model::{
     CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
     HealthSummary, Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition,
-    PeerMeta, PeerName, PeeringKey, Proxy, Rotation, RotationPhase, Secret, ServiceAddress, ServiceKey,
-    ServiceKind, ServiceName, TrustDomain, Upstream, VirtualAddress, Weights,
+    PeerMeta, PeerName, PeeringKey, Proxy, ProxyMode, Rotation, RotationPhase, Secret, ServiceAddress,
+    ServiceKey, ServiceKind, ServiceName, SidecarSettings, TrustDomain, Upstream, VirtualAddress, Weights,
 };
 use peerway_state::{Row, RowKey, StoredRow};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -366,18 +366,22 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
             opaque_map(),
             access_logs(),
             tracing(),
+            sidecar(),
             pairs()
         )
-            .prop_map(|(partition, mesh_gateway, config, access_logs, tracing, meta)| {
-                ConfigEntry::ProxyDefaults(ProxyDefaults {
-                    partition,
-                    mesh_gateway,
-                    config,
-                    access_logs,
-                    tracing,
-                    meta,
-                })
-            }),
+            .prop_map(
+                |(partition, mesh_gateway, config, access_logs, tracing, sidecar, meta)| {
+                    ConfigEntry::ProxyDefaults(ProxyDefaults {
+                        partition,
+                        mesh_gateway,
+                        config,
+                        access_logs,
+                        tracing,
+                        sidecar,
+                        meta,
+                    })
+                }
+            ),
         (
             partition(),
             namespace(),
@@ -386,10 +390,11 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
             mode(),
             inbound(),
             upstreams(),
+            sidecar(),
             pairs()
         )
             .prop_map(
-                |(partition, namespace, name, protocol, mesh_gateway, inbound, upstreams, meta)| {
+                |(partition, namespace, name, protocol, mesh_gateway, inbound, upstreams, sidecar, meta)| {
                     ConfigEntry::ServiceDefaults(ServiceDefaults {
                         partition,
                         namespace,
@@ -398,6 +403,7 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
                         mesh_gateway,
                         inbound,
                         upstreams,
+                        sidecar,
                         meta,
                     })
                 }
@@ -491,6 +497,18 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         )
 }
 
+/// Boxed: see `access_logs`.
+fn sidecar() -> BoxedStrategy<SidecarSettings> {
+    let mode = option::of(select(ProxyMode::ALL.to_vec()));
+    (mode, option::of(any::<u16>()), any::<bool>())
+        .prop_map(|(mode, outbound_port, dialed_directly)| SidecarSettings {
+            mode,
+            outbound_port,
+            dialed_directly,
+        })
+        .boxed()
+}
+
 fn proxy() -> impl Strategy<Value = Proxy> {
     (
         (service_name(), option::of(instance_id()), option::of(any_text())),
@@ -498,14 +516,14 @@ fn proxy() -> impl Strategy<Value = Proxy> {
             option::of(any::<u16>()),
             vec(upstream(), 0..3),
             option::of(gateway_mode()),
-            option::of((any::<u16>(), any::<bool>())),
+            sidecar(),
             opaque_map(),
         ),
     )
         .prop_map(
             |(
                 (destination, destination_id, local_address),
-                (local_port, upstreams, mesh_gateway, transparent, config),
+                (local_port, upstreams, mesh_gateway, sidecar, config),
             )| Proxy {
                 destination,
                 destination_id,
@@ -513,10 +531,7 @@ fn proxy() -> impl Strategy<Value = Proxy> {
                 local_port,
                 upstreams,
                 mesh_gateway,
-                transparent: transparent.map(|(outbound_port, dialed_directly)| Transparent {
-                    outbound_port,
-                    dialed_directly,
-                }),
+                sidecar,
                 config,
             },
         )

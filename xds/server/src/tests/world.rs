@@ -279,7 +279,7 @@ pub(crate) fn copy(suffix: &str, service: &str, port: u16, upstream: Option<&str
             local_port: None,
             upstreams: upstreams.into_iter().collect(),
             mesh_gateway: None,
-            transparent: None,
+            sidecar: Default::default(),
             config: BTreeMap::new(),
         }),
         ..plain(

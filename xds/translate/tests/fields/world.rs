@@ -267,7 +267,7 @@ fn imported(origin: &Origin, service: &str, protocol: &str) -> Row {
             local_port: None,
             upstreams: Vec::new(),
             mesh_gateway: None,
-            transparent: None,
+            sidecar: Default::default(),
             config: BTreeMap::new(),
         }),
         gateway_config: BTreeMap::new(),

@@ -187,7 +187,7 @@ impl World {
                     local_address: None,
                     local_port: Some(app_port),
                     upstreams: Vec::new(),
-                    transparent: None,
+                    sidecar: Default::default(),
                     mesh_gateway: None,
                     config: BTreeMap::new(),
                 }),
@@ -200,6 +200,7 @@ impl World {
                 mesh_gateway: None,
                 inbound: Default::default(),
                 upstreams: Default::default(),
+                sidecar: Default::default(),
                 meta: Meta::new(),
             })));
         }
