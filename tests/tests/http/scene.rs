@@ -3,7 +3,7 @@
 
 use anyhow::{Result, bail};
 use peerway_cli::demo::cluster::Cluster;
-use peerway_cli::demo::stage::{free_port, wait_for};
+use peerway_cli::demo::stage::{Stage, free_port, wait_for};
 use peerway_cli::demo::story::{self, Scene};
 use peerway_tests::TestStage;
 use serde_json::Value;
@@ -185,6 +185,17 @@ impl Http {
         let gateway = scene.west.get("/v1/catalog/service/mesh-gateway").unwrap();
         let gateway = u16::try_from(gateway[0]["ServicePort"].as_u64().unwrap()).unwrap();
         Http { test, scene, gateway }
+    }
+
+    #[allow(dead_code, reason = "not every test has a cluster of its own")]
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.test.stage
+    }
+
+    /// A folder of the test's that does not exist yet.
+    #[allow(dead_code, reason = "not every test writes files")]
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        self.test.stage.dir().join(name)
     }
 
     pub(crate) fn west(&self) -> West<'_> {
