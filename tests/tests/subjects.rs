@@ -100,7 +100,9 @@ fn subjects(gateway: &str, id: &str) -> Vec<String> {
     vec![
         format!("/description=;URI={id}"),
         format!("/description=;URI={id},"),
-        // The order in which the parts of a name are written is not that in which they are given.
+        // The order in which the parts of a name are written is not that in which they are given: this one ends where
+        // an element of the header would. With the subject told, and whatever stands before a name passed over, Envoy
+        // lets it in.
         format!("/CN=y/description=x;URI={id}"),
         format!("/description=x;URI={id}/CN=y"),
         format!("/description=\",By={gateway};Hash=00;URI={id},\""),
