@@ -80,17 +80,7 @@ pub(super) fn run(command: ConnectCommand) -> Result<ExitCode> {
     }
     let mut envoy = Command::new(&args.envoy_binary);
     envoy.arg("--config-yaml").arg(bootstrap.to_string());
-    for (flag, value) in defaults() {
-        if !args
-            .envoy_args
-            .iter()
-            .any(|arg| arg == flag || arg.starts_with(&format!("{flag}=")))
-        {
-            envoy.arg(flag);
-            envoy.args(value);
-        }
-    }
-    envoy.args(&args.envoy_args);
+    envoy.args(arguments(&args.envoy_args));
     // exec returns only when it failed.
     let error = envoy.exec();
     if error.kind() == std::io::ErrorKind::NotFound {
@@ -102,15 +92,43 @@ pub(super) fn run(command: ConnectCommand) -> Result<ExitCode> {
     Err(error).with_context(|| format!("cannot run {}", args.envoy_binary))
 }
 
-/// Flags that Envoy gets unless the operator gives them. Draining is short and at once so that a caller whose
-/// permission is taken away is cut off in bounded time.
-fn defaults() -> [(&'static str, Option<&'static str>); 4] {
-    [
-        ("--disable-hot-restart", None),
-        ("--drain-time-s", Some("5")),
-        ("--drain-strategy", Some("immediate")),
-        ("--log-level", Some("warning")),
-    ]
+/// A flag of Envoy's that it gets unless the operator gives it.
+struct Usual {
+    flag: &'static str,
+    /// Its one-letter form.
+    short: Option<&'static str>,
+    value: Option<&'static str>,
+}
+
+impl Usual {
+    const fn new(flag: &'static str, short: Option<&'static str>, value: Option<&'static str>) -> Self {
+        Usual { flag, short, value }
+    }
+
+    fn is_given_by(&self, arg: &str) -> bool {
+        let long = arg == self.flag || arg.starts_with(&format!("{}=", self.flag));
+        long || self.short.is_some_and(|short| arg.starts_with(short))
+    }
+}
+
+/// Draining is short and at once so that a caller whose permission is taken away is cut off in bounded time.
+const USUAL: [Usual; 4] = [
+    Usual::new("--disable-hot-restart", None, None),
+    Usual::new("--drain-time-s", None, Some("5")),
+    Usual::new("--drain-strategy", None, Some("immediate")),
+    Usual::new("--log-level", Some("-l"), Some("warning")),
+];
+
+/// What Envoy is told besides its bootstrap; it refuses a flag that it gets twice.
+fn arguments(given: &[String]) -> Vec<String> {
+    let missing = USUAL
+        .iter()
+        .filter(|usual| !given.iter().any(|arg| usual.is_given_by(arg)));
+    missing
+        .flat_map(|usual| std::iter::once(usual.flag).chain(usual.value))
+        .map(str::to_owned)
+        .chain(given.iter().cloned())
+        .collect()
 }
 
 fn describe(args: &Envoy) -> Result<Bootstrap> {
@@ -248,4 +266,27 @@ fn resolve(text: &str) -> Result<SocketAddr> {
     v4.or(all.first())
         .copied()
         .with_context(|| format!("{text:?} has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(given: &[&str]) -> String {
+        let given: Vec<String> = given.iter().map(|&arg| arg.to_owned()).collect();
+        arguments(&given).join(" ")
+    }
+
+    #[test]
+    fn no_flag_reaches_envoy_twice() {
+        let usual = "--disable-hot-restart --drain-time-s 5 --drain-strategy immediate";
+        assert_eq!(told(&[]), format!("{usual} --log-level warning"));
+        for level in [&["-l", "trace"][..], &["-ltrace"], &["--log-level=trace"]] {
+            assert_eq!(told(level), format!("{usual} {}", level.join(" ")));
+        }
+        assert_eq!(
+            told(&["--drain-time-s", "9", "--concurrency", "2"]),
+            "--disable-hot-restart --drain-strategy immediate --log-level warning --drain-time-s 9 --concurrency 2"
+        );
+    }
 }
