@@ -13,6 +13,7 @@ mod outside;
 mod render;
 mod settings;
 mod sidecar;
+mod standing;
 mod telemetry;
 mod transparent;
 mod world;

@@ -2,6 +2,7 @@
 
 mod access_logs;
 mod api_gateway;
+mod attached;
 mod destination;
 mod edge_route;
 mod entry;
@@ -30,6 +31,7 @@ mod upstreams;
 
 pub use access_logs::{AccessLogs, LogFormat, LogSink, MAX_LOG_FORMAT_BYTES, MAX_LOG_PATH_BYTES};
 pub use api_gateway::{ApiGateway, ApiListener, ApiTls, MAX_LISTENER_CERTIFICATES};
+pub use attached::{Attached, attached};
 pub use destination::Destination;
 pub use edge_route::{
     HttpRoute, HttpRule, MAX_MATCHES, MAX_PARENTS, MAX_SERVICE_WEIGHT, RouteParent, RouteService, TcpRoute,

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod authority;
 pub mod chain;
+pub mod condition;
 pub mod config;
 pub mod failure;
 pub mod filter;
@@ -30,6 +31,7 @@ pub mod virtual_address;
 
 pub use audit::{AuditAction, AuditEvent, AuditRecord, Requester};
 pub use authority::{BroughtRoot, CaKey, CaRoot, CaRoots, Leaf};
+pub use condition::{Condition, ConditionKind, Part};
 pub use config::{ConfigEntry, ConfigKey, ConfigKind};
 pub use failure::{Failure, FailureKind};
 pub use grant::{PeeringGrants, TokenBounds, TokenGrant};

@@ -11,6 +11,7 @@ mod outside;
 mod read;
 mod row;
 mod snapshot;
+mod standing;
 mod transaction;
 
 pub use apply::{Applied, MAX_AUDIT_RECORDS, MAX_OPAQUE_DEPTH, apply, chain_of, load};
@@ -26,6 +27,7 @@ pub use read::{
 };
 pub use row::{Row, RowChange, RowKey, StoredRow};
 pub use snapshot::{Revision, Snapshot, Versioned};
+pub use standing::{Standing, standing};
 pub use transaction::{Expect, Op, Refused, Transaction};
 
 #[cfg(test)]

@@ -7,12 +7,16 @@ use crate::routes::{App, Shared};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use peerway_api_types::config::ConfigIndexes;
+use peerway_api_types::config::{ConfigIndexes, put_status};
 use peerway_api_types::{config_entry_from_json, config_entry_to_json};
+use peerway_model::condition::Condition;
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Namespace};
-use peerway_state::{Expect, Refused, Revision, Row, RowKey, Topic, Transaction, Versioned};
+use peerway_state::{
+    Expect, Refused, Revision, Row, RowKey, Snapshot, Topic, Transaction, Versioned, standing,
+};
 use peerway_store::CommitError;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Answers `true`, or `false` when a `cas` found another modify index.
@@ -40,15 +44,23 @@ pub(crate) async fn list(
 ) -> Result<Response, Refusal> {
     let kind = parse_kind(&kind)?;
     let partition = ask.partition();
-    let snapshot = app.watch(&ask, |_| vec![Topic::ConfigKind(kind)]).await?;
+    let wanted = |entry: &&Versioned<ConfigEntry>| {
+        let key = entry.key();
+        let namespace = ask.one_namespace();
+        key.partition == partition && namespace.is_none_or(|namespace| key.namespace == namespace)
+    };
+    let topics = |snapshot: &Snapshot| {
+        let entries = snapshot.configs(kind).filter(wanted);
+        let read: BTreeSet<Topic> = entries
+            .flat_map(|entry| standing(snapshot, &entry.key()).topics)
+            .collect();
+        read.into_iter().chain([Topic::ConfigKind(kind)]).collect()
+    };
+    let snapshot = app.watch(&ask, topics).await?;
     let entries: Vec<Value> = snapshot
         .configs(kind)
-        .filter(|entry| {
-            let key = entry.key();
-            let namespace = ask.one_namespace();
-            key.partition == partition && namespace.is_none_or(|namespace| key.namespace == namespace)
-        })
-        .map(shown)
+        .filter(wanted)
+        .map(|entry| shown(entry, &standing(&snapshot, &entry.key()).conditions))
         .collect();
     indexed(&ask, &snapshot, &entries)
 }
@@ -59,9 +71,13 @@ pub(crate) async fn read(
     ask: Ask,
 ) -> Result<Response, Refusal> {
     let key = key_of(&ask, &kind, &name)?;
-    let snapshot = app.watch(&ask, |_| vec![Topic::Config(key.clone())]).await?;
+    let topics = |snapshot: &Snapshot| standing(snapshot, &key).topics.into_iter().collect();
+    let snapshot = app.watch(&ask, topics).await?;
     match snapshot.config(&key) {
-        Some(entry) => indexed(&ask, &snapshot, &shown(entry)),
+        Some(entry) => {
+            let conditions = standing(&snapshot, &key).conditions;
+            indexed(&ask, &snapshot, &shown(entry, &conditions))
+        }
         None => Ok(absent(
             &snapshot,
             format!("config entry {kind} {name:?} does not exist"),
@@ -110,12 +126,14 @@ fn answer(ask: &Ask, written: Option<Revision>) -> Result<Response, Refusal> {
     })
 }
 
-fn shown(entry: &Versioned<ConfigEntry>) -> Value {
+fn shown(entry: &Versioned<ConfigEntry>, conditions: &[Condition]) -> Value {
     let indexes = ConfigIndexes {
         create: entry.create_index,
         modify: entry.modify_index,
     };
-    config_entry_to_json(entry, Some(indexes))
+    let mut shown = config_entry_to_json(entry, Some(indexes));
+    put_status(&mut shown, conditions);
+    shown
 }
 
 fn parse_kind(text: &str) -> Result<ConfigKind, Refusal> {

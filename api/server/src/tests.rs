@@ -21,7 +21,7 @@ use peerway_model::{
     Partition, PeerName, PeerReceipt, Peering, PeeringKey, PeeringRole, PeeringState, Proxy, ProxyConnection,
     ProxyReceipt, ProxyReport, Receipt, ReceiptState, RefusedResource, Requester, RootKey, Rotation,
     RotationPhase, RotationStatus, Secret, ServiceKey, ServiceKind, ServiceName, SpiffeId, StreamStatus,
-    Tenancy, TrustDomain, Weights, WitnessKind,
+    Tenancy, TrustBundle, TrustDomain, Weights, WitnessKind,
 };
 use peerway_runtime::{Readiness, SystemClock};
 use peerway_state::{Row, RowKey, Transaction};
@@ -43,6 +43,7 @@ mod maintenance;
 mod peers;
 mod receipts;
 mod rotation;
+mod standing;
 mod status;
 
 /// A server and what stands behind it.
@@ -471,6 +472,19 @@ fn peering(name: &str) -> Row {
         external_addresses: Vec::new(),
         remote: RemoteInfo::default(),
         deleted_at: None,
+    }))
+}
+
+/// How the services of a peer are known.
+fn bundle(peer: &str) -> Row {
+    Row::Bundle(Arc::new(TrustBundle {
+        peering: PeeringKey {
+            partition: Partition::default(),
+            name: PeerName::new(peer).unwrap(),
+        },
+        trust_domain: TrustDomain::new(&format!("{peer}.consul")).unwrap(),
+        exported_partition: Partition::default(),
+        root_pems: vec!["root".to_owned()],
     }))
 }
 

@@ -3,7 +3,7 @@
 use super::edge::{Certificates, Edge, EdgeHost, EdgePort, EdgeRule, EdgeTls, Leads};
 use crate::read::Reading;
 use peerway_model::config::{
-    ApiGateway, ApiListener, EdgeTerms, HeaderEdits, HttpRoute, PathTest, Protocol, RequestMatch, TcpRoute,
+    Attached, EdgeTerms, HeaderEdits, HttpRoute, PathTest, Protocol, RequestMatch, TcpRoute, attached,
     port_forms,
 };
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, ServiceKey};
@@ -23,7 +23,6 @@ pub(super) fn api(reading: &mut Reading<'_>, gateway: &ServiceKey) -> Edge {
             ConfigEntry::HttpRoute(route) => Some(&**route),
             _ => None,
         })
-        .filter(|route| (&route.partition, &route.namespace) == (&entry.partition, &entry.namespace))
         .collect();
     let bytes: Vec<&TcpRoute> = reading
         .configs(ConfigKind::TcpRoute)
@@ -32,17 +31,18 @@ pub(super) fn api(reading: &mut Reading<'_>, gateway: &ServiceKey) -> Edge {
             ConfigEntry::TcpRoute(route) => Some(route),
             _ => None,
         })
-        .filter(|route| (&route.partition, &route.namespace) == (&entry.partition, &entry.namespace))
         .collect();
     let mut edge = Edge::default();
     let mut called = BTreeSet::new();
-    for listener in &entry.listeners {
-        let hosts = match listener.protocol.is_http() {
-            true => hosts(entry, listener, &requests),
-            false => connections(entry, listener, &bytes),
-        };
-        let Some(tls) = tls(reading, entry, listener) else {
+    let is_there = |key: &ConfigKey| reading.config(key.clone()).is_some();
+    for one in attached(entry, &requests, &bytes, is_there) {
+        if !one.is_secure() {
             continue;
+        }
+        let listener = one.listener;
+        let hosts = match listener.protocol.is_http() {
+            true => hosts(&one),
+            false => connections(&one),
         };
         for service in hosts.iter().flat_map(EdgeHost::services) {
             if called.insert(service.clone()) {
@@ -57,67 +57,33 @@ pub(super) fn api(reading: &mut Reading<'_>, gateway: &ServiceKey) -> Edge {
                 false => Protocol::Tcp,
             },
             base: Protocol::Http.as_str(),
-            tls,
+            tls: listener.tls.as_ref().map(|said| EdgeTls {
+                certificates: Certificates::Own(one.certificates.clone()),
+                bounds: said.bounds.clone(),
+            }),
             hosts,
         });
     }
     edge
 }
 
-/// The TLS of a listener; `None` while it should speak it and has no certificate: it must never speak without.
-fn tls(reading: &mut Reading<'_>, entry: &ApiGateway, listener: &ApiListener) -> Option<Option<EdgeTls>> {
-    let Some(said) = &listener.tls else {
-        return Some(None);
-    };
-    let kind = ConfigKind::InlineCertificate;
-    let keys = said
-        .certificates
-        .iter()
-        .map(|name| ConfigKey::of_service(kind, &entry.partition, &entry.namespace, name));
-    let there: Vec<ConfigKey> = keys.filter(|key| reading.config(key.clone()).is_some()).collect();
-    if there.is_empty() {
-        return None;
-    }
-    Some(Some(EdgeTls {
-        certificates: Certificates::Own(there),
-        bounds: said.bounds.clone(),
-    }))
-}
-
 /// Where connections go: the first route has them.
-fn connections(entry: &ApiGateway, listener: &ApiListener, routes: &[&TcpRoute]) -> Vec<EdgeHost> {
-    let is_here = |route: &&&TcpRoute| {
-        route
-            .parents
-            .iter()
-            .any(|parent| parent.is(&entry.name, &listener.name))
-    };
-    routes
-        .iter()
-        .find(is_here)
-        .map(|route| EdgeHost {
-            name: String::new(),
-            domains: Vec::new(),
-            request_headers: HeaderEdits::default(),
-            response_headers: HeaderEdits::default(),
-            leads: Leads::Chain(route.service.key()),
-        })
-        .into_iter()
-        .collect()
+fn connections(one: &Attached<'_>) -> Vec<EdgeHost> {
+    let first = one.connections.first().map(|route| EdgeHost {
+        name: String::new(),
+        domains: Vec::new(),
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        leads: Leads::Chain(route.service.key()),
+    });
+    first.into_iter().collect()
 }
 
 /// Where requests go, by host: the rules of all routes that have it, the one that asks most of a request first.
-fn hosts(entry: &ApiGateway, listener: &ApiListener, routes: &[&HttpRoute]) -> Vec<EdgeHost> {
-    let mut rules: BTreeMap<String, Vec<EdgeRule>> = BTreeMap::new();
-    for route in routes {
-        if !route
-            .parents
-            .iter()
-            .any(|parent| parent.is(&entry.name, &listener.name))
-        {
-            continue;
-        }
-        for host in route.hosts_on(listener) {
+fn hosts(one: &Attached<'_>) -> Vec<EdgeHost> {
+    let mut rules: BTreeMap<&str, Vec<EdgeRule>> = BTreeMap::new();
+    for (route, hosts) in &one.requests {
+        for host in hosts {
             let own = rules.entry(host).or_default();
             for rule in &route.rules {
                 let any = [RequestMatch::default()];
@@ -139,8 +105,9 @@ fn hosts(entry: &ApiGateway, listener: &ApiListener, routes: &[&HttpRoute]) -> V
         .map(|(host, mut rules)| {
             // Stable: of two that ask the same the first one written counts, by the name of its route.
             rules.sort_by_key(|rule| Reverse(asked(&rule.request)));
+            let host = host.to_owned();
             EdgeHost {
-                domains: port_forms(std::slice::from_ref(&host), listener.port),
+                domains: port_forms(std::slice::from_ref(&host), one.listener.port),
                 name: host,
                 request_headers: HeaderEdits::default(),
                 response_headers: HeaderEdits::default(),

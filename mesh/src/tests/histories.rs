@@ -3,6 +3,7 @@
 use super::entries;
 use super::outside;
 use super::render;
+use super::standing::Standings;
 use super::world::*;
 use crate::fragment_key::FragmentKey;
 use crate::{Fragment, Lets, Mesh, Policy, Routes, Traffic, View};
@@ -789,6 +790,7 @@ fn run(steps: &[Step]) {
     furnish(&mut world);
     let mut mesh = Mesh::new(world.shared());
     let mut stale = BTreeSet::new();
+    let mut standings = Standings::of(&world.snapshot);
     let mut views: Views = BTreeMap::new();
     for key in proxies() {
         let view = mesh.watch(&key);
@@ -827,6 +829,9 @@ fn run(steps: &[Step]) {
                 mesh.judge(peers.clone())
             }
         };
+        let standing = Standings::of(&world.snapshot);
+        standing.woken(&standings, &changes);
+        standings = standing;
         let mut fresh = Mesh::new(world.shared());
         fresh.judge(stale.clone());
         let mut differing: Vec<(InstanceKey, Option<Arc<View>>)> = Vec::new();
@@ -842,6 +847,9 @@ fn run(steps: &[Step]) {
             }
             if let Some(kept) = &kept {
                 well_formed(kept);
+                if key.id.as_str() == "front" {
+                    standings.agree_with(kept);
+                }
             }
         }
         assert_eq!(changed, differing, "after {step:?}");

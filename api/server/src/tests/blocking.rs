@@ -11,6 +11,7 @@ macro_rules! waiting {
         assert!(poll!(&mut $name).is_pending(), "answered at once");
     };
 }
+pub(super) use waiting;
 
 #[tokio::test]
 async fn a_query_wakes_on_a_relevant_change_only() {

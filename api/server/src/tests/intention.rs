@@ -1,7 +1,6 @@
 //! Who may call whom, and why.
 
 use super::*;
-use peerway_model::TrustBundle;
 
 async fn written(bench: &Bench, entries: impl IntoIterator<Item = Value>) {
     for entry in entries {
@@ -90,10 +89,6 @@ async fn a_check_says_why() {
 async fn a_caller_of_a_peer_has_to_be_vouched_for() {
     let bench = bench().await;
     let query = "source=web&destination=api&source-peer=east";
-    let key = PeeringKey {
-        partition: Partition::default(),
-        name: PeerName::new("east").unwrap(),
-    };
     bench.commit(vec![peering("east")]).await;
     assert_eq!(decided(&bench, query).await, (false, "not-exported".to_owned()));
     let exports = json!({"Kind": "exported-services", "Name": "default",
@@ -105,13 +100,7 @@ async fn a_caller_of_a_peer_has_to_be_vouched_for() {
     let redirect = json!({"Kind": "service-resolver", "Name": "front", "Redirect": {"Service": "api"}});
     written(&bench, [protocol, redirect]).await;
     assert_eq!(decided(&bench, query).await, (false, "no-trust".to_owned()));
-    let bundle = TrustBundle {
-        peering: key,
-        trust_domain: TrustDomain::new("east.consul").unwrap(),
-        exported_partition: Partition::default(),
-        root_pems: vec!["root".to_owned()],
-    };
-    bench.commit(vec![Row::Bundle(Arc::new(bundle))]).await;
+    bench.commit(vec![bundle("east")]).await;
     assert_eq!(decided(&bench, query).await, (true, "rule".to_owned()));
 }
 

@@ -6,6 +6,11 @@ use peerway_model::{AuditAction, AuditEvent, AuditRecord, PeeringGrants, TokenBo
 
 /// An imported mesh service `api` with one proxy, over the peering `east`.
 async fn import(bench: &Bench) {
+    import_speaking(bench, "tcp").await;
+}
+
+/// The same, which speaks this.
+pub(super) async fn import_speaking(bench: &Bench, protocol: &str) {
     let node = Node {
         key: NodeKey {
             origin: Origin::Peer(PeerName::new("east").unwrap()),
@@ -46,7 +51,7 @@ async fn import(bench: &Bench) {
         peer_meta: (kind == ServiceKind::ConnectProxy).then(|| PeerMeta {
             sni: vec!["api.default.default.west.external.td2.consul".to_owned()],
             spiffe_ids: vec!["spiffe://td2.consul/ns/default/dc/dc2/svc/api".to_owned()],
-            protocol: "tcp".to_owned(),
+            protocol: protocol.to_owned(),
             health: None,
         }),
     };
