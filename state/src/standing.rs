@@ -9,6 +9,7 @@ use crate::change::Topic;
 use crate::snapshot::Snapshot;
 use looking::Looking;
 use peerway_model::condition::{Condition, ConditionKind, Part};
+use peerway_model::config::{ApiGateway, Attached};
 use peerway_model::{ConfigEntry, ConfigKey};
 use std::collections::BTreeSet;
 
@@ -37,6 +38,13 @@ pub fn standing(snapshot: &Snapshot, key: &ConfigKey) -> Standing {
         conditions,
         topics: looking.into_topics(),
     }
+}
+
+/// The listeners of a gateway with the certificates and the routes that they have.
+pub fn attached_to<'s>(snapshot: &'s Snapshot, gateway: &'s ApiGateway) -> Vec<Attached<'s>> {
+    let mut looking = Looking::new(snapshot);
+    let (requests, connections) = (looking.http_routes(), looking.tcp_routes());
+    looking.attached(gateway, &requests, &connections)
 }
 
 fn condition(

@@ -12,9 +12,17 @@ use peerway_api_types::catalog::GatewayServiceJson;
 use peerway_model::config::{IngressListener, IngressService};
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Partition, ServiceKey, ServiceKind};
 use peerway_state::{
-    InstanceHealth, Snapshot, Topic, health_of, ingress_gateways_before, is_meant, linked_services,
+    InstanceHealth, Snapshot, Topic, attached_to, health_of, ingress_gateways_before, is_meant,
+    linked_services,
 };
 use std::collections::BTreeSet;
+
+/// What makes API gateways lead to services.
+const ATTACHING: [ConfigKind; 3] = [
+    ConfigKind::HttpRoute,
+    ConfigKind::InlineCertificate,
+    ConfigKind::TcpRoute,
+];
 
 /// What depends on what is registered, and on what services speak: the services that `*` stands for.
 fn meant_by_wildcards(partition: &Partition) -> Vec<Topic> {
@@ -38,8 +46,13 @@ pub(crate) async fn services(
     ask: Ask,
 ) -> Result<Response, Refusal> {
     let gateway = service_key(&ask, &name)?;
-    let keys = [ConfigKind::IngressGateway, ConfigKind::TerminatingGateway]
-        .map(|kind| ConfigKey::of_service(kind, &gateway.partition, &gateway.namespace, &gateway.name));
+    let kinds = [
+        ConfigKind::IngressGateway,
+        ConfigKind::TerminatingGateway,
+        ConfigKind::ApiGateway,
+    ];
+    let keys =
+        kinds.map(|kind| ConfigKey::of_service(kind, &gateway.partition, &gateway.namespace, &gateway.name));
     let topics = |snapshot: &Snapshot| {
         let mut partitions = BTreeSet::from([gateway.partition.clone()]);
         if let Some(ConfigEntry::IngressGateway(entry)) = snapshot.config(&keys[0]).map(|held| &*held.row) {
@@ -49,6 +62,7 @@ pub(crate) async fn services(
         let entries = keys.iter().cloned().map(Topic::Config);
         entries
             .chain(partitions.iter().flat_map(meant_by_wildcards))
+            .chain(ATTACHING.map(Topic::ConfigKind))
             .collect()
     };
     let snapshot = app.watch(&ask, topics).await?;
@@ -69,6 +83,14 @@ pub(crate) async fn services(
                 rows.extend(all.into_iter().map(|(service, link)| {
                     GatewayServiceJson::terminating(&gateway, &service, link, indexes)
                 }));
+            }
+            ConfigEntry::ApiGateway(entry) => {
+                for one in attached_to(&snapshot, entry) {
+                    let all = one.services().into_iter();
+                    rows.extend(all.map(|(service, hosts)| {
+                        GatewayServiceJson::api(&gateway, &service, one.listener, hosts, indexes)
+                    }));
+                }
             }
             _ => {}
         }

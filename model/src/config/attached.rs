@@ -3,7 +3,8 @@
 
 use super::{ApiGateway, ApiListener, HttpRoute, TcpRoute};
 use crate::name::ServiceName;
-use crate::{ConfigKey, ConfigKind};
+use crate::{ConfigKey, ConfigKind, ServiceKey};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A listener with the certificates and the routes that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,25 @@ impl Attached<'_> {
     /// Whether it may be listened on: it must never speak without the TLS that it should have.
     pub fn is_secure(&self) -> bool {
         self.listener.tls.is_none() || !self.certificates.is_empty()
+    }
+
+    /// The services to which it leads, by key, each with the hosts of the requests that may go there; none while it may not
+    /// be listened on.
+    pub fn services(&self) -> BTreeMap<ServiceKey, BTreeSet<String>> {
+        let mut services: BTreeMap<ServiceKey, BTreeSet<String>> = BTreeMap::new();
+        if !self.is_secure() {
+            return services;
+        }
+        for (route, hosts) in &self.requests {
+            for service in route.rules.iter().flat_map(|rule| &rule.services) {
+                let own = services.entry(service.key()).or_default();
+                own.extend(hosts.iter().cloned());
+            }
+        }
+        if let Some(first) = self.connections.first() {
+            services.entry(first.service.key()).or_default();
+        }
+        services
     }
 }
 

@@ -383,3 +383,58 @@ async fn a_query_waits_for_another_standing() {
         written(&bench, [entry]).await;
     }
 }
+
+#[tokio::test]
+async fn a_gateway_is_listed_for_what_leads_through_it() {
+    let bench = Bench::new();
+    let front = json!([{"Kind": "api-gateway", "Name": "front"}]);
+    let services = json!([{"Name": "api"}, {"Name": "api", "Peer": "east"}]);
+    let hosts = json!(["shop.example.com", "shop.example.org"]);
+    written(
+        &bench,
+        [
+            gateway(all_listeners()),
+            speaks("api", "http"),
+            http_route("shop", front.clone(), hosts, services),
+            http_route("all", front, json!([]), json!([{"Name": "api"}])),
+            tcp_route("b", json!({"Name": "mail"})),
+            tcp_route("a", json!({"Name": "db"})),
+        ],
+    )
+    .await;
+    let uri = "/v1/catalog/gateway-services/front";
+    let first = bench.get(uri).await;
+    let mut shown = first.json();
+    for row in shown.as_array_mut().unwrap() {
+        let row = row.as_object_mut().unwrap();
+        assert!(row.remove("CreateIndex").is_some() && row.remove("ModifyIndex").is_some());
+    }
+    let row = |service: Value, port: u16, protocol: &str, hosts: &[&str]| {
+        let mut row = json!({"Gateway": {"Name": "front"}, "Service": service, "GatewayKind": "api-gateway",
+            "Port": port, "Protocol": protocol});
+        if !hosts.is_empty() {
+            row["Hosts"] = json!(hosts);
+        }
+        row
+    };
+    let (ours, theirs) = (json!({"Name": "api"}), json!({"Name": "api", "Peer": "east"}));
+    // The secure listener is closed, and of the routes of connections the first one counts.
+    let open = [
+        row(ours.clone(), 8080, "http", &["*.example.com", "shop.example.com"]),
+        row(theirs.clone(), 8080, "http", &["shop.example.com"]),
+        row(json!({"Name": "db"}), 9000, "tcp", &[]),
+    ];
+    assert_eq!(shown, json!(open));
+    let waiting_uri = format!("{uri}?index={}", first.index());
+    waiting!(query, bench, &waiting_uri);
+    written(&bench, [certificate("shop")]).await;
+    let after = query.await.json();
+    let secure = |nth: usize| (after[nth]["Service"].clone(), after[nth]["Port"].clone());
+    assert_eq!(after.as_array().unwrap().len(), 5, "{after}");
+    assert_eq!(secure(2), (ours, json!(8443)));
+    assert_eq!(secure(3), (theirs, json!(8443)));
+    assert_eq!(
+        after[2]["Hosts"],
+        json!(["*", "shop.example.com", "shop.example.org"])
+    );
+}

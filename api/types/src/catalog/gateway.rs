@@ -1,7 +1,7 @@
 //! What a gateway is linked to, as `/v1/catalog/gateway-services` shows it.
 
 use super::Indexes;
-use peerway_model::config::{IngressListener, IngressService, LinkedService};
+use peerway_model::config::{ApiListener, IngressListener, IngressService, LinkedService};
 use peerway_model::{ServiceKey, ServiceKind};
 use serde::Serialize;
 
@@ -102,6 +102,30 @@ impl GatewayServiceJson {
             key_file: None,
             sni: None,
             from_wildcard: said.name.is_any(),
+            indexes,
+        }
+    }
+
+    /// A service to which a listener of an API gateway leads, of requests with these hosts.
+    pub fn api(
+        gateway: &ServiceKey,
+        service: &ServiceKey,
+        listener: &ApiListener,
+        hosts: impl IntoIterator<Item = String>,
+        indexes: Indexes,
+    ) -> Self {
+        GatewayServiceJson {
+            gateway: gateway.into(),
+            service: service.into(),
+            gateway_kind: ServiceKind::ApiGateway.as_str(),
+            port: Some(listener.port),
+            protocol: Some(listener.protocol.as_str()),
+            hosts: hosts.into_iter().collect(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            sni: None,
+            from_wildcard: false,
             indexes,
         }
     }
