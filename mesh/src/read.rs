@@ -8,10 +8,10 @@ use crate::fragment::Endpoint;
 use crate::fragment_key::EdgeKey;
 use peerway_model::chain::{Chain, Target};
 use peerway_model::config::{
-    Action, Inbound, JwtProvider, MeshTls, Outward, Protocol, ProxyDefaults, ServiceDefaults,
+    Action, Inbound, JwtProvider, Member, MeshTls, Outward, Protocol, ProxyDefaults, ServiceDefaults,
     ServiceResolver, Subset,
 };
-use peerway_model::name::{Partition, ProviderName};
+use peerway_model::name::{GroupName, Partition, ProviderName};
 use peerway_model::{
     CaRoots, ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, InstanceKey, Origin, Peering,
     PeeringKey, ServiceKey, ServiceKind, SidecarSettings, TrustBundle, VirtualAddress,
@@ -189,6 +189,14 @@ impl<'a> Reading<'a> {
         match self.config(ConfigKey::of_provider(partition, name)) {
             Some(ConfigEntry::JwtProvider(provider)) => Some(provider),
             _ => None,
+        }
+    }
+
+    /// The members of a sameness group, in order; none of one that is not there.
+    pub(crate) fn members(&mut self, partition: &Partition, group: &GroupName) -> Vec<Member> {
+        match self.config(ConfigKey::of_group(partition, group)) {
+            Some(ConfigEntry::SamenessGroup(group)) => group.ordered().collect(),
+            _ => Vec::new(),
         }
     }
 

@@ -40,7 +40,7 @@ pub use entry::{
     ConfigEntry, ConfigKey, ConfigKind, MAX_META_KEY_BYTES, MAX_META_PAIRS, MAX_META_VALUE_BYTES, Meta,
     validate_meta,
 };
-pub use exported_services::{Consumer, ExportedService, ExportedServices};
+pub use exported_services::{Consumer, ExportedService, ExportedServices, Exports};
 pub use header_edits::{HeaderEdits, MAX_EDITED_HEADERS, MAX_HEADER_NAME_BYTES, MAX_HEADER_VALUE_BYTES};
 pub use host::port_forms;
 pub use inbound::Inbound;

@@ -22,8 +22,8 @@ pub use outside::{
     terminating,
 };
 pub use read::{
-    FACE_SUFFIX, InstanceHealth, gateways, health_of, imported_health, mesh_face, sidecars,
-    sidecars_of_target, summary,
+    FACE_SUFFIX, InstanceHealth, exports_of, gateways, health_of, imported_health, members_of, mesh_face,
+    sidecars, sidecars_of_target, summary,
 };
 pub use row::{Row, RowChange, RowKey, StoredRow};
 pub use snapshot::{Revision, Snapshot, Versioned};

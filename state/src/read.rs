@@ -2,10 +2,13 @@
 
 use crate::snapshot::{Snapshot, Versioned};
 use peerway_model::chain::Target;
-use peerway_model::config::Subset;
+use peerway_model::config::{Exports, Member, Subset};
 use peerway_model::health::{Check, CheckStatus, flatten};
-use peerway_model::name::Partition;
-use peerway_model::{HealthSummary, Instance, InstanceKey, Node, ServiceKey, ServiceKind, ServiceName};
+use peerway_model::name::{GroupName, Partition};
+use peerway_model::{
+    ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, InstanceKey, Node, ServiceKey, ServiceKind,
+    ServiceName,
+};
 
 /// What the name of a synthetic service that stands for the sidecars of an exported one ends in (wire facts,
 /// section 5.3).
@@ -161,6 +164,26 @@ pub fn imported_health(snapshot: &Snapshot, service: &ServiceKey) -> Option<Heal
         let counted = summary(&health_of(snapshot, snapshot.instances_of(service)));
         (counted.total > 0).then_some(counted)
     })
+}
+
+/// The members of a sameness group, in order; none of one that is not there.
+pub fn members_of(snapshot: &Snapshot, partition: &Partition, group: &GroupName) -> Vec<Member> {
+    let group = snapshot.config(&ConfigKey::of_group(partition, group));
+    match group.map(|held| &*held.row) {
+        Some(ConfigEntry::SamenessGroup(group)) => group.ordered().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Which services of a partition go to which peers; `None` while no entry says it.
+pub fn exports_of<'s>(snapshot: &'s Snapshot, partition: &Partition) -> Option<Exports<'s>> {
+    let key = ConfigKey::singleton(ConfigKind::ExportedServices, partition);
+    match snapshot.config(&key).map(|held| &*held.row) {
+        Some(ConfigEntry::ExportedServices(entry)) => {
+            Some(entry.exports(|group| members_of(snapshot, partition, group)))
+        }
+        _ => None,
+    }
 }
 
 /// The mesh gateways of a partition with their health, by key.

@@ -17,7 +17,7 @@ use peerway_model::{
     ConfigEntry, ConfigKey, ConfigKind, GroupName, Namespace, Origin, Partition, PeerName, PeeringKey,
     ProviderName, ServiceKey, ServiceName, TrustBundle,
 };
-use peerway_state::{Snapshot, Topic, Versioned, chain_of};
+use peerway_state::{Snapshot, Topic, Versioned, chain_of, exports_of, members_of};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -178,7 +178,7 @@ fn decided(
         let text = format!("there is no jwt-provider {name}, so nobody can have verified its token");
         return answer_to_json(false, "no-provider", &text, None);
     }
-    let members = |name: &GroupName| members(snapshot, &destination.partition, name);
+    let members = |name: &GroupName| members_of(snapshot, &destination.partition, name);
     let rules = rules_for(entries(snapshot, destination), destination, known, members);
     let rule = rules.iter().find(|rule| rule.callers.include(caller));
     if let Some(rule) = rule
@@ -217,14 +217,10 @@ fn comes_from(
     if !snapshot.peering(&key).is_some_and(|peering| peering.is_live()) {
         return Err(("no-peering", format!("there is no peering with {peer}")));
     }
-    let exports = snapshot.config(&ConfigKey::singleton(
-        ConfigKind::ExportedServices,
-        &destination.partition,
-    ));
-    let Some(ConfigEntry::ExportedServices(exports)) = exports.map(|held| &*held.row) else {
+    let Some(exports) = exports_of(snapshot, &destination.partition) else {
         return Err(not_exported(peer, destination));
     };
-    let exported = |service: &ServiceKey| exports.exports_to(&service.namespace, &service.name, peer);
+    let exported = |service: &ServiceKey| exports.to(&service.namespace, &service.name, peer);
     let leads = || {
         let heads = chain_heads(snapshot, &destination.partition);
         heads.into_iter().any(|head| {
@@ -319,15 +315,6 @@ fn entries<'a>(
         })
 }
 
-/// The members of a sameness group; none when there is no such group.
-fn members(snapshot: &Snapshot, partition: &Partition, name: &GroupName) -> Vec<Member> {
-    let group = snapshot.config(&ConfigKey::of_group(partition, name));
-    match group.map(|held| &*held.row) {
-        Some(ConfigEntry::SamenessGroup(group)) => group.ordered().collect(),
-        _ => Vec::new(),
-    }
-}
-
 fn intentions(snapshot: &Snapshot, wanted: &ServiceKey, by_source: bool) -> Vec<Value> {
     let mut found: Vec<(&Versioned<ConfigEntry>, &ServiceIntentions, &Source)> = Vec::new();
     for held in snapshot.configs(ConfigKind::ServiceIntentions) {
@@ -339,7 +326,7 @@ fn intentions(snapshot: &Snapshot, wanted: &ServiceKey, by_source: bool) -> Vec<
             && entry.namespace.matches(&wanted.namespace);
         for source in &entry.sources {
             let here = match &source.group {
-                Some(group) => members(snapshot, &entry.partition, group)
+                Some(group) => members_of(snapshot, &entry.partition, group)
                     .contains(&Member::Partition(wanted.partition.clone())),
                 None => source.peer.is_none() && source.partition == wanted.partition,
             };

@@ -87,10 +87,7 @@ fn rules<'a>(
     let groups_named: BTreeSet<&GroupName> = entries.iter().flat_map(|entry| entry.groups()).collect();
     let mut groups = BTreeMap::new();
     for name in groups_named {
-        let key = ConfigKey::of_group(&service.partition, name);
-        if let Some(ConfigEntry::SamenessGroup(group)) = reading.config(key) {
-            groups.insert(name, group.ordered().collect::<Vec<_>>());
-        }
+        groups.insert(name, reading.members(&service.partition, name));
     }
     let rules = rules_for(
         entries,

@@ -1,7 +1,7 @@
 //! Findings about peers: which are live, who they are, and whose workloads a service may meet.
 
 use crate::read::Reading;
-use peerway_model::config::{ConfigKind, Consumer};
+use peerway_model::config::ConfigKind;
 use peerway_model::name::{Partition, PeerName};
 use peerway_model::{ConfigEntry, ConfigKey, PeeringKey, ServiceKey, TrustDomain};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,18 +45,12 @@ pub(super) fn consumers(reading: &mut Reading<'_>, service: &ServiceKey) -> Vec<
     let Some(ConfigEntry::ExportedServices(exports)) = reading.config(key) else {
         return Vec::new();
     };
-    let named: BTreeSet<&PeerName> = exports
-        .services
-        .iter()
-        .flat_map(|exported| &exported.consumers)
-        .filter_map(|consumer| match consumer {
-            Consumer::Peer(peer) => Some(peer),
-            Consumer::Partition(_) => None,
-        })
-        .filter(|peer| exports.exports_to(&service.namespace, &service.name, peer))
-        .collect();
-    named
+    let exports = exports.exports(|group| reading.members(&service.partition, group));
+    let to = |peer: &&PeerName| exports.to(&service.namespace, &service.name, peer);
+    exports
+        .peers()
         .into_iter()
+        .filter(to)
         .map(|peer| PeeringKey {
             partition: service.partition.clone(),
             name: peer.clone(),

@@ -32,7 +32,7 @@ const MODES: [Option<GatewayMode>; 3] = [None, Some(GatewayMode::Local), Some(Ga
 const CASES: u32 = 400;
 const ROOTS: &[&[&str]] = &[&["P1"], &["P1", "P2"], &[]];
 const GRANTED: &[Option<&[&str]>] = &[None, Some(&["web"]), Some(&["api", "db"])];
-const CONSUMERS: &[&[&str]] = &[&["east"], &["west"], &["east", "west"], &["nobody"]];
+const CONSUMERS: &[&[&str]] = &[&["east"], &["west"], &["east", "west"], &["nobody"], &[GROUP]];
 
 /// A token may name the servers of another peering, ours, or no servers at all.
 const SERVER_NAMES: [&str; 4] = [

@@ -422,11 +422,19 @@ fn config(entry: ConfigEntry) -> Row {
     Row::Config(Arc::new(entry))
 }
 
+/// A peer, or [`GROUP`].
+fn consumer(peer: &str) -> Consumer {
+    match peer {
+        GROUP => Consumer::Group(GroupName::new("all").unwrap()),
+        peer => Consumer::Peer(peer_name(peer)),
+    }
+}
+
 pub(super) fn exports(services: &[(&str, &[&str])]) -> Row {
     let services = services.iter().map(|(name, peers)| ExportedService {
         name: pattern(name),
         namespace: Pattern::Exact(Namespace::default()),
-        consumers: peers.iter().map(|peer| Consumer::Peer(peer_name(peer))).collect(),
+        consumers: peers.iter().map(|peer| consumer(peer)).collect(),
     });
     config(ConfigEntry::ExportedServices(ExportedServices {
         partition: Partition::default(),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::instance::Opaque;
-use crate::name::{Namespace, Partition, PeerName, ServiceName};
+use crate::name::{GroupName, Namespace, Partition, PeerName, ServiceName};
 
 fn source(name: &str, peer: Option<&str>) -> Source {
     Source {
@@ -33,6 +33,50 @@ fn intentions(sources: Vec<Source>) -> ServiceIntentions {
 
 fn refusal(entry: ConfigEntry) -> String {
     entry.validate().unwrap_err().to_string()
+}
+
+#[test]
+fn exports_go_to_the_peers_of_groups() {
+    let group = |text: &str| GroupName::new(text).unwrap();
+    let peer = |text: &str| PeerName::new(text).unwrap();
+    let service = |name: Pattern<ServiceName>, consumers| ExportedService {
+        name,
+        namespace: Pattern::Exact(Namespace::default()),
+        consumers,
+    };
+    let web = ServiceName::new("web").unwrap();
+    let entry = ExportedServices {
+        partition: Partition::default(),
+        services: vec![
+            service(Pattern::Exact(web.clone()), vec![Consumer::Group(group("all"))]),
+            service(
+                Pattern::Any,
+                vec![Consumer::Peer(peer("north")), Consumer::Group(group("gone"))],
+            ),
+        ],
+        meta: Meta::new(),
+    };
+    let all = [
+        Member::Partition(Partition::default()),
+        Member::Peer(peer("east")),
+        Member::Peer(peer("west")),
+    ];
+    let members = |name: &GroupName| match name.as_str() {
+        "all" => all.to_vec(),
+        _ => Vec::new(),
+    };
+    assert_eq!(entry.groups(), [group("all"), group("gone")].iter().collect());
+    let exports = entry.exports(members);
+    let to = |service: &str, peer: &str| {
+        let (service, peer) = (ServiceName::new(service).unwrap(), PeerName::new(peer).unwrap());
+        exports.to(&Namespace::default(), &service, &peer)
+    };
+    assert_eq!(
+        exports.peers(),
+        [peer("east"), peer("north"), peer("west")].iter().collect()
+    );
+    assert!(to("web", "east") && to("web", "west") && to("web", "north"));
+    assert!(to("db", "north") && !to("db", "east") && !to("consul", "north"));
 }
 
 #[test]

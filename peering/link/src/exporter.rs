@@ -6,7 +6,7 @@ mod tests;
 
 use crate::reach;
 use peerway_model::chain::Target;
-use peerway_model::config::{ExportedServices, Protocol};
+use peerway_model::config::Protocol;
 use peerway_model::grant::AllowedService;
 use peerway_model::health::flatten;
 use peerway_model::name::Partition;
@@ -18,8 +18,8 @@ use peerway_peering_protocol::digest::check_offer;
 use peerway_peering_protocol::resource::SIDECAR_SUFFIX;
 use peerway_peering_protocol::{Exports, OfferedBundle, OfferedInstance};
 use peerway_state::{
-    ChangeSet, InstanceHealth, Snapshot, Topic, answering, chain_of, gateways, gateways_before, health_of,
-    summary,
+    ChangeSet, InstanceHealth, Snapshot, Topic, answering, chain_of, exports_of, gateways, gateways_before,
+    health_of, summary,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -81,6 +81,7 @@ impl Exporter {
                 | Topic::ConfigKind(ConfigKind::ExportedServices)
                 | Topic::ConfigKind(
                     ConfigKind::ProxyDefaults
+                    | ConfigKind::SamenessGroup
                     | ConfigKind::ServiceResolver
                     | ConfigKind::ServiceRouter
                     | ConfigKind::ServiceSplitter
@@ -299,8 +300,7 @@ fn configured_names(
     only: Option<&BTreeSet<ServiceName>>,
 ) -> BTreeMap<ServiceName, BTreeSet<Namespace>> {
     let mut names: BTreeMap<ServiceName, BTreeSet<Namespace>> = BTreeMap::new();
-    let key = ConfigKey::singleton(ConfigKind::ExportedServices, &peering.partition);
-    let Some(ConfigEntry::ExportedServices(entry)) = snapshot.config(&key).map(|entry| &*entry.row) else {
+    let Some(exports) = exports_of(snapshot, &peering.partition) else {
         return names;
     };
     // A name with the suffix would be taken for the mesh face of another service.
@@ -308,21 +308,21 @@ fn configured_names(
         only.is_none_or(|only| only.contains(name)) && !name.as_str().ends_with(SIDECAR_SUFFIX)
     };
     // Exact names count even without instances: the importer then knows that they are meant to come.
-    for (namespace, name) in exact_names(entry).filter(|(_, name)| meant(name)) {
-        if entry.exports_to(namespace, name, &peering.name) {
+    for (namespace, name) in exports.named().filter(|(_, name)| meant(name)) {
+        if exports.to(namespace, name, &peering.name) {
             names.entry(name.clone()).or_default().insert(namespace.clone());
         }
     }
     // A name may be nothing but routes to others. Unlike Consul's it is in the list (wire facts, section 5.1): an
     // importer drops what is not.
     for key in heads(snapshot, &peering.partition).filter(|key| meant(&key.name)) {
-        if entry.exports_to(&key.namespace, &key.name, &peering.name) {
+        if exports.to(&key.namespace, &key.name, &peering.name) {
             names.entry(key.name).or_default().insert(key.namespace);
         }
     }
     let registered = snapshot.service_names(&Origin::Local, &peering.partition);
     for key in registered.filter(|key| meant(&key.name)) {
-        let exported = entry.exports_to(&key.namespace, &key.name, &peering.name);
+        let exported = exports.to(&key.namespace, &key.name, &peering.name);
         if exported && snapshot.instances_of(key).any(|instance| is_typical(instance)) {
             names
                 .entry(key.name.clone())
@@ -362,13 +362,6 @@ fn has_chain(snapshot: &Snapshot, key: &ServiceKey) -> bool {
         let entry = ConfigKey::of_service(kind, &key.partition, &key.namespace, &key.name);
         snapshot.config(&entry).is_some()
     })
-}
-
-fn exact_names(entry: &ExportedServices) -> impl Iterator<Item = (&Namespace, &ServiceName)> {
-    entry
-        .services
-        .iter()
-        .filter_map(|service| Some((service.namespace.exact()?, service.name.exact()?)))
 }
 
 fn is_typical(instance: &Instance) -> bool {

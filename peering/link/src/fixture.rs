@@ -1,15 +1,15 @@
 //! Small clusters as snapshots, for the tests of this room.
 
 use peerway_model::config::{
-    Consumer, Destination, ExportedService, ExportedServices, LinkedService, Mesh, Outward, Pattern,
-    Protocol, ProxyDefaults, ServiceDefaults, ServiceResolver, TerminatingGateway,
+    Consumer, Destination, ExportedService, ExportedServices, LinkedService, Member, Mesh, Outward, Pattern,
+    Protocol, ProxyDefaults, SamenessGroup, ServiceDefaults, ServiceResolver, TerminatingGateway,
 };
 use peerway_model::instance::{Opaque, ServiceAddress, TAG_WAN};
 use peerway_model::peering::RemoteInfo;
 use peerway_model::{
-    CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigEntry, Datacenter, Instance, InstanceId,
-    InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering, PeeringKey,
-    PeeringRole, PeeringState, Proxy, ServiceKind, ServiceName, TrustDomain, Weights,
+    CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigEntry, Datacenter, GroupName, Instance,
+    InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerName, Peering,
+    PeeringKey, PeeringRole, PeeringState, Proxy, ServiceKind, ServiceName, TrustDomain, Weights,
 };
 use peerway_state::{ChangeSet, Row, RowKey, Snapshot, Transaction, apply};
 use std::collections::BTreeMap;
@@ -119,7 +119,30 @@ pub(crate) fn through_mesh_gateways(through: bool) -> Row {
     })))
 }
 
+/// The sameness group `all`.
+pub(crate) const GROUP: &str = "@all";
+
+/// The members of `all`.
+pub(crate) fn group(peers: &[&str]) -> ConfigEntry {
+    ConfigEntry::SamenessGroup(SamenessGroup {
+        partition: Partition::default(),
+        name: GroupName::new("all").unwrap(),
+        default_for_failover: false,
+        include_local: true,
+        members: peers
+            .iter()
+            .map(|peer| Member::Peer(PeerName::new(peer).unwrap()))
+            .collect(),
+        meta: BTreeMap::new(),
+    })
+}
+
+/// To a peer, or to [`GROUP`].
 pub(crate) fn export(names: &[&str], peer: &str) -> ConfigEntry {
+    let consumer = match peer {
+        GROUP => Consumer::Group(GroupName::new("all").unwrap()),
+        peer => Consumer::Peer(PeerName::new(peer).unwrap()),
+    };
     ConfigEntry::ExportedServices(ExportedServices {
         partition: Partition::default(),
         services: names
@@ -130,7 +153,7 @@ pub(crate) fn export(names: &[&str], peer: &str) -> ConfigEntry {
                     name => Pattern::Exact(ServiceName::new(name).unwrap()),
                 },
                 namespace: Pattern::Exact(Namespace::default()),
-                consumers: vec![Consumer::Peer(PeerName::new(peer).unwrap())],
+                consumers: vec![consumer.clone()],
             })
             .collect(),
         meta: BTreeMap::new(),
@@ -259,8 +282,14 @@ impl World {
         self
     }
 
+    /// To a group only where there is one.
     pub(crate) fn export(&mut self, names: &[&str], peer: &str) -> &mut Self {
-        self.put([Row::Config(Arc::new(export(names, peer)))])
+        self.attempt(&Transaction::new().put(Row::Config(Arc::new(export(names, peer)))));
+        self
+    }
+
+    pub(crate) fn group(&mut self, peers: &[&str]) -> &mut Self {
+        self.put([Row::Config(Arc::new(group(peers)))])
     }
 
     /// Sets the protocol of one service, or of all that have none of their own.

@@ -6,6 +6,7 @@ mod gateways;
 mod raw;
 mod tokens;
 
+use crate::fixture;
 use crate::{IntroductionError, Issued, TokenOrder};
 use cluster::{Cluster, imported};
 use peerway_model::config::Meta;
@@ -114,6 +115,21 @@ async fn what_is_exported_arrives_and_what_is_not_goes() {
     east.export(&[], "west").await;
     west.until_imported(&[]).await;
     assert_eq!(imported(&east.snapshot()).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_group_gets_follows_its_members() {
+    let (east, west) = peered().await;
+    east.register("web", "web-1").await;
+    east.register("db", "db-1").await;
+    east.group(&[]).await;
+    east.export(&["web"], fixture::GROUP).await;
+    east.group(&["west"]).await;
+    west.until_imported(&WEB).await;
+    east.group(&["nobody"]).await;
+    west.until_imported(&[]).await;
+    east.group(&["nobody", "west"]).await;
+    west.until_imported(&WEB).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,11 @@
 //! so the chains that a transaction may have changed are compiled before it counts; deletes are no exception.
 
 use crate::change::{ChangeSet, Topic};
+use crate::read::exports_of;
 use crate::snapshot::Snapshot;
 use crate::transaction::Refused;
 use peerway_model::chain::{Chain, Entries, compile};
-use peerway_model::config::{
-    Consumer, Destination, ExportedServices, Failover, Member, SamenessGroup, ServiceResolver,
-};
+use peerway_model::config::{Destination, Exports, Failover, Member, SamenessGroup, ServiceResolver};
 use peerway_model::{
     ConfigEntry, ConfigKey, ConfigKind, Invalid, Namespace, Origin, Partition, ServiceKey, ServiceName,
 };
@@ -219,11 +218,11 @@ fn counterparts(next: &Snapshot, resolver: &ServiceResolver, own: &ServiceKey) -
 /// elsewhere; gateways leave it out.
 fn exportable(next: &Snapshot, chain: &Chain) -> Result<(), Invalid> {
     let service = &chain.service;
-    let key = ConfigKey::singleton(ConfigKind::ExportedServices, &service.partition);
-    let Some(ConfigEntry::ExportedServices(exports)) = next.config(&key).map(|held| &*held.row) else {
-        return Ok(());
+    let goes = |exports: Exports<'_>| {
+        let mut peers = exports.peers().into_iter();
+        peers.any(|peer| exports.to(&service.namespace, &service.name, peer))
     };
-    if !goes_to_a_peer(exports, service) {
+    if !exports_of(next, &service.partition).is_some_and(goes) {
         return Ok(());
     }
     for resolver in chain.resolvers() {
@@ -239,15 +238,4 @@ fn exportable(next: &Snapshot, chain: &Chain) -> Result<(), Invalid> {
         }
     }
     Ok(())
-}
-
-fn goes_to_a_peer(exports: &ExportedServices, service: &ServiceKey) -> bool {
-    exports
-        .services
-        .iter()
-        .flat_map(|exported| &exported.consumers)
-        .any(|consumer| match consumer {
-            Consumer::Peer(peer) => exports.exports_to(&service.namespace, &service.name, peer),
-            Consumer::Partition(_) => false,
-        })
 }

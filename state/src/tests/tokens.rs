@@ -3,11 +3,13 @@
 use super::fixtures::World;
 use crate::{Refused, Row, RowKey, Transaction};
 use peerway_model::config::{
-    Action, ConfigEntry, HeaderCheck, HeaderCondition, HeaderName, JwtProvider, JwtRequirement, KeySet,
-    KeySource, Meta, Pattern, Permission, RequestCondition, SamenessGroup, ServiceIntentions, Source,
-    Verdict, WantedToken,
+    Action, ConfigEntry, Consumer, Destination, ExportedService, ExportedServices, HeaderCheck,
+    HeaderCondition, HeaderName, JwtProvider, JwtRequirement, KeySet, KeySource, Member, Meta, Pattern,
+    Permission, RequestCondition, SamenessGroup, ServiceIntentions, ServiceResolver, Source, Verdict,
+    WantedToken,
 };
-use peerway_model::{ConfigKey, GroupName, Namespace, Partition, ProviderName, ServiceName};
+use peerway_model::{ConfigKey, GroupName, Namespace, Partition, PeerName, ProviderName, ServiceName};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn name(text: &str) -> ProviderName {
@@ -205,5 +207,76 @@ fn a_group_is_there_as_long_as_it_is_named() {
     let refusal = refused(&mut world, &Transaction::new().delete(key.clone()));
     assert!(refusal.contains("sameness-group all is named by service-intentions api"));
     world.commit(&put(intentions("api", ALLOW, None))).unwrap();
+    let exports = |consumer| {
+        row(ConfigEntry::ExportedServices(ExportedServices {
+            partition: Partition::default(),
+            services: vec![ExportedService {
+                name: Pattern::Any,
+                namespace: Pattern::Any,
+                consumers: vec![consumer],
+            }],
+            meta: Meta::new(),
+        }))
+    };
+    let to = |group: &str| put(exports(Consumer::Group(GroupName::new(group).unwrap())));
+    let refusal = refused(&mut world, &to("some"));
+    assert!(
+        refusal.starts_with("Services[0].Consumers[0].SamenessGroup: is some, but partition default has no"),
+        "{refusal}"
+    );
+    world.commit(&to("all")).unwrap();
+    let refusal = refused(&mut world, &Transaction::new().delete(key.clone()));
+    assert!(refusal.contains("sameness-group all is named by exported-services default"));
+    let nobody = Consumer::Partition(Partition::new("billing").unwrap());
+    world.commit(&put(exports(nobody))).unwrap();
     world.commit(&Transaction::new().delete(key)).unwrap();
+}
+
+/// Who may not be led out of its partition by a chain is not by a change of a group either.
+#[test]
+fn a_group_exports_only_what_stays_in_the_partition() {
+    let all = GroupName::new("all").unwrap();
+    let group = |members| {
+        row(ConfigEntry::SamenessGroup(SamenessGroup {
+            partition: Partition::default(),
+            name: all.clone(),
+            default_for_failover: false,
+            include_local: true,
+            members,
+            meta: Meta::new(),
+        }))
+    };
+    let api = ServiceName::new("api").unwrap();
+    let exports = row(ConfigEntry::ExportedServices(ExportedServices {
+        partition: Partition::default(),
+        services: vec![ExportedService {
+            name: Pattern::Exact(api.clone()),
+            namespace: Pattern::Exact(Namespace::default()),
+            consumers: vec![Consumer::Group(all.clone())],
+        }],
+        meta: Meta::new(),
+    }));
+    let elsewhere = row(ConfigEntry::ServiceResolver(Box::new(ServiceResolver {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: api,
+        default_subset: None,
+        subsets: BTreeMap::new(),
+        redirect: Some(Destination {
+            partition: Some(Partition::new("billing").unwrap()),
+            ..Destination::default()
+        }),
+        failover: BTreeMap::new(),
+        connect_timeout_ms: None,
+        request_timeout_ms: None,
+        load_balancer: None,
+        meta: Meta::new(),
+    })));
+    let mut world = World::of([group(Vec::new()), exports, elsewhere]);
+    let peer = Member::Peer(PeerName::new("west").unwrap());
+    let refusal = refused(&mut world, &put(group(vec![peer])));
+    assert!(
+        refusal.contains("is exported to a peer, so its chain may not lead to"),
+        "{refusal}"
+    );
 }

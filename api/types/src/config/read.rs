@@ -158,23 +158,24 @@ fn exported_service(mut fields: Fields<'_>, partition: &Partition) -> Result<Exp
 
 fn consumer(mut fields: Fields<'_>, own: &Partition) -> Result<Consumer, Invalid> {
     let at = fields.path().to_owned();
-    fields.not_offered(&["SamenessGroup"])?;
+    let group = fields.parsed("SamenessGroup", GroupName::new)?;
     let peer = fields.parsed("Peer", PeerName::new)?;
     let alias = fields.parsed("PeerName", PeerName::new)?;
     let partition = fields.parsed("Partition", Partition::new)?;
     fields.finish()?;
-    match (peer.or(alias), partition) {
-        (Some(peer), None) => Ok(Consumer::Peer(peer)),
-        (None, Some(partition)) if partition == *own => Err(Invalid::new(
+    match (peer.or(alias), partition, group) {
+        (Some(peer), None, None) => Ok(Consumer::Peer(peer)),
+        (None, Some(partition), None) if partition == *own => Err(Invalid::new(
             format!("{at}.Partition"),
             "is the partition of the service itself, which sees it anyway",
         )),
-        (None, Some(partition)) => Ok(Consumer::Partition(partition)),
-        (Some(_), Some(_)) => Err(Invalid::new(
+        (None, Some(partition), None) => Ok(Consumer::Partition(partition)),
+        (None, None, Some(group)) => Ok(Consumer::Group(group)),
+        (None, None, None) => Err(Invalid::new(at, "needs a Peer, a Partition or a SamenessGroup")),
+        _ => Err(Invalid::new(
             at,
-            "has both Peer and Partition, use one consumer for each",
+            "has more than one of Peer, Partition and SamenessGroup, use one consumer for each",
         )),
-        (None, None) => Err(Invalid::new(at, "needs a Peer or a Partition")),
     }
 }
 

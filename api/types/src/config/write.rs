@@ -148,6 +148,7 @@ fn exported_service(
         .map(|consumer| match consumer {
             Consumer::Peer(peer) => json!({ "Peer": peer.as_str() }),
             Consumer::Partition(partition) => json!({ "Partition": partition.as_str() }),
+            Consumer::Group(group) => json!({ "SamenessGroup": group.as_str() }),
         })
         .collect();
     out.insert("Consumers".to_owned(), Value::Array(consumers));

@@ -6,14 +6,14 @@ use super::*;
 fn exported_services_are_read_in_either_spelling() {
     let pascal = config(json!({
         "Kind": "exported-services", "Name": "default",
-        "Services": [{"Name": "web", "Consumers": [{"Peer": "east"}, {"Partition": "billing"}]}],
+        "Services": [{"Name": "web", "Consumers": [{"Peer": "east"}, {"Partition": "billing"}, {"SamenessGroup": "all"}]}],
         "Meta": {"owner": "a", "rank": 1},
         "CreateIndex": 3, "ModifyIndex": 4, "Hash": 99,
     }))
     .unwrap();
     let snake = config(json!({
         "kind": "exported-services", "name": "default",
-        "services": {"name": "web", "consumers": [{"peer_name": "east"}, {"partition": "billing"}]},
+        "services": {"name": "web", "consumers": [{"peer_name": "east"}, {"partition": "billing"}, {"sameness_group": "all"}]},
         "meta": {"owner": "a", "rank": "1"},
     }))
     .unwrap();
@@ -26,7 +26,8 @@ fn exported_services_are_read_in_either_spelling() {
         entry.services[0].consumers,
         [
             Consumer::Peer(PeerName::new("east").unwrap()),
-            Consumer::Partition(Partition::new("billing").unwrap())
+            Consumer::Partition(Partition::new("billing").unwrap()),
+            Consumer::Group(peerway_model::GroupName::new("all").unwrap())
         ]
     );
 }
@@ -193,16 +194,20 @@ fn refusals_name_the_field_and_the_problem() {
             "Services[1].Consumers[0].Peer: \"*\" is not a valid peer name",
         ),
         (
-            exports(json!({"SamenessGroup": "g"})),
-            "Services[1].Consumers[0].SamenessGroup: is not offered yet",
+            exports(json!({"SamenessGroup": "*"})),
+            "Services[1].Consumers[0].SamenessGroup: \"*\" is not a valid",
+        ),
+        (
+            exports(json!({"SamenessGroup": "g", "Peer": "a"})),
+            "Services[1].Consumers[0]: has more than one of",
         ),
         (
             exports(json!({})),
-            "Services[1].Consumers[0]: needs a Peer or a Partition",
+            "Services[1].Consumers[0]: needs a Peer, a Partition or a SamenessGroup",
         ),
         (
             exports(json!({"Peer": "a", "Partition": "b"})),
-            "Services[1].Consumers[0]: has both",
+            "Services[1].Consumers[0]: has more than one of",
         ),
         (
             exports(json!({"Peer": "a", "Oops": 1})),

@@ -61,6 +61,18 @@ fn exact_names_are_listed_even_without_instances() {
 }
 
 #[test]
+fn a_group_stands_for_the_peers_in_it() {
+    let mut world = World::new("us");
+    world.service("web", "web-1").group(&["east"]);
+    world.export(&["web"], fixture::GROUP);
+    assert_eq!(told(&exported(&world)), []);
+    world.group(&["east", "west"]);
+    assert_eq!(told(&exported(&world)), [("web", 1)]);
+    world.group(&[]);
+    assert_eq!(told(&exported(&world)), []);
+}
+
+#[test]
 fn any_name_means_all_services_but_no_proxies_and_not_consul() {
     let mut world = World::new("us");
     world
@@ -297,7 +309,7 @@ fn upkeep_equals_building_from_nothing() {
         for step in 0..40 {
             let service = ["a", "b", "b-sidecar-proxy", "consul"][random.usize(..4)];
             let id = ["1", "2"][random.usize(..2)];
-            let choice = random.u8(..15);
+            let choice = random.u8(..16);
             let changes = world.changes(|world| match choice {
                 0 | 1 => drop(world.service(service, &format!("{service}-{id}"))),
                 2 => drop(world.proxy(service)),
@@ -306,8 +318,9 @@ fn upkeep_equals_building_from_nothing() {
                 5 => drop(world.remove([id, "a-sidecar-proxy", "out"][random.usize(..3)])),
                 6 => drop(world.export(
                     &[["*", service][random.usize(..2)]],
-                    ["west", "east"][random.usize(..2)],
+                    ["west", "east", fixture::GROUP][random.usize(..3)],
                 )),
+                15 => drop(world.group([&["west", "east"][..], &["east"], &[]][random.usize(..3)])),
                 7 => drop(world.protocol(Some(service), Protocol::ALL[random.usize(..4)])),
                 10 => drop(world.is(
                     ["a-1", "a-sidecar-proxy", "b-sidecar-proxy"][random.usize(..3)],

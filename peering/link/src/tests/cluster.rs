@@ -231,6 +231,11 @@ impl Cluster {
         self.commit(Transaction::new().put(entry)).await;
     }
 
+    pub(super) async fn group(&self, peers: &[&str]) {
+        let entry = Row::Config(Arc::new(fixture::group(peers)));
+        self.commit(Transaction::new().put(entry)).await;
+    }
+
     /// The only peering, if there is one.
     pub(super) fn peering(&self) -> Option<Peering> {
         self.snapshot()

@@ -122,6 +122,7 @@ struct ExportRecord {
 enum ConsumerRecord {
     Peer(Text<PeerName>),
     Partition(Text<Partition>),
+    SamenessGroup(Text<GroupName>),
 }
 
 impl From<&ExportedServices> for ExportsRecord {
@@ -159,6 +160,7 @@ impl From<&ExportedService> for ExportRecord {
         let consumer = |consumer: &Consumer| match consumer {
             Consumer::Peer(peer) => ConsumerRecord::Peer(Text(peer.clone())),
             Consumer::Partition(partition) => ConsumerRecord::Partition(Text(partition.clone())),
+            Consumer::Group(group) => ConsumerRecord::SamenessGroup(Text(group.clone())),
         };
         ExportRecord {
             name: Text(name.clone()),
@@ -173,6 +175,7 @@ impl From<ExportRecord> for ExportedService {
         let consumer = |record| match record {
             ConsumerRecord::Peer(peer) => Consumer::Peer(peer.0),
             ConsumerRecord::Partition(partition) => Consumer::Partition(partition.0),
+            ConsumerRecord::SamenessGroup(group) => Consumer::Group(group.0),
         };
         ExportedService {
             name: record.name.0,

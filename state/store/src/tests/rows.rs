@@ -202,6 +202,7 @@ fn exports() -> impl Strategy<Value = ExportedServices> {
     let consumer = prop_oneof![
         peer_name().prop_map(Consumer::Peer),
         partition().prop_map(Consumer::Partition),
+        group_name().prop_map(Consumer::Group),
     ];
     let service = (pattern(service_name()), pattern(namespace()), vec(consumer, 0..3)).prop_map(
         |(name, namespace, consumers)| ExportedService {
