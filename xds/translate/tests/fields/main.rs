@@ -14,6 +14,7 @@ mod case;
 mod compact;
 mod difference;
 mod entries;
+mod policies;
 #[allow(dead_code, reason = "the goldens look at more of it")]
 #[path = "../goldens/render.rs"]
 mod render;

@@ -1,6 +1,7 @@
 //! The rules of Envoy's messages that entries of operators could break: those of its proto files (bounds, lengths, what
 //! is required), and what it checks when it loads a resource. One breach, and a proxy refuses the resource.
 
+use crate::policies;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::LbConfig;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValueOption, TypedExtensionConfig};
@@ -20,13 +21,17 @@ use envoy_types::pb::envoy::extensions::filters::http::jwt_authn::v3::{JwtAuthen
 use envoy_types::pb::envoy::extensions::filters::network::connection_limit::v3::ConnectionLimit;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::RouteSpecifier;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType as HttpConfigType;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::secret::Type as SecretKind;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
-    CommonTlsContext, DownstreamTlsContext, UpstreamTlsContext,
+    CommonTlsContext, DownstreamTlsContext, Secret, UpstreamTlsContext,
 };
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::{Any, Duration};
 use prost::{Message, Name};
+use regex::bytes::Regex;
 use std::collections::BTreeSet;
 
 /// Longest duration of protobuf, in seconds.
@@ -49,7 +54,7 @@ const SUITES: [&str; 6] = [
     "ECDHE-RSA-CHACHA20-POLY1305",
 ];
 
-/// What is wrong with an encoded resource; a secret has nothing of an operator in it.
+/// What is wrong with an encoded resource.
 pub(crate) fn breaches(bytes: &[u8]) -> Vec<String> {
     let any = Any::decode(bytes).unwrap();
     let mut found = Breaches::default();
@@ -61,22 +66,41 @@ pub(crate) fn breaches(bytes: &[u8]) -> Vec<String> {
         listener(&message, &mut found);
     } else if let Some(message) = of::<RouteConfiguration>(&any) {
         routes(&message, &mut found);
-    } else if let Some(message) = of::<TypedExtensionConfig>(&any)
-        && let Some(tokens) = message.typed_config.as_ref().and_then(of::<JwtAuthentication>)
-    {
-        tokens
-            .providers
-            .values()
-            .for_each(|own| provider(own, &mut found));
+    } else if let Some(message) = of::<TypedExtensionConfig>(&any) {
+        extension(&message, &mut found);
+    } else if let Some(message) = of::<Secret>(&any) {
+        secret(&message, &mut found);
+    } else {
+        found.expect(false, &format!("nothing is known here of {}", any.type_url));
     }
     found.0
 }
 
+fn extension(message: &TypedExtensionConfig, found: &mut Breaches) {
+    found.expect(!message.name.is_empty(), "an extension has a name");
+    let Some(any) = &message.typed_config else {
+        return found.expect(false, "an extension has a configuration");
+    };
+    if let Some(tokens) = of::<JwtAuthentication>(any) {
+        tokens.providers.values().for_each(|own| provider(own, found));
+    } else if !policies::filter(any, found) {
+        found.expect(false, &format!("nothing is known here of {}", any.type_url));
+    }
+}
+
+fn secret(message: &Secret, found: &mut Breaches) {
+    found.expect(!message.name.is_empty(), "a secret has a name");
+    if let Some(SecretKind::ValidationContext(validation)) = &message.r#type {
+        let names = &validation.match_typed_subject_alt_names;
+        names.iter().for_each(|own| policies::subject(own, found));
+    }
+}
+
 #[derive(Default)]
-struct Breaches(Vec<String>);
+pub(crate) struct Breaches(pub(crate) Vec<String>);
 
 impl Breaches {
-    fn expect(&mut self, holds: bool, rule: &str) {
+    pub(crate) fn expect(&mut self, holds: bool, rule: &str) {
         if !holds {
             self.0.push(rule.to_owned());
         }
@@ -92,7 +116,7 @@ impl Breaches {
     }
 }
 
-fn of<M: Message + Name + Default>(any: &Any) -> Option<M> {
+pub(crate) fn of<M: Message + Name + Default>(any: &Any) -> Option<M> {
     (any.type_url == M::type_url()).then(|| M::decode(any.value.as_slice()).unwrap())
 }
 
@@ -212,6 +236,13 @@ fn provider(own: &JwtProvider, found: &mut Breaches) {
 }
 
 fn common(context: Option<&CommonTlsContext>, found: &mut Breaches) {
+    let validation = context.and_then(|context| context.validation_context_type.as_ref());
+    if let Some(ValidationContextType::CombinedValidationContext(both)) = validation
+        && let Some(own) = &both.default_validation_context
+    {
+        let names = &own.match_typed_subject_alt_names;
+        names.iter().for_each(|own| policies::subject(own, found));
+    }
     let Some(parameters) = context.and_then(|context| context.tls_params.as_ref()) else {
         return;
     };
@@ -253,9 +284,18 @@ fn listener(message: &Listener, found: &mut Breaches) {
             common(tls.common_tls_context.as_ref(), found);
         }
         for filter in &chain.filters {
-            let Some(ConfigType::TypedConfig(any)) = &filter.config_type else {
-                continue;
+            let any = match &filter.config_type {
+                Some(ConfigType::TypedConfig(any)) => any,
+                Some(ConfigType::ConfigDiscovery(source)) => {
+                    policies::discovered(source, found);
+                    continue;
+                }
+                None => {
+                    found.expect(false, "a filter is something");
+                    continue;
+                }
             };
+            policies::filter(any, found);
             if let Some(limit) = of::<ConnectionLimit>(any) {
                 let most = limit.max_connections.map_or(0, |most| most.value);
                 found.expect(most >= 1, "a limit of connections is at least 1");
@@ -265,6 +305,15 @@ fn listener(message: &Listener, found: &mut Breaches) {
                 let sampling = manager.tracing.and_then(|tracing| tracing.random_sampling);
                 let percent = sampling.map_or(0.0, |percent| percent.value);
                 found.expect((0.0..=100.0).contains(&percent), "a percentage is at most 100");
+                for filter in &manager.http_filters {
+                    match &filter.config_type {
+                        Some(HttpConfigType::ConfigDiscovery(source)) => policies::discovered(source, found),
+                        Some(HttpConfigType::TypedConfig(any)) => {
+                            policies::filter(any, found);
+                        }
+                        _ => found.expect(false, "a filter is something"),
+                    }
+                }
                 match manager.route_specifier {
                     Some(RouteSpecifier::RouteConfig(table)) => routes(&table, found),
                     Some(RouteSpecifier::Rds(named)) => {
@@ -306,7 +355,8 @@ fn routes(message: &RouteConfiguration, found: &mut Breaches) {
 fn requests(matching: &RouteMatch, found: &mut Breaches) {
     match &matching.path_specifier {
         Some(PathSpecifier::SafeRegex(regex)) => {
-            found.expect(!regex.regex.is_empty(), "a regex is not empty")
+            found.expect(!regex.regex.is_empty(), "a regex is not empty");
+            found.expect(is_regex(&regex.regex), "a regex is one");
         }
         Some(_) => {}
         None => found.expect(false, "a match has a path"),
@@ -331,16 +381,25 @@ fn requests(matching: &RouteMatch, found: &mut Breaches) {
     }
 }
 
-fn string(text: &StringMatcher, found: &mut Breaches) {
+pub(crate) fn string(text: &StringMatcher, found: &mut Breaches) {
     let empty = match &text.match_pattern {
         Some(MatchPattern::Prefix(part) | MatchPattern::Suffix(part) | MatchPattern::Contains(part)) => {
             part.is_empty()
         }
-        Some(MatchPattern::SafeRegex(regex)) => regex.regex.is_empty(),
+        Some(MatchPattern::SafeRegex(regex)) => {
+            found.expect(is_regex(&regex.regex), "a regex is one");
+            regex.regex.is_empty()
+        }
         Some(_) => false,
         None => true,
     };
     found.expect(!empty, "what is looked for is not empty");
+}
+
+/// RE2's `\C` is any byte.
+fn is_regex(text: &str) -> bool {
+    let text = text.replace(r"\C", "(?s-u:.)");
+    Regex::new(&text).is_ok()
 }
 
 fn action(to: &RouteAction, found: &mut Breaches) {
@@ -395,7 +454,7 @@ fn hash(policy: &HashPolicy, found: &mut Breaches) {
     }
 }
 
-fn header_name(name: &str, found: &mut Breaches) {
+pub(crate) fn header_name(name: &str, found: &mut Breaches) {
     found.expect(
         !name.is_empty() && !name.contains(['\0', '\n', '\r']),
         "a header has a name of one line",
