@@ -120,19 +120,26 @@ pub(crate) fn address(port: u16) -> Address {
 }
 
 impl Fixed {
-    /// Adds a proxy. Its listener gets the name `name` and some free port; `ports` says where what it calls really is.
+    /// Adds a proxy. Its listener gets the name `name` and some free port; `leaf` makes the certificates of identities, and
+    /// `ports` says where what it calls really is.
     pub(crate) fn add(
         &mut self,
         name: &str,
         view: &View,
-        leaf: &Leaf,
+        leaf: impl Fn(&str) -> Leaf,
         dialect: Dialect,
         ports: &BTreeMap<u16, u16>,
     ) {
         let own = format!("{LEAF_SECRET}~{name}");
-        let mut secret: Secret = message(&leaf_secret(leaf));
-        secret.name.clone_from(&own);
-        self.secrets.insert(own.clone(), secret);
+        let identities = view
+            .leaves
+            .iter()
+            .map(|(name, identity)| (name.clone(), identity));
+        for (name, identity) in identities.chain([(own.clone(), &view.identity)]) {
+            let mut secret: Secret = message(&leaf_secret(&leaf(&identity.to_string())));
+            secret.name.clone_from(&name);
+            self.secrets.insert(name, secret);
+        }
         let resource = |fragment: &Fragment| translate(fragment, dialect);
         let mut assignments: BTreeMap<String, ClusterLoadAssignment> = BTreeMap::new();
         let mut tables: BTreeMap<String, RouteConfiguration> = BTreeMap::new();
@@ -277,8 +284,12 @@ fn socket(socket: &mut Option<TransportSocket>, leaf: &str) {
 /// Without a source a secret is one of the file's own.
 fn found_here(context: &mut CommonTlsContext, leaf: &str) {
     for own in &mut context.tls_certificate_sds_secret_configs {
+        let name = match own.name.as_str() {
+            LEAF_SECRET => leaf.to_owned(),
+            other => other.to_owned(),
+        };
         *own = SdsSecretConfig {
-            name: leaf.to_owned(),
+            name,
             sds_config: None,
         };
     }

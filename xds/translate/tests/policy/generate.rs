@@ -3,11 +3,11 @@
 use crate::tokens;
 use crate::world::{LOCAL, PEERS};
 use peerway_model::config::{
-    Action, HeaderCheck, HeaderCondition, HeaderName, Meta, Method, PathCondition, Pattern, Permission,
-    RequestCondition, ServiceIntentions, Source, ValuePart, Verdict,
+    Action, HeaderCheck, HeaderCondition, HeaderName, JwtRequirement, Meta, Method, PathCondition, Pattern,
+    Permission, RequestCondition, ServiceIntentions, Source, ValuePart, Verdict, WantedToken,
 };
 use peerway_model::intention::Request;
-use peerway_model::name::{Namespace, Partition, PeerName, ServiceName};
+use peerway_model::name::{Namespace, Partition, PeerName, ProviderName, ServiceName};
 use peerway_model::regular::Regular;
 use peerway_model::{Origin, ServiceKey};
 use proptest::collection::{btree_set, vec};
@@ -208,6 +208,19 @@ pub(crate) fn let_in(entry: &mut ServiceIntentions, name: &str) {
     let is_it = |source: &Source| source.peer.is_none() && source.name == name_pattern(name);
     entry.sources.retain(|source| !is_it(source));
     entry.sources.append(&mut sources);
+}
+
+/// Lets everybody of this cluster's partition and of the peers in who has a token of this provider, and nobody else.
+pub(crate) fn let_in_with_token(entry: &mut ServiceIntentions, provider: &str) {
+    let wanted = WantedToken {
+        provider: ProviderName::new(provider).unwrap(),
+        claims: Vec::new(),
+    };
+    entry.jwt = Some(JwtRequirement { tokens: vec![wanted] });
+    entry.sources = webs(&[None, Some(PEERS[0].0), Some(PEERS[1].0)]);
+    for source in &mut entry.sources {
+        (source.name, source.namespace) = (Pattern::Any, Pattern::Any);
+    }
 }
 
 /// Those on all services.

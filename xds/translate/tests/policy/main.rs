@@ -36,8 +36,6 @@ const SETS: u32 = 50;
 const REQUESTS: usize = 100;
 /// The header by which gateways say who called.
 const XFCC: &str = "x-forwarded-client-cert";
-/// The identity of the gateway at the edge.
-const EDGE: &str = "spiffe://local.consul/ns/default/dc/dc1/svc/app";
 /// The identity of the gateways that are believed.
 const GATEWAY: &str = "spiffe://local.consul/gateway/mesh/dc/dc1";
 
@@ -97,19 +95,25 @@ fn arriving(caller: &Caller, request: &Request) -> (Vec<String>, Request) {
     (sans, request)
 }
 
-/// What arrives at a sidecar of a request from outside, through the gateway at the edge: what its listener leaves of
-/// what the request says about its caller, and then who is connected.
-fn from_outside(edge: &Listener, request: &Request) -> (Vec<String>, Request) {
+/// The identity of a gateway at the edge.
+fn identity(edge: &str) -> String {
+    format!("spiffe://local.consul/ns/default/dc/dc1/svc/{edge}")
+}
+
+/// What arrives at a sidecar of a request from outside, through a gateway at the edge: what its listener leaves of what
+/// the request says about its caller, and then who is connected.
+fn from_outside((name, edge): &(&str, Listener), request: &Request) -> (Vec<String>, Request) {
     let mut request = request.clone();
     if !fixed::keeps_callers(edge) {
         request.headers.retain(|(name, _)| name != XFCC);
     }
-    let own = format!("By=spiffe://local.consul/ns/default/dc/dc1/svc/api;Hash=ab;URI={EDGE}");
+    let edge = identity(name);
+    let own = format!("By=spiffe://local.consul/ns/default/dc/dc1/svc/api;Hash=ab;URI={edge}");
     match request.headers.iter_mut().find(|(name, _)| name == XFCC) {
         Some((_, said)) => *said = format!("{said},{own}"),
         None => request.headers.push((XFCC.to_owned(), own)),
     }
-    (vec![EDGE.to_owned()], request)
+    (vec![edge], request)
 }
 
 struct Case {
@@ -119,36 +123,55 @@ struct Case {
     tcp: Listener,
     http_view: std::sync::Arc<View>,
     tcp_view: std::sync::Arc<View>,
-    /// Of the gateway at the edge.
-    edge: Listener,
+    /// The same where a terminating gateway stands for the service.
+    out: Listener,
+    out_tcp: Listener,
+    out_view: std::sync::Arc<View>,
+    out_tcp_view: std::sync::Arc<View>,
+    /// Of the gateways at the edge.
+    edges: [(&'static str, Listener); 2],
 }
 
 impl Case {
     fn new(intentions: &[ServiceIntentions], default: Action) -> Self {
-        let told = |protocol| {
-            let services = [("api".to_owned(), 20_000)];
-            World::new(&services, APP_PORT, 8443, protocol, intentions, default, &roots()).sidecar("api")
+        let world = |is_outside: bool, protocol| {
+            let (services, outside) = match is_outside {
+                false => (vec![("api".to_owned(), 20_000)], Vec::new()),
+                true => (Vec::new(), vec!["api".to_owned()]),
+            };
+            World::new(
+                &services,
+                &outside,
+                APP_PORT,
+                8443,
+                protocol,
+                intentions,
+                default,
+                &roots(),
+            )
         };
-        let (http_view, tcp_view) = (told(Protocol::Http), told(Protocol::Tcp));
-        let services = [("api".to_owned(), 20_000)];
-        let edge = World::new(
-            &services,
-            APP_PORT,
-            8443,
-            Protocol::Http,
-            intentions,
-            default,
-            &roots(),
-        )
-        .edge();
+        let mut http = world(false, Protocol::Http);
+        let (http_view, tcp_view) = (http.sidecar("api"), world(false, Protocol::Tcp).sidecar("api"));
+        let out = |protocol| world(true, protocol).named(world::OUT.0);
+        let (out_view, out_tcp_view) = (out(Protocol::Http), out(Protocol::Tcp));
+        let edges = world::EDGES.map(|name| {
+            (
+                name,
+                encoded(world::listener(&http.named(name)), Dialect::From1_37),
+            )
+        });
         Case {
             rules: rules_for(intentions, &world::service_key("api"), |_| true, |_| Vec::new()),
             default,
             http: decided(&http_view, Dialect::From1_37),
             tcp: decided(&tcp_view, Dialect::From1_37),
-            edge: encoded(world::listener(&edge), Dialect::From1_37),
+            out: decided(&out_view, Dialect::From1_37),
+            out_tcp: decided(&out_tcp_view, Dialect::From1_37),
+            edges,
             http_view,
             tcp_view,
+            out_view,
+            out_tcp_view,
         }
     }
 
@@ -159,48 +182,52 @@ impl Case {
             sans: &sans,
             request: Some(&arriving),
         };
-        for lines in [Lines::Joined, Lines::Each] {
-            let passed = verified(&self.http_view, LOCAL) && envoy.passes(&self.http, &seen, lines);
-            assert_eq!(
-                passed,
-                decision.action == Action::Allow,
-                "{caller:?} {request:?} {lines:?} decided {decision:?}"
-            );
+        for (view, listener) in [(&self.http_view, &self.http), (&self.out_view, &self.out)] {
+            for lines in [Lines::Joined, Lines::Each] {
+                let passed = verified(view, LOCAL) && envoy.passes(listener, &seen, lines);
+                assert_eq!(
+                    passed,
+                    decision.action == Action::Allow,
+                    "{caller:?} {request:?} {lines:?} decided {decision:?}"
+                );
+            }
         }
         // Whoever is outside is the gateway at the edge, whatever the request says about its caller.
-        let decision = decide(
-            &self.rules,
-            self.default,
-            &world::service_key(world::EDGE_NAME),
-            Some(request),
-        );
         let mut lying = request.clone();
         let forged = format!("By={GATEWAY};Hash=cd;URI={}", caller.spiffe_id);
         lying.headers.push((XFCC.to_owned(), forged));
-        for said in [request, &lying] {
-            let (sans, arriving) = from_outside(&self.edge, said);
-            let seen = Seen {
-                sans: &sans,
-                request: Some(&arriving),
-            };
-            assert_eq!(
-                envoy.passes(&self.http, &seen, Lines::Each),
-                decision.action == Action::Allow,
-                "from outside {said:?} decided {decision:?}"
-            );
+        for edge in &self.edges {
+            let key = world::service_key(edge.0);
+            let decision = decide(&self.rules, self.default, &key, Some(request));
+            for said in [request, &lying] {
+                let (sans, arriving) = from_outside(edge, said);
+                let seen = Seen {
+                    sans: &sans,
+                    request: Some(&arriving),
+                };
+                for listener in [&self.http, &self.out] {
+                    assert_eq!(
+                        envoy.passes(listener, &seen, Lines::Each),
+                        decision.action == Action::Allow,
+                        "from outside through {} {said:?} decided {decision:?}",
+                        edge.0
+                    );
+                }
+            }
         }
         let decision = decide(&self.rules, self.default, &caller.key, None);
         let seen = Seen {
             sans: std::slice::from_ref(&caller.spiffe_id),
             request: None,
         };
-        let passed =
-            verified(&self.tcp_view, caller.trust_domain) && envoy.passes(&self.tcp, &seen, Lines::Each);
-        assert_eq!(
-            passed,
-            decision.action == Action::Allow,
-            "{caller:?} decided {decision:?}"
-        );
+        for (view, listener) in [(&self.tcp_view, &self.tcp), (&self.out_tcp_view, &self.out_tcp)] {
+            let passed = verified(view, caller.trust_domain) && envoy.passes(listener, &seen, Lines::Each);
+            assert_eq!(
+                passed,
+                decision.action == Action::Allow,
+                "{caller:?} decided {decision:?}"
+            );
+        }
     }
 
     /// What must never get through, whatever the intentions say.

@@ -1,22 +1,25 @@
-//! A sample of what the model is asked about, asked of real Envoys: one that carries the sidecars of many services, and
-//! one that is their gateway.
+//! A sample of what the model is asked about, asked of real Envoys: one that carries the sidecars of many services, one
+//! that is the terminating gateway of others, their mesh gateway, and two gateways at the edge.
 
 use crate::fixed::Fixed;
 use crate::generate;
 use crate::real::{Authorities, Client, Running, application, plain_status};
 use crate::tokens;
 use crate::world::{self, LOCAL, PEERS, World};
-use crate::{EDGE, GATEWAY, XFCC};
+use crate::{GATEWAY, XFCC};
+use peerway_mesh::View;
 use peerway_model::config::{Action, Protocol, ServiceIntentions};
 use peerway_model::intention::{Request, decide, rules_for};
 use peerway_xds_translate::Dialect;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Services, each with intentions of its own.
 const SERVICES: u16 = 20;
+/// Every which of them is outside the mesh.
+const OUTSIDE: u16 = 4;
 /// Calls of each.
 const CALLS: usize = 16;
 /// What the World says about ports; the real ones are found out.
@@ -50,18 +53,23 @@ struct Stage {
     authorities: Authorities,
     intentions: Vec<ServiceIntentions>,
     sidecars: Running,
+    out: Running,
     gateway: Running,
-    edge: Running,
+    edges: BTreeMap<&'static str, Running>,
     _dir: tempfile::TempDir,
 }
 
 impl Stage {
     fn new(variable: &str, dialect: Dialect, default: Action, intentions: Vec<ServiceIntentions>) -> Self {
         let authorities = Authorities::new();
-        let services: Vec<(String, u16)> = (0..SERVICES).map(|n| (service(n), FIRST_PORT + n)).collect();
+        let (outside, inside): (Vec<u16>, Vec<u16>) = (0..SERVICES).partition(|n| is_outside(*n));
+        let services: Vec<(String, u16)> = inside.iter().map(|n| (service(*n), FIRST_PORT + n)).collect();
+        let outside: Vec<String> = outside.iter().map(|n| service(*n)).collect();
+        let app = application();
         let mut world = World::new(
             &services,
-            application(),
+            &outside,
+            app,
             8443,
             Protocol::Http,
             &intentions,
@@ -70,43 +78,46 @@ impl Stage {
         );
         let dir = tempfile::tempdir().unwrap();
         let mut sidecars = Fixed::default();
+        let leaf = |identity: &str| authorities.leaf(identity);
         for (name, _) in &services {
-            let leaf = authorities.leaf(&format!("spiffe://{LOCAL}/ns/default/dc/dc1/svc/{name}"));
-            sidecars.add(name, &world.sidecar(name), &leaf, dialect, &BTreeMap::new());
+            sidecars.add(name, &world.sidecar(name), leaf, dialect, &BTreeMap::new());
         }
-        let sidecars = Running::start(&binary(variable), dir.path(), "sidecars", sidecars);
-        let ports = services
+        let start = |name: &str, proxy| Running::start(&binary(variable), dir.path(), name, proxy);
+        let sidecars = start("sidecars", sidecars);
+        let gateway = |name: &str, view: &View, ports: &BTreeMap<u16, u16>| {
+            let mut fixed = Fixed::default();
+            fixed.add(name, view, leaf, dialect, ports);
+            start(name, fixed)
+        };
+        let out = gateway("out", &world.named(world::OUT.0), &[(app, app)].into());
+        let mut ports: BTreeMap<u16, u16> = services
             .iter()
             .map(|(name, port)| (*port, sidecars.ports[name]))
             .collect();
-        let mut gateway = Fixed::default();
-        gateway.add(
-            "gateway",
-            &world.gateway(),
-            &authorities.leaf(GATEWAY),
-            dialect,
-            &ports,
-        );
-        let gateway = Running::start(&binary(variable), dir.path(), "gateway", gateway);
-        let mut edge = Fixed::default();
-        edge.add("edge", &world.edge(), &authorities.leaf(EDGE), dialect, &ports);
-        let edge = Running::start(&binary(variable), dir.path(), "edge", edge);
+        ports.insert(world::OUT.1, out.ports["out"]);
+        let edges = world::EDGES.map(|name| (name, gateway(name, &world.named(name), &ports)));
         Stage {
+            gateway: gateway("gateway", &world.gateway(), &ports),
+            edges: edges.into(),
             authorities,
             intentions,
             sidecars,
-            gateway,
-            edge,
+            out,
             _dir: dir,
         }
     }
 
-    /// A call to a service by somebody with this certificate: a local caller dials the sidecar, a peer's the gateway.
+    /// A call to a service by somebody with this certificate: a local caller dials the sidecar or the terminating gateway,
+    /// a peer's the mesh gateway.
     fn status(&self, service: &str, trust_domain: &str, client: &Client, request: &Request) -> Option<u16> {
         let peer = PEERS.into_iter().find(|(_, domain, _)| *domain == trust_domain);
         let (port, sni) = match peer {
             None => (
-                self.sidecars.ports[service],
+                self.sidecars
+                    .ports
+                    .get(service)
+                    .copied()
+                    .unwrap_or(self.out.ports["out"]),
                 format!("{service}.default.dc1.internal.{LOCAL}"),
             ),
             Some((peer, _, _)) => (
@@ -117,10 +128,33 @@ impl Stage {
         client.status(port, &sni, &text(request, "api"))
     }
 
-    /// A call to a service from outside, through the gateway at the edge.
-    fn status_outside(&self, service: &str, request: &Request) -> Option<u16> {
-        let host = format!("{service}.ingress.consul");
-        plain_status(self.edge.ports["edge"], &text(request, &host))
+    /// A call to a service from outside, through a gateway at the edge.
+    fn status_outside(&self, edge: &str, service: &str, request: &Request) -> Option<u16> {
+        let host = world::host(edge, service);
+        plain_status(self.edges[edge].ports[edge], &text(request, &host))
+    }
+
+    /// What those said that may have had to do with a call.
+    fn said(&self) -> String {
+        let edges = self.edges.values();
+        let all = [&self.sidecars, &self.out, &self.gateway]
+            .into_iter()
+            .chain(edges);
+        all.map(Running::said).collect()
+    }
+}
+
+/// How many were answered with each status, by what and for which reason.
+type Counts<What> = BTreeMap<(What, u16, &'static str), u32>;
+
+fn is_outside(number: u16) -> bool {
+    number % OUTSIDE == OUTSIDE - 1
+}
+
+fn expected(action: Action) -> u16 {
+    match action {
+        Action::Allow => 200,
+        Action::Deny => 403,
     }
 }
 
@@ -140,16 +174,24 @@ fn envoys_decide_what_intentions_mean(variable: &str, dialect: Dialect, default:
             generate::own(service(number)).prop_map(|own| vec![own]).boxed(),
         ));
     }
-    // Somebody gets in from outside, whatever was generated.
-    if let Some(last) = intentions.last_mut() {
-        generate::let_in(last, world::EDGE_NAME);
+    // Somebody gets in from outside, whatever was generated: to a service in the mesh and to one outside.
+    for last in intentions.iter_mut().rev().take(2) {
+        for edge in world::EDGES {
+            generate::let_in(last, edge);
+        }
+    }
+    // And everywhere somebody needs a token, and nothing else.
+    for before in intentions.iter_mut().rev().skip(2).take(usize::from(OUTSIDE)) {
+        generate::let_in_with_token(before, tokens::PROVIDERS[0]);
     }
     let stage = Stage::new(variable, dialect, default, intentions);
     let mut clients: BTreeMap<generate::Caller, Client> = BTreeMap::new();
-    let mut answers = BTreeMap::new();
-    let mut outside = BTreeMap::new();
+    // By whether the service is outside the mesh and the caller of a peer.
+    let mut answers: Counts<(bool, bool)> = BTreeMap::new();
+    // By whether the service is outside the mesh, and by the gateway.
+    let mut from_outside: Counts<(bool, &str)> = BTreeMap::new();
     for number in 0..SERVICES {
-        let service = service(number);
+        let (service, is_outside) = (service(number), is_outside(number));
         let rules = rules_for(
             &stage.intentions,
             &world::service_key(&service),
@@ -168,48 +210,50 @@ fn envoys_decide_what_intentions_mean(variable: &str, dialect: Dialect, default:
                 )
             });
             let decision = decide(&rules, default, &caller.key, Some(&request));
-            let expected = match decision.action {
-                Action::Allow => 200,
-                Action::Deny => 403,
-            };
+            let answer = expected(decision.action);
             let status = stage.status(&service, caller.trust_domain, client, &request);
             assert_eq!(
                 status,
-                Some(expected),
-                "{caller:?} {request:?} decided {decision:?} of {rules:#?}\n{}{}",
-                stage.sidecars.said(),
-                stage.gateway.said()
+                Some(answer),
+                "{service} {caller:?} {request:?} decided {decision:?} of {rules:#?}\n{}",
+                stage.said()
             );
+            let way = (is_outside, caller.trust_domain != LOCAL);
+            *answers.entry((way, answer, decision.why.code())).or_insert(0) += 1;
             // The same from outside, by somebody who says that the gateway has said who it is.
             let mut lying = request.clone();
             let forged = format!("By={GATEWAY};Hash=cd;URI={}", caller.spiffe_id);
             lying.headers.push((XFCC.to_owned(), forged));
-            let decision = decide(
-                &rules,
-                default,
-                &world::service_key(world::EDGE_NAME),
-                Some(&request),
-            );
-            let expected_outside = match decision.action {
-                Action::Allow => 200,
-                Action::Deny => 403,
-            };
-            assert_eq!(
-                stage.status_outside(&service, &lying),
-                Some(expected_outside),
-                "from outside {lying:?} decided {decision:?} of {rules:#?}\n{}{}",
-                stage.sidecars.said(),
-                stage.edge.said()
-            );
-            *outside.entry(expected_outside).or_insert(0) += 1;
-            *answers
-                .entry((expected, caller.trust_domain != LOCAL))
-                .or_insert(0) += 1;
+            for edge in world::EDGES {
+                let decision = decide(&rules, default, &world::service_key(edge), Some(&request));
+                let answer = expected(decision.action);
+                assert_eq!(
+                    stage.status_outside(edge, &service, &lying),
+                    Some(answer),
+                    "{service} from outside through {edge} {lying:?} decided {decision:?} of {rules:#?}\n{}",
+                    stage.said()
+                );
+                let way = (is_outside, edge);
+                *from_outside
+                    .entry((way, answer, decision.why.code()))
+                    .or_insert(0) += 1;
+            }
         }
     }
-    // Both answers on both ways, or the sample would show little.
-    assert_eq!(answers.len(), 4, "{answers:?}");
-    assert_eq!(outside.len(), 2, "{outside:?}");
+    shows_enough(&answers);
+    shows_enough(&from_outside);
+}
+
+/// Both answers on every way, and some for want of a token, or the sample would show little.
+fn shows_enough<What: Copy + Ord + std::fmt::Debug>(counts: &Counts<What>) {
+    let ways: BTreeSet<What> = counts.keys().map(|(way, ..)| *way).collect();
+    assert_eq!(ways.len(), 4, "{counts:?}");
+    for way in ways {
+        let of = |status: u16| counts.keys().any(|key| (key.0, key.1) == (way, status));
+        assert!(of(200) && of(403), "{way:?} in {counts:?}");
+        let without = counts.keys().any(|key| (key.0, key.2) == (way, "no-token"));
+        assert!(without, "{way:?} in {counts:?}");
+    }
 }
 
 #[test]

@@ -4,8 +4,10 @@ use crate::tokens;
 use peerway_mesh::{Fragment, Mesh, View};
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    Action, Consumer, EdgeTerms, EdgeTls, ExportedService, ExportedServices, HeaderEdits, IngressGateway,
-    IngressListener, IngressService, Meta, Pattern, Protocol, ServiceDefaults, ServiceIntentions,
+    Action, ApiGateway, ApiListener, Consumer, EdgeTerms, EdgeTls, ExportedService, ExportedServices,
+    HeaderEdits, HttpRoute, HttpRule, IngressGateway, IngressListener, IngressService, LinkedService, Meta,
+    Outward, Pattern, Protocol, RouteDestination, RouteParent, RouteService, ServiceDefaults,
+    ServiceIntentions, TerminatingGateway,
 };
 use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
@@ -23,10 +25,12 @@ pub(crate) const PEERS: [(&str, &str, &str); 2] = [
     ("east", "east.consul", "default"),
     ("west", "west.consul", "of-west"),
 ];
-/// The name of the gateway at the edge: one that intentions are about.
-pub(crate) const EDGE_NAME: &str = "app";
-/// A port of the gateway at the edge, as its entry says.
+/// The gateways at the edge, an ingress and an API gateway, by names that intentions are about.
+pub(crate) const EDGES: [&str; 2] = ["app", "a-b"];
+/// A port of the gateways at the edge, as their entries say.
 pub(crate) const EDGE_PORT: u16 = 8080;
+/// The terminating gateway and its port.
+pub(crate) const OUT: (&str, u16) = ("out", 9443);
 /// The application behind every sidecar.
 pub(crate) const APP_PORT: u16 = 8080;
 
@@ -76,12 +80,81 @@ fn config(entry: ConfigEntry) -> Row {
     Row::Config(Arc::new(entry))
 }
 
+/// The host by which a gateway at the edge knows a service.
+pub(crate) fn host(edge: &str, service: &str) -> String {
+    match edge {
+        "app" => format!("{service}.ingress.consul"),
+        _ => format!("{service}.example.com"),
+    }
+}
+
+fn api() -> ConfigEntry {
+    ConfigEntry::ApiGateway(ApiGateway {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: ServiceName::new(EDGES[1]).unwrap(),
+        listeners: vec![ApiListener {
+            name: "plain".to_owned(),
+            hostname: None,
+            port: EDGE_PORT,
+            protocol: Protocol::Http,
+            tls: None,
+        }],
+        meta: Meta::new(),
+    })
+}
+
+fn route(service: &str) -> ConfigEntry {
+    let name = ServiceName::new(service).unwrap();
+    let to = RouteService {
+        name: name.clone(),
+        namespace: Namespace::default(),
+        partition: Partition::default(),
+        peer: None,
+        weight: 1,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+    };
+    ConfigEntry::HttpRoute(Box::new(HttpRoute {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name,
+        parents: vec![RouteParent {
+            gateway: ServiceName::new(EDGES[1]).unwrap(),
+            listener: None,
+        }],
+        hostnames: vec![host(EDGES[1], service)],
+        rules: vec![HttpRule {
+            matches: Vec::new(),
+            how: RouteDestination::default(),
+            services: vec![to],
+        }],
+        meta: Meta::new(),
+    }))
+}
+
+/// Stands for services by their names.
+fn terminating(services: &[String]) -> ConfigEntry {
+    let link = |service: &String| LinkedService {
+        name: Pattern::Exact(ServiceName::new(service).unwrap()),
+        namespace: Namespace::default(),
+        outward: Outward::default(),
+    };
+    ConfigEntry::TerminatingGateway(TerminatingGateway {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: ServiceName::new(OUT.0).unwrap(),
+        services: services.iter().map(link).collect(),
+        meta: Meta::new(),
+    })
+}
+
 /// Every service, by the host of its name.
 fn edge(protocol: Protocol) -> IngressGateway {
     IngressGateway {
         partition: Partition::default(),
         namespace: Namespace::default(),
-        name: ServiceName::new(EDGE_NAME).unwrap(),
+        name: ServiceName::new(EDGES[0]).unwrap(),
         tls: EdgeTls::default(),
         listeners: vec![IngressListener {
             port: EDGE_PORT,
@@ -103,11 +176,27 @@ fn edge(protocol: Protocol) -> IngressGateway {
     }
 }
 
+fn speaks(service: &str, protocol: Protocol) -> ConfigEntry {
+    ConfigEntry::ServiceDefaults(ServiceDefaults {
+        partition: Partition::default(),
+        namespace: Namespace::default(),
+        name: ServiceName::new(service).unwrap(),
+        protocol: Some(protocol),
+        mesh_gateway: None,
+        inbound: Default::default(),
+        upstreams: Default::default(),
+        sidecar: Default::default(),
+        meta: Meta::new(),
+    })
+}
+
 impl World {
-    /// Services with the ports of their sidecars and applications, all of one protocol, a mesh gateway, and a gateway at
-    /// the edge that lets all of them in.
+    /// Services with the ports of their sidecars and applications, and some outside the mesh, all of one protocol, a mesh
+    /// gateway, a terminating gateway for those outside, and gateways at the edge that let all of them in.
+    #[allow(clippy::too_many_arguments, reason = "a world is made of all of this")]
     pub(crate) fn new(
         services: &[(String, u16)],
+        outside: &[String],
         app_port: u16,
         gateway_port: u16,
         protocol: Protocol,
@@ -143,11 +232,23 @@ impl World {
                 meta: BTreeMap::new(),
             })),
             instance("mesh-gateway", ServiceKind::MeshGateway, gateway_port, None),
-            instance(EDGE_NAME, ServiceKind::IngressGateway, 8443, None),
+            instance(EDGES[0], ServiceKind::IngressGateway, 8443, None),
+            instance(EDGES[1], ServiceKind::ApiGateway, 8443, None),
+            instance(OUT.0, ServiceKind::TerminatingGateway, OUT.1, None),
+            config(terminating(outside)),
         ];
+        let all = services.iter().map(|(name, _)| name).chain(outside);
         if protocol.is_http() {
             rows.push(config(ConfigEntry::IngressGateway(edge(protocol))));
+            rows.push(config(api()));
+            rows.extend(all.clone().map(|name| config(route(name))));
         }
+        rows.extend(
+            outside
+                .iter()
+                .map(|name| instance(name, ServiceKind::Typical, app_port, None)),
+        );
+        rows.extend(all.map(|name| config(speaks(name, protocol))));
         for (peer, domain, partition) in PEERS {
             let key = PeeringKey {
                 partition: Partition::default(),
@@ -182,7 +283,7 @@ impl World {
                 ServiceKind::ConnectProxy,
                 *port,
                 Some(Proxy {
-                    destination: name.clone(),
+                    destination: name,
                     destination_id: None,
                     local_address: None,
                     local_port: Some(app_port),
@@ -192,17 +293,6 @@ impl World {
                     config: BTreeMap::new(),
                 }),
             ));
-            rows.push(config(ConfigEntry::ServiceDefaults(ServiceDefaults {
-                partition: Partition::default(),
-                namespace: Namespace::default(),
-                name,
-                protocol: Some(protocol),
-                mesh_gateway: None,
-                inbound: Default::default(),
-                upstreams: Default::default(),
-                sidecar: Default::default(),
-                meta: Meta::new(),
-            })));
         }
         let consumers = PEERS.map(|(peer, _, _)| Consumer::Peer(PeerName::new(peer).unwrap()));
         rows.push(config(ConfigEntry::ExportedServices(ExportedServices {
@@ -243,9 +333,9 @@ impl World {
         self.view(&format!("{service}-sidecar"))
     }
 
-    /// What the gateway at the edge is told.
-    pub(crate) fn edge(&mut self) -> Arc<View> {
-        self.view(EDGE_NAME)
+    /// What a gateway at the edge is told, or the terminating gateway.
+    pub(crate) fn named(&mut self, gateway: &str) -> Arc<View> {
+        self.view(gateway)
     }
 
     /// What the gateway is told.
