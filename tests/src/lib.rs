@@ -1,5 +1,9 @@
 //! What the end-to-end tests share: where Envoy and the foreign peer are, and a stage that ends with the test.
 
+pub mod neighbours;
+pub mod openssl;
+pub mod plain;
+
 use anyhow::{Context, Result, bail};
 use peerway_cli::demo::stage::Stage;
 use std::path::{Path, PathBuf};

@@ -8,78 +8,48 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "ingress/outside.rs"]
-mod outside;
-
-use anyhow::bail;
-use outside::{Answer, Request};
+use anyhow::{bail, ensure};
 use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::envoy::Envoy;
 use peerway_cli::demo::stage::{free_port, wait_for};
+use peerway_tests::neighbours::{self, export_all, mesh_gateway};
+use peerway_tests::openssl::self_signed;
+use peerway_tests::plain::{self, Answer, Request};
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV, TestStage};
-use std::path::Path;
-use std::process::Command;
+use std::net::TcpStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_peerway-e2e");
 /// How long a state that must come may take.
 const SETTLE: Duration = Duration::from_secs(20);
 
-/// A service that says which cluster it is in, with its sidecar; whoever asks may call it.
+/// A service for requests, with its sidecar, whom those of `sources` may call.
 fn service(cluster: &Cluster, test: &TestStage, name: &str, sources: &str) -> Envoy {
-    let (port, sidecar) = (free_port().unwrap(), free_port().unwrap());
-    let called = format!("{}-{name}", cluster.name);
-    let args = [
-        "echo".to_owned(),
-        format!("-listen=127.0.0.1:{port}"),
-        format!("-name={called}"),
-    ];
-    test.stage.start(&format!("{called}-app"), &args).unwrap();
-    let text = format!(
-        "service {{ name = \"{name}\" address = \"127.0.0.1\" port = {port}
-            connect {{ sidecar_service {{ address = \"127.0.0.1\" port = {sidecar} }} }} }}"
-    );
-    cluster.register(&format!("{called}.hcl"), &text).unwrap();
+    let envoy = neighbours::service(cluster, &test.stage, name, "").unwrap();
     let speaks = format!("Kind = \"service-defaults\" Name = \"{name}\" Protocol = \"http\"");
     let allows = format!("Kind = \"service-intentions\" Name = \"{name}\" Sources = [{sources}]");
     for (what, text) in [("defaults", speaks), ("intentions", allows)] {
         cluster
-            .write_config(&format!("{called}-{what}.hcl"), &text)
+            .write_config(&format!("{}-{name}-{what}.hcl", cluster.name), &text)
             .unwrap();
     }
-    cluster.envoy(&called, &format!("-sidecar-for={name}")).unwrap()
+    envoy
 }
 
 /// A certificate that nobody else vouches for, and its key, made by somebody else than Peerway: as HCL texts, and where
 /// the certificate is.
-fn certificate(test: &TestStage, host: &str) -> (String, String, std::path::PathBuf) {
-    let at = |name: &str| test.stage.dir().join(format!("{host}-{name}.pem"));
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-        ])
-        .args(["-days", "2", "-subj", &format!("/CN={host}")])
-        .args(["-addext", &format!("subjectAltName=DNS:{host}")])
-        .arg("-keyout")
-        .arg(at("key"))
-        .arg("-out")
-        .arg(at("certificate"))
-        .output()
-        .expect("openssl is needed by this test, install it");
-    assert!(made.status.success(), "{made:?}");
-    let text = |path: &Path| std::fs::read_to_string(path).unwrap().replace('\n', "\\n");
-    (text(&at("certificate")), text(&at("key")), at("certificate"))
+fn certificate(test: &TestStage, host: &str) -> (String, String, PathBuf) {
+    let folder = test.stage.dir();
+    self_signed(folder, host, host, &format!("DNS:{host}")).unwrap();
+    let at = |end: &str| folder.join(format!("{host}.{end}"));
+    let text = |end: &str| std::fs::read_to_string(at(end)).unwrap().replace('\n', "\\n");
+    (text("crt"), text("key"), at("crt"))
 }
 
 fn answered(port: u16, request: &Request, status: u16) -> Answer {
     let what = format!("{request:?} to be answered with {status}");
-    wait_for(&what, SETTLE, || match outside::send(port, request)? {
+    wait_for(&what, SETTLE, || match plain::send(port, request)? {
         answer if answer.status == status => Ok(answer),
         answer => bail!("{answer:?}"),
     })
@@ -90,13 +60,8 @@ fn routes_lead_in(envoy: &str) {
     let test = TestStage::new(BINARY, envoy).unwrap();
     let east = Cluster::start(&test.stage, "east").unwrap();
     let west = Cluster::start(&test.stage, "west").unwrap();
-    let port = free_port().unwrap();
-    let gateway = format!(
-        "service {{ kind = \"mesh-gateway\" name = \"mesh-gateway\" address = \"127.0.0.1\" port = {port} }}"
-    );
-    west.register("west-gateway.hcl", &gateway).unwrap();
     let mut envoys = vec![
-        west.envoy("west-gateway", "-gateway=mesh").unwrap(),
+        mesh_gateway(&west).unwrap(),
         service(
             &west,
             &test,
@@ -106,11 +71,7 @@ fn routes_lead_in(envoy: &str) {
         service(&east, &test, "api", "{ Name = \"front\" Action = \"allow\" }"),
         service(&east, &test, "web", "{ Name = \"front\" Action = \"allow\" }"),
     ];
-    let exports = "Kind = \"exported-services\" Name = \"default\" Services = [{ Name = \"*\" Consumers = [{ Peer = \"east\" }] }]";
-    west.write_config("exports.hcl", exports).unwrap();
-    let token = west.cli(&["peering", "generate-token", "-name=east"]).unwrap();
-    let token = format!("-peering-token={token}");
-    east.cli(&["peering", "establish", "-name=west", &token]).unwrap();
+    export_all(&west, &east).unwrap();
 
     // A key that belongs to another certificate is refused before any proxy sees it.
     let (shop, key, shop_file) = certificate(&test, "shop.example.com");
@@ -207,11 +168,11 @@ fn routes_lead_in(envoy: &str) {
 
     // Of the certificates a client gets the one for the host that it asks for.
     let answer = wait_for("the certificate of the host", SETTLE, || {
-        outside::over_tls(secure, "shop.example.com", &shop_file, &ask("/tls"))
+        plain::over_tls(secure, "shop.example.com", &shop_file, &ask("/tls"))
     })
     .unwrap();
     assert_eq!(answer.json()["path"], "/tls");
-    let wrong = outside::over_tls(secure, "other.example.com", &shop_file, &ask("/tls"));
+    let wrong = plain::over_tls(secure, "other.example.com", &shop_file, &ask("/tls"));
     assert!(wrong.is_err(), "{wrong:?}");
 
     // Nothing is believed here either.
@@ -228,6 +189,47 @@ fn routes_lead_in(envoy: &str) {
         told.contains("/svc/front") && !told.contains("spiffe://x/y"),
         "{told}"
     );
+
+    // What is said to have become of them is so.
+    let conditions = |path: &str| {
+        let entry = east.get(&format!("/v1/config/{path}")).unwrap();
+        entry["Status"]["Conditions"].as_array().unwrap().clone()
+    };
+    let said = |path: &str, kind: &str| {
+        let all = conditions(path);
+        let found = all.iter().find(|one| one["Type"] == kind).unwrap();
+        (found["Status"].clone(), found["Message"].clone())
+    };
+    for path in ["api-gateway/front", "http-route/shop", "http-route/both"] {
+        for one in conditions(path) {
+            let well = if one["Type"] == "Conflicted" {
+                "False"
+            } else {
+                "True"
+            };
+            assert_eq!(one["Status"], well, "{path}: {one}");
+        }
+    }
+    assert_eq!(
+        said("http-route/shop", "Bound"),
+        ("True".into(), "on plain, secure".into())
+    );
+    for name in ["shop", "other"] {
+        let name = format!("-name={name}");
+        east.cli(&["config", "delete", "-kind=inline-certificate", &name])
+            .unwrap();
+    }
+    assert_eq!(said("api-gateway/front", "Accepted").0, "False");
+    assert_eq!(
+        said("http-route/shop", "Bound").1,
+        format!("on plain; not on secure: port {secure} is closed, none of its certificates is there")
+    );
+    wait_for("the port to be closed", SETTLE, || {
+        ensure!(TcpStream::connect(("127.0.0.1", secure)).is_err(), "it is open");
+        Ok(())
+    })
+    .unwrap();
+    answered(plain, &ask("/"), 200);
     test.finish().unwrap();
 }
 

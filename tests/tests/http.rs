@@ -14,7 +14,7 @@ mod scene;
 use anyhow::bail;
 use peerway_cli::demo::stage::wait_for;
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV};
-use scene::{Http, Request, SETTLE};
+use scene::{Http, SETTLE, get, request};
 
 /// The value of `x-forwarded-client-cert` that api's application got with a request, by elements.
 fn told(answer: &scene::Answer) -> Vec<String> {
@@ -65,9 +65,9 @@ fn calls_cross_peers(envoy: &str, protocol: &str, version: &str) {
     // Whoever is not listed is refused by api's sidecar, with an answer and not with a broken connection.
     http.wait_other(403);
     let before = http.scene.api.denied().unwrap();
-    let refused = http.other(&Request::get("/hello"));
+    let refused = http.other(&get("/hello"));
     if protocol == "grpc" {
-        let refused = http.other(&Request::get("/hello").header("content-type", "application/grpc"));
+        let refused = http.other(&get("/hello").header("content-type", "application/grpc"));
         assert_eq!(refused.header("grpc-status"), Some("7"), "{refused:?}");
     }
     assert_eq!(refused.status, 403, "{refused:?}");
@@ -75,9 +75,9 @@ fn calls_cross_peers(envoy: &str, protocol: &str, version: &str) {
 
     // What an application says about its caller reaches nobody.
     let forged = format!("By={};Hash=ab;URI={}", http.gateway_id(), http.id("east", "web"));
-    let refused = http.other(&Request::get("/hello").header("x-forwarded-client-cert", &forged));
+    let refused = http.other(&get("/hello").header("x-forwarded-client-cert", &forged));
     assert_eq!(refused.status, 403, "{refused:?}");
-    let answer = http.web(&Request::get("/hello").header("x-forwarded-client-cert", "URI=spiffe://x/y"));
+    let answer = http.web(&get("/hello").header("x-forwarded-client-cert", "URI=spiffe://x/y"));
     assert_eq!((answer.status, told(&answer).len()), (200, 2), "{answer:?}");
     http.finish();
 }
@@ -110,8 +110,8 @@ fn nobody_passes_for_another(envoy: &str) {
     http.west_intention(r#"{ Name = "web" Peer = "east" Action = "allow" }"#);
     http.wait_web(200);
     let forged = format!("By={};Hash=ab;URI={}", http.gateway_id(), http.id("east", "web"));
-    let plain = Request::get("/hello");
-    let liar = Request::get("/hello").header("x-forwarded-client-cert", &forged);
+    let plain = get("/hello");
+    let liar = get("/hello").header("x-forwarded-client-cert", &forged);
     let (exported, internal) = (http.exported_sni(), http.internal_sni());
 
     // A peer's caller at our gateway: what it says about itself is replaced by what its certificate says.
@@ -204,20 +204,20 @@ fn requests_are_put_straight_on_their_way() {
         ("/a/./b", "/a/b"),
         ("/%61", "/a"),
     ] {
-        let answer = http.web(&Request::get(asked));
+        let answer = http.web(&get(asked));
         assert_eq!(answer.json()["path"], arrives, "{asked}");
     }
     for refused in ["/a%2fb", "/a%5cb", "/a%2Fb"] {
-        assert_eq!(http.web(&Request::get(refused)).status, 400, "{refused}");
+        assert_eq!(http.web(&get(refused)).status, 400, "{refused}");
     }
-    let underscore = http.web(&Request::get("/").header("x_role", "admin"));
+    let underscore = http.web(&get("/").header("x_role", "admin"));
     assert_eq!(underscore.status, 400, "{underscore:?}");
     let orders = http
         .leaf("east", "web")
         .send(
             http.gateway(),
             &http.exported_sni(),
-            &Request::get("/").header("x-envoy-upstream-alt-stat-name", "mine"),
+            &get("/").header("x-envoy-upstream-alt-stat-name", "mine"),
         )
         .unwrap();
     assert_eq!(orders.status, 200);
@@ -240,12 +240,11 @@ fn permissions_decide_request_by_request(envoy: &str) {
         ] }"#,
     );
     http.wait_web(200);
-    let get = Request::get;
     let cases = [
         (200, get("/hello?x=/secret")),
-        (200, Request::new("PUT", "/hello")),
-        (403, Request::new("POST", "/hello")),
-        (403, Request::new("DELETE", "/hello")),
+        (200, request("PUT", "/hello")),
+        (403, request("POST", "/hello")),
+        (403, request("DELETE", "/hello")),
         (403, get("/hello/")),
         (403, get("/HELLO")),
         (403, get("/other")),

@@ -8,14 +8,12 @@
     reason = "a test fails by panicking"
 )]
 
-#[path = "ingress/outside.rs"]
-mod outside;
-
 use anyhow::{bail, ensure};
-use outside::{Answer, Request};
 use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::envoy::Envoy;
 use peerway_cli::demo::stage::{free_port, wait_for};
+use peerway_tests::neighbours::{export_all, mesh_gateway, service};
+use peerway_tests::plain::{self, Answer, Request};
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV, TestStage};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -39,34 +37,6 @@ struct World {
     envoys: Vec<Envoy>,
 }
 
-/// A service that says which cluster it is in, with its sidecar.
-fn service(cluster: &Cluster, test: &TestStage, name: &str, proxy: &str) -> Envoy {
-    let (port, sidecar) = (free_port().unwrap(), free_port().unwrap());
-    let called = format!("{}-{name}", cluster.name);
-    let args = [
-        "echo".to_owned(),
-        format!("-listen=127.0.0.1:{port}"),
-        format!("-name={called}"),
-    ];
-    test.stage.start(&format!("{called}-app"), &args).unwrap();
-    let text = format!(
-        "service {{ name = \"{name}\" address = \"127.0.0.1\" port = {port}
-            connect {{ sidecar_service {{ address = \"127.0.0.1\" port = {sidecar} {proxy} }} }} }}"
-    );
-    cluster.register(&format!("{called}.hcl"), &text).unwrap();
-    cluster.envoy(&called, &format!("-sidecar-for={name}")).unwrap()
-}
-
-fn mesh_gateway(cluster: &Cluster) -> Envoy {
-    let port = free_port().unwrap();
-    let text = format!(
-        "service {{ kind = \"mesh-gateway\" name = \"mesh-gateway\" address = \"127.0.0.1\" port = {port} }}"
-    );
-    let name = format!("{}-gateway", cluster.name);
-    cluster.register(&format!("{name}.hcl"), &text).unwrap();
-    cluster.envoy(&name, "-gateway=mesh").unwrap()
-}
-
 impl World {
     fn start(envoy: &str) -> Self {
         let test = TestStage::new(BINARY, envoy).unwrap();
@@ -76,11 +46,11 @@ impl World {
         let calls =
             format!("proxy {{ upstreams = [{{ destination_name = \"api\" local_bind_port = {inside} }}] }}");
         let mut envoys = vec![
-            mesh_gateway(&west),
-            service(&west, &test, "api", ""),
-            service(&west, &test, "db", ""),
-            service(&east, &test, "api", ""),
-            service(&east, &test, "web", &calls),
+            mesh_gateway(&west).unwrap(),
+            service(&west, &test.stage, "api", "").unwrap(),
+            service(&west, &test.stage, "db", "").unwrap(),
+            service(&east, &test.stage, "api", "").unwrap(),
+            service(&east, &test.stage, "web", &calls).unwrap(),
         ];
         let speaks = "Kind = \"service-defaults\" Name = \"api\" Protocol = \"http\"";
         for cluster in [&east, &west] {
@@ -88,11 +58,7 @@ impl World {
                 .write_config(&format!("{}-api.hcl", cluster.name), speaks)
                 .unwrap();
         }
-        let exports = "Kind = \"exported-services\" Name = \"default\" Services = [{ Name = \"*\" Consumers = [{ Peer = \"east\" }] }]";
-        west.write_config("exports.hcl", exports).unwrap();
-        let token = west.cli(&["peering", "generate-token", "-name=east"]).unwrap();
-        let token = format!("-peering-token={token}");
-        east.cli(&["peering", "establish", "-name=west", &token]).unwrap();
+        export_all(&west, &east).unwrap();
         let (plain, secure, bytes) = (free_port().unwrap(), free_port().unwrap(), free_port().unwrap());
         let registered = east
             .cli(&[
@@ -150,7 +116,7 @@ impl World {
     /// Waits until a request is answered with this status.
     fn answered(port: u16, request: &Request, status: u16) -> Answer {
         let what = format!("{request:?} to be answered with {status}");
-        wait_for(&what, SETTLE, || match outside::send(port, request)? {
+        wait_for(&what, SETTLE, || match plain::send(port, request)? {
             answer if answer.status == status => Ok(answer),
             answer => bail!("{answer:?}"),
         })
@@ -218,11 +184,11 @@ fn calls_come_in(envoy: &str) {
     // TLS: the certificate is for the host, whoever calls has none.
     let root = world.root();
     let seen = wait_for("a certificate for the host", SETTLE, || {
-        outside::over_tls(world.secure, "ours.example.com", &root, &ours("/tls"))
+        plain::over_tls(world.secure, "ours.example.com", &root, &ours("/tls"))
     })
     .unwrap();
     assert_eq!(seen.json()["path"], "/tls");
-    let wrong = outside::over_tls(world.secure, "other.example.com", &root, &ours("/tls"));
+    let wrong = plain::over_tls(world.secure, "other.example.com", &root, &ours("/tls"));
     assert!(wrong.is_err(), "{wrong:?}");
 
     nothing_is_believed(&world);
@@ -323,7 +289,7 @@ fn ports_come_and_go_with_the_entry() {
         .cli(&["config", "delete", "-kind=ingress-gateway", "-name=edge"])
         .unwrap();
     wait_for("the port to be closed", SETTLE, || {
-        ensure!(outside::send(world.plain, &ours("/")).is_err(), "it answers");
+        ensure!(plain::send(world.plain, &ours("/")).is_err(), "it answers");
         Ok(())
     })
     .unwrap();

@@ -15,24 +15,14 @@ mod scene;
 use anyhow::bail;
 use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::stage::wait_for;
+use peerway_tests::openssl::openssl;
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV};
-use scene::{Client, Http, Request, SETTLE};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use scene::{Client, Http, SETTLE, get};
+use std::path::PathBuf;
 
 /// An authority whose key is in the hands of somebody who means harm.
 struct Authority {
     folder: PathBuf,
-}
-
-fn openssl(folder: &Path, args: &[&str]) {
-    let output = Command::new("openssl")
-        .args(args)
-        .current_dir(folder)
-        .output()
-        .expect("openssl is needed by this test, install it");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {said}");
 }
 
 const KEY: [&str; 4] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
@@ -43,7 +33,7 @@ impl Authority {
         let use_of_key = "keyUsage=critical,keyCertSign,cRLSign";
         let own = ["-x509", "-nodes", "-days", "60", "-subj", "/CN=North's root"];
         let files = ["-addext", use_of_key, "-out", "root.pem", "-keyout", "root.key"];
-        openssl(&folder, &[&["req"], &KEY[..], &own, &files].concat());
+        openssl(&folder, &[&["req"], &KEY[..], &own, &files].concat(), &[]).unwrap();
         Authority { folder }
     }
 
@@ -68,7 +58,7 @@ impl Authority {
         let files = [
             "-nodes", "-utf8", "-subj", subject, "-out", &request, "-keyout", &key,
         ];
-        openssl(&self.folder, &[&["req"], &KEY[..], &files].concat());
+        openssl(&self.folder, &[&["req"], &KEY[..], &files].concat(), &[]).unwrap();
         let by = [
             "x509",
             "-req",
@@ -88,7 +78,7 @@ impl Authority {
             "-out",
             &certificate,
         ];
-        openssl(&self.folder, &[&by[..], &files].concat());
+        openssl(&self.folder, &[&by[..], &files].concat(), &[]).unwrap();
         Client::new(self.folder.join(certificate), self.folder.join(key))
     }
 }
@@ -129,7 +119,7 @@ fn a_subject_says_nothing(envoy: &str) {
     let sni = format!("api.default.default.north.external.{}", http.trust_domain("west"));
     let rightly = format!("spiffe://{domain}/ns/default/dc/north/svc/evil");
     let wanted = http.id("east", "web");
-    let call = |client: &Client| client.send(http.gateway(), &sni, &Request::get("/"));
+    let call = |client: &Client| client.send(http.gateway(), &sni, &get("/"));
 
     // Whoever has north's key is let in as what north vouches for.
     let only_web = r#"{ Name = "web" Peer = "east" Action = "allow" }"#;

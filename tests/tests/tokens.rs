@@ -20,7 +20,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use issuer::{Issuer, KeyServer, now};
 use peerway_cli::demo::stage::{free_port, wait_for};
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV};
-use scene::{Answer, Client, Http, Request, SETTLE};
+use scene::{Answer, Client, Http, Request, SETTLE, get};
 use serde_json::{Value, json};
 
 const ISSUER: &str = "https://idp.example.com";
@@ -61,7 +61,7 @@ fn but(name: &str, value: Value) -> Value {
 }
 
 fn with(token: &str) -> Request {
-    Request::get("/hello").header("authorization", &format!("Bearer {token}"))
+    get("/hello").header("authorization", &format!("Bearer {token}"))
 }
 
 fn wait_status(what: &str, status: u16, mut ask: impl FnMut() -> Option<u16>) {
@@ -167,7 +167,7 @@ fn tokens_go_with_who_calls(envoy: &str) {
     };
     assert_eq!(by_gateway(&with(&good)), Some(200));
     assert_eq!(status(&near, &http, &with(&good)), Some(200));
-    let none = Request::get("/hello");
+    let none = get("/hello");
     assert_eq!(http.web(&none).status, 403);
     assert_eq!(status(&near, &http, &none), Some(403));
     for (what, token) in bad(&issuer, &other) {
@@ -176,7 +176,7 @@ fn tokens_go_with_who_calls(envoy: &str) {
         assert_eq!(status(&near, &http, &with(&token)), Some(403), "{what}");
     }
     // A good token beside a bad one is still a good one.
-    let both = Request::get(&format!("/hello?access_token={good}")).header("authorization", "Bearer admin");
+    let both = get(&format!("/hello?access_token={good}")).header("authorization", "Bearer admin");
     assert_eq!(http.web(&both).status, 200);
 
     // The right token in the wrong hands.
@@ -198,17 +198,17 @@ fn permissions_ask_for_tokens(http: &Http, issuer: &Issuer, other: &Issuer) {
         ] }]"#,
     );
     wait_status("web to be let in without a token", 200, || {
-        Some(http.web(&Request::get("/hello")).status)
+        Some(http.web(&get("/hello")).status)
     });
     let ask = |path: &str, token: &str| {
-        let request = Request::get(path).header("authorization", &format!("Bearer {token}"));
+        let request = get(path).header("authorization", &format!("Bearer {token}"));
         http.web(&request)
     };
     let good = issuer.token(&claims());
     assert_eq!(ask("/hello", &good).status, 200);
     assert_eq!(ask("/admin", &good).status, 200);
     assert_eq!(ask("/other", &good).status, 403);
-    assert_eq!(http.web(&Request::get("/admin")).status, 403);
+    assert_eq!(http.web(&get("/admin")).status, 403);
     let eve = issuer.token(&but("sub", json!("eve")));
     assert_eq!(ask("/hello", &eve).status, 403);
     assert_eq!(ask("/admin", &eve).status, 403);
@@ -217,7 +217,7 @@ fn permissions_ask_for_tokens(http: &Http, issuer: &Issuer, other: &Issuer) {
         assert_eq!(ask("/hello", &token).status, 200, "{what}");
     }
     // Where no token is asked for, nobody else may say what one says either.
-    let answer = http.web(&Request::get("/hello").header("x-claims", "forged"));
+    let answer = http.web(&get("/hello").header("x-claims", "forged"));
     assert_eq!(got(&answer, "x-claims"), [""; 0]);
 }
 
@@ -260,7 +260,7 @@ fn a_token_goes_with_who_calls_with_the_oldest_envoy() {
 
 /// The status of a call with a good token, a bad one and none.
 fn answered(http: &Http, good: &str) -> [u16; 3] {
-    [with(good), with("admin"), Request::get("/hello")].map(|request| http.web(&request).status)
+    [with(good), with("admin"), get("/hello")].map(|request| http.web(&request).status)
 }
 
 fn keys_are_fetched(envoy: &str) {
@@ -360,18 +360,16 @@ fn roots_that_are_not_there_cost_nothing_but_tokens() {
             { Action = "allow" HTTP { PathPrefix = "/admin" } JWT { Providers = [{ Name = "idp" }] } },
         ] }]"#,
     );
-    wait_status("web to be let in", 200, || {
-        Some(http.web(&Request::get("/hello")).status)
-    });
+    wait_status("web to be let in", 200, || Some(http.web(&get("/hello")).status));
     wait_for("the server to be refused", SETTLE, || {
         let refused = http.scene.api.sum("cluster_manager.cds.update_rejected")?;
         ensure!(refused > 0, "nothing was refused");
         Ok(())
     })
     .unwrap();
-    let admin = Request::get("/admin").header("authorization", &format!("Bearer {good}"));
+    let admin = get("/admin").header("authorization", &format!("Bearer {good}"));
     assert_eq!(http.web(&admin).status, 403);
-    assert_eq!(http.web(&Request::get("/hello")).status, 200);
+    assert_eq!(http.web(&get("/hello")).status, 200);
     write(&http, &provider(&format!("Remote {{ {} }}", uri("http")), "")).unwrap();
     wait_status("the keys to be fetched", 200, || Some(http.web(&admin).status));
 }

@@ -1,107 +1,37 @@
 //! Two peered clusters in which west's `api` speaks HTTP and east's `web` and `other` dial it; and clients of it that
 //! have no sidecar.
 
-use anyhow::{Result, bail};
+use anyhow::bail;
 use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::stage::{Stage, free_port, wait_for};
 use peerway_cli::demo::story::{self, Scene};
 use peerway_tests::TestStage;
-use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use peerway_tests::plain::{self, send};
+pub(crate) use peerway_tests::plain::{Answer, Request};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_peerway-e2e");
+/// The host of requests to `api`.
+const API: &str = "api";
 /// How long a state that must come may take.
 pub(crate) const SETTLE: Duration = Duration::from_secs(20);
 
-/// A request in HTTP/1.1, as written.
-#[derive(Debug)]
-pub(crate) struct Request {
-    text: String,
+/// A request to `api`.
+pub(crate) fn get(path: &str) -> Request {
+    Request::get(path, API)
 }
 
-impl Request {
-    pub(crate) fn get(path: &str) -> Self {
-        Request::new("GET", path)
-    }
-
-    pub(crate) fn new(method: &str, path: &str) -> Self {
-        Request {
-            text: format!(
-                "{method} {path} HTTP/1.1\r\nhost: api\r\nconnection: close\r\ncontent-length: 0\r\n"
-            ),
-        }
-    }
-
-    /// One more header line; a name given twice is two lines.
-    #[must_use]
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.text.push_str(&format!("{name}: {value}\r\n"));
-        self
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        format!("{}\r\n", self.text).into_bytes()
-    }
-}
-
-/// An answer in HTTP/1.1.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(bytes);
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
-        Some(Answer {
-            status,
-            head: head.to_ascii_lowercase(),
-            body: body.to_owned(),
-        })
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-
-    /// The JSON object in the body, also of a chunked one.
-    pub(crate) fn json(&self) -> Value {
-        let (begin, end) = (self.body.find('{'), self.body.rfind('}'));
-        let (Some(begin), Some(end)) = (begin, end) else {
-            panic!("no JSON in {self:?}");
-        };
-        serde_json::from_str(&self.body[begin..=end]).unwrap()
-    }
-}
-
-/// Sends a request to a port of loopback; the answer.
-fn send(port: u16, request: &Request) -> Result<Answer> {
-    let mut connection = TcpStream::connect(("127.0.0.1", port))?;
-    connection.set_read_timeout(Some(SETTLE))?;
-    connection.write_all(&request.bytes())?;
-    let mut bytes = Vec::new();
-    connection.read_to_end(&mut bytes)?;
-    match Answer::parse(&bytes) {
-        Some(answer) => Ok(answer),
-        None => bail!("not an answer: {}", String::from_utf8_lossy(&bytes)),
-    }
+/// The same of any method.
+pub(crate) fn request(method: &str, path: &str) -> Request {
+    Request::new(method, path, API)
 }
 
 fn wait_answer(port: u16, status: u16) -> Answer {
     wait_for(
         &format!("a call to be answered with {status}"),
         SETTLE,
-        || match send(port, &Request::get("/hello"))? {
+        || match send(port, &get("/hello"))? {
             answer if answer.status == status => Ok(answer),
             answer => bail!("{answer:?}"),
         },
@@ -122,30 +52,10 @@ impl Client {
 
     /// The answer, or `None` when none came: the connection was refused. Whom it talks to is not looked at.
     pub(crate) fn send(&self, port: u16, sni: &str, request: &Request) -> Option<Answer> {
-        let mut child = Command::new("openssl")
-            .args([
-                "s_client",
-                "-quiet",
-                "-connect",
-                &format!("127.0.0.1:{port}"),
-                "-servername",
-                sni,
-            ])
-            .arg("-cert")
-            .arg(&self.certificate)
-            .arg("-key")
-            .arg(&self.key)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("openssl is needed by this test, install it");
-        let mut stdin = child.stdin.take().unwrap();
-        // A server that refuses closes before everything is read.
-        let _ = stdin.write_all(&request.bytes());
-        let output = child.wait_with_output().unwrap();
-        drop(stdin);
-        Answer::parse(&output.stdout)
+        let file = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let arguments = ["-cert", &file(&self.certificate), "-key", &file(&self.key)];
+        let (answer, _) = plain::client(port, sni, &arguments, request).unwrap();
+        Answer::parse(&answer).ok()
     }
 }
 

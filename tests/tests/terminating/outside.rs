@@ -1,6 +1,7 @@
 //! What is outside the mesh: applications that know nothing of it.
 
 use peerway_cli::demo::stage::free_port;
+use peerway_tests::openssl::{DAYS, NEW_KEY, openssl};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -34,75 +35,24 @@ pub(crate) struct Vault {
 impl Vault {
     pub(crate) fn start(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).unwrap();
-        openssl(
-            folder,
-            &[
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=outside",
-                "-keyout",
-                "ca.key",
-                "-out",
-                "ca.pem",
-            ],
-        );
+        let authority = ["req", "-x509"];
+        let files = [
+            "-days",
+            DAYS,
+            "-subj",
+            "/CN=outside",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+        ];
+        openssl(folder, &[&authority[..], &NEW_KEY, &files].concat(), &[]).unwrap();
         for (name, names) in [
             ("vault.example", "DNS:vault.example"),
             ("other.example", "DNS:other.example,IP:127.0.0.1"),
             ("gateway", "DNS:gateway"),
         ] {
-            let (key, request, certificate) = (
-                format!("{name}.key"),
-                format!("{name}.csr"),
-                format!("{name}.pem"),
-            );
-            std::fs::write(folder.join("names"), format!("subjectAltName = {names}\n")).unwrap();
-            openssl(
-                folder,
-                &[
-                    "req",
-                    "-new",
-                    "-newkey",
-                    "ec",
-                    "-pkeyopt",
-                    "ec_paramgen_curve:prime256v1",
-                    "-nodes",
-                    "-subj",
-                    "/CN=server",
-                    "-keyout",
-                    &key,
-                    "-out",
-                    &request,
-                ],
-            );
-            openssl(
-                folder,
-                &[
-                    "x509",
-                    "-req",
-                    "-in",
-                    &request,
-                    "-CA",
-                    "ca.pem",
-                    "-CAkey",
-                    "ca.key",
-                    "-CAcreateserial",
-                    "-days",
-                    "2",
-                    "-extfile",
-                    "names",
-                    "-out",
-                    &certificate,
-                ],
-            );
+            certify(folder, name, names);
         }
         let port = free_port().unwrap();
         let process = Command::new("openssl")
@@ -134,15 +84,28 @@ impl Drop for Vault {
     }
 }
 
-fn openssl(folder: &Path, args: &[&str]) {
-    let output = Command::new("openssl")
-        .args(args)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
+/// Writes a certificate for these names from `ca.pem`, and its key.
+fn certify(folder: &Path, name: &str, names: &str) {
+    let (key, request, certificate) = (
+        format!("{name}.key"),
+        format!("{name}.csr"),
+        format!("{name}.pem"),
     );
+    std::fs::write(folder.join("names"), format!("subjectAltName = {names}\n")).unwrap();
+    let asks = ["req", "-new"];
+    let files = ["-subj", "/CN=server", "-keyout", &key, "-out", &request];
+    openssl(folder, &[&asks[..], &NEW_KEY, &files].concat(), &[]).unwrap();
+    let signs = [
+        "x509", "-req", "-in", &request, "-CA", "ca.pem", "-CAkey", "ca.key",
+    ];
+    let files = [
+        "-CAcreateserial",
+        "-days",
+        DAYS,
+        "-extfile",
+        "names",
+        "-out",
+        &certificate,
+    ];
+    openssl(folder, &[&signs[..], &files].concat(), &[]).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use peerway_tests::openssl::{openssl, self_signed};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,20 +21,6 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-fn openssl(args: &[&str], input: &[u8]) -> Vec<u8> {
-    let mut child = Command::new("openssl")
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("openssl is needed by this test, install it");
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "openssl {args:?}");
-    output.stdout
-}
-
 fn encoded(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -47,26 +34,27 @@ impl Issuer {
     pub(crate) fn new(dir: &Path, name: &str) -> Self {
         let key = dir.join(format!("{name}.pem"));
         let out = key.to_str().unwrap();
-        openssl(
-            &[
-                "genpkey",
-                "-algorithm",
-                "RSA",
-                "-pkeyopt",
-                "rsa_keygen_bits:2048",
-                "-out",
-                out,
-            ],
-            &[],
-        );
+        let made = [
+            "genpkey",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+            "-out",
+            out,
+        ];
+        openssl(dir, &made, &[]).unwrap();
         Issuer { key }
     }
 
+    /// What OpenSSL says of the key.
+    fn run(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let key = [self.key.to_str().unwrap()];
+        openssl(Path::new("."), &[arguments, &key].concat(), input).unwrap()
+    }
+
     pub(crate) fn key_set(&self) -> Value {
-        let text = openssl(
-            &["rsa", "-in", self.key.to_str().unwrap(), "-noout", "-modulus"],
-            &[],
-        );
+        let text = self.run(&["rsa", "-noout", "-modulus", "-in"], &[]);
         let text = String::from_utf8(text).unwrap();
         let digits = text.trim().strip_prefix("Modulus=").unwrap();
         let modulus: Vec<u8> = (0..digits.len())
@@ -85,10 +73,7 @@ impl Issuer {
             .retain(|_, value| !value.is_null());
         let head = json!({"alg": "RS256", "typ": "JWT", "kid": "one"});
         let text = format!("{}.{}", encoded(head.to_string()), encoded(claims.to_string()));
-        let signature = openssl(
-            &["dgst", "-sha256", "-sign", self.key.to_str().unwrap()],
-            text.as_bytes(),
-        );
+        let signature = self.run(&["dgst", "-sha256", "-sign"], text.as_bytes());
         format!("{text}.{}", encoded(signature))
     }
 }
@@ -138,30 +123,8 @@ impl KeyServer {
 
     /// A certificate with this name that vouches for itself; its key is beside it.
     pub(crate) fn certificate(dir: &Path, file: &str, name: &str) -> String {
-        let at = |end: &str| dir.join(format!("{file}.{end}"));
-        openssl(
-            &[
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=keys",
-                "-addext",
-                &format!("subjectAltName={name}"),
-                "-keyout",
-                at("key").to_str().unwrap(),
-                "-out",
-                at("crt").to_str().unwrap(),
-            ],
-            &[],
-        );
-        std::fs::read_to_string(at("crt")).unwrap()
+        self_signed(dir, file, "keys", name).unwrap();
+        std::fs::read_to_string(dir.join(format!("{file}.crt"))).unwrap()
     }
 
     /// One with TLS, whose certificate has this name.
