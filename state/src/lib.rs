@@ -27,7 +27,7 @@ pub use read::{
 };
 pub use row::{Row, RowChange, RowKey, StoredRow};
 pub use snapshot::{Revision, Snapshot, Versioned};
-pub use standing::{Standing, attached_to, standing};
+pub use standing::{Standing, attached_to, standing, stands_by_others};
 pub use transaction::{Expect, Op, Refused, Transaction};
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::snapshot::Snapshot;
 use looking::Looking;
 use peerway_model::condition::{Condition, ConditionKind, Part};
 use peerway_model::config::{ApiGateway, Attached};
-use peerway_model::{ConfigEntry, ConfigKey};
+use peerway_model::{ConfigEntry, ConfigKey, ConfigKind};
 use std::collections::BTreeSet;
 
 /// Most things that a message names; it counts the others.
@@ -19,10 +19,19 @@ const MAX_NAMED: usize = 8;
 /// How an entry stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// What is to be said about it; none about kinds that stand alone, and about an entry that is not there.
+    /// What is to be said about it; none about kinds that stand alone ([`stands_by_others`]), and about an entry that is
+    /// not there.
     pub conditions: Vec<Condition>,
     /// What it was read from, the entry included: a commit that touches none of it leaves it as it is.
     pub topics: BTreeSet<Topic>,
+}
+
+/// Whether it is decided by other entries how those of a kind stand.
+pub fn stands_by_others(kind: ConfigKind) -> bool {
+    matches!(
+        kind,
+        ConfigKind::ApiGateway | ConfigKind::HttpRoute | ConfigKind::TcpRoute
+    )
 }
 
 /// How the entry of this key stands.

@@ -13,6 +13,7 @@ use peerway_model::condition::Condition;
 use peerway_model::{ConfigEntry, ConfigKey, ConfigKind, Namespace};
 use peerway_state::{
     Expect, Refused, Revision, Row, RowKey, Snapshot, Topic, Transaction, Versioned, standing,
+    stands_by_others,
 };
 use peerway_store::CommitError;
 use serde_json::{Map, Value};
@@ -50,11 +51,12 @@ pub(crate) async fn list(
         key.partition == partition && namespace.is_none_or(|namespace| key.namespace == namespace)
     };
     let topics = |snapshot: &Snapshot| {
-        let entries = snapshot.configs(kind).filter(wanted);
-        let read: BTreeSet<Topic> = entries
-            .flat_map(|entry| standing(snapshot, &entry.key()).topics)
-            .collect();
-        read.into_iter().chain([Topic::ConfigKind(kind)]).collect()
+        let mut read = BTreeSet::from([Topic::ConfigKind(kind)]);
+        if stands_by_others(kind) {
+            let entries = snapshot.configs(kind).filter(wanted);
+            read.extend(entries.flat_map(|entry| standing(snapshot, &entry.key()).topics));
+        }
+        read.into_iter().collect()
     };
     let snapshot = app.watch(&ask, topics).await?;
     let entries: Vec<Value> = snapshot

@@ -32,7 +32,9 @@ const MODES: [Option<GatewayMode>; 3] = [None, Some(GatewayMode::Local), Some(Ga
 const CASES: u32 = 400;
 const ROOTS: &[&[&str]] = &[&["P1"], &["P1", "P2"], &[]];
 const GRANTED: &[Option<&[&str]>] = &[None, Some(&["web"]), Some(&["api", "db"])];
-const CONSUMERS: &[&[&str]] = &[&["east"], &["west"], &["east", "west"], &["nobody"], &[GROUP]];
+const CONSUMERS: &[&[&str]] = &[&["east"], &["west"], &["east", "west"], &["nobody"], &[GROUP], &[GROUP]];
+/// The peers in the sameness group.
+const MEMBERS: &[&[&str]] = &[&[], &["east"], &["west"], &["east", "west"]];
 
 /// A token may name the servers of another peering, ours, or no servers at all.
 const SERVER_NAMES: [&str; 4] = [
@@ -228,7 +230,7 @@ fn config_row() -> impl Strategy<Value = Op> {
     ];
     let place = prop_oneof![
         4 => proptest::option::of(one_of(&PEERS)),
-        1 => Just(Some(GROUP)),
+        2 => Just(Some(GROUP)),
     ];
     let source = (names(), place, verdict);
     let unique = |sources: Vec<(&'static str, Option<&'static str>, Verdict)>| {
@@ -381,7 +383,8 @@ fn chain_row() -> impl Strategy<Value = Op> {
                 }))
             }
         ),
-        1 => (any::<bool>(), one_of(&PEERS)).prop_map(|(default, peer)| put(entries::group(default, &[peer]))),
+        4 => (one_of(&[false, false, true]), one_of(MEMBERS))
+            .prop_map(|(default, peers)| put(entries::group(default, peers))),
         2 => (one_of(&SERVICES), kind).prop_map(|(service, kind)| {
             let partition = peerway_model::Partition::default();
             Op::Delete(RowKey::Config(ConfigKey::new(kind, &partition, "default", service)))
@@ -586,7 +589,8 @@ fn furnish(world: &mut World) {
             ("198.51.100.1", 8443),
             meta("db", "us", "east.consul"),
         )),
-        exports(&[("api", &["east", "west"])]),
+        entries::group(false, &["east"]),
+        exports(&[("api", &["east", "west"]), ("web", &[GROUP])]),
         entries::ingress(vec![
             entries::port(
                 8_080,
