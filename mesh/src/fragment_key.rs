@@ -6,7 +6,7 @@ use peerway_model::chain::Target;
 use peerway_model::config::{Outward, Protocol, TlsBounds};
 use peerway_model::instance::GatewayMode;
 use peerway_model::name::{Partition, ProviderName};
-use peerway_model::{ConfigKey, PeeringKey, ServiceAddress, ServiceKey};
+use peerway_model::{ConfigKey, ExposedPath, PeeringKey, ServiceAddress, ServiceKey};
 
 /// How a sidecar reaches a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +62,24 @@ pub(crate) enum FragmentKey {
         protocol: Protocol,
         /// Milliseconds; `None` is the usual time.
         connect_timeout_ms: Option<u64>,
+    },
+    /// The same on a port of paths that are exposed.
+    ExposedApp {
+        /// IP address or host name, and port.
+        address: ServiceAddress,
+        /// What is spoken on that port.
+        protocol: Protocol,
+        /// Milliseconds; `None` is the usual time.
+        connect_timeout_ms: Option<u64>,
+    },
+    /// Where a sidecar takes requests for a path that is exposed.
+    ExposedListener {
+        /// IP address and port.
+        address: ServiceAddress,
+        /// The partition of the sidecar, whose settings count.
+        partition: Partition,
+        /// What is exposed.
+        path: ExposedPath,
     },
     /// The Envoy cluster of a target of an upstream's chain.
     UpstreamCluster {

@@ -2,6 +2,7 @@
 
 use crate::finding::ClusterIdentity;
 use peerway_model::chain::Target;
+use peerway_model::config::Protocol;
 use peerway_model::{ConfigKey, PeeringKey, ServiceAddress, ServiceKey, TrustDomain, sni};
 
 /// The Envoy cluster of the application behind a sidecar.
@@ -21,6 +22,29 @@ pub(crate) const LOCAL_ROOTS: &str = "roots~local";
 /// Stands for a trust domain that is not known yet. No Envoy cluster has such a name, because one exists only with a
 /// known trust domain and peer names are distinct.
 const UNKNOWN_TRUST_DOMAIN: &str = "unknown";
+
+/// The Envoy cluster of a port of the application behind a sidecar on which paths are exposed.
+pub(crate) fn exposed_cluster(port: u16, protocol: Protocol) -> String {
+    match protocol.is_http2() {
+        // Consul's name.
+        false => format!("exposed_cluster_{port}"),
+        true => format!("exposed_cluster_{port}_{}", protocol.as_str()),
+    }
+}
+
+/// The listener of a path that is exposed: Consul's name, but that addresses of version 6 are spelt alike.
+pub(crate) fn exposed_listener(path: &str, address: &ServiceAddress) -> String {
+    listener(&format!("exposed_path_{}", letters(path)), address)
+}
+
+/// Its statistics prefix and the name of its routes.
+pub(crate) fn exposed_filter(path: &str, port: u16) -> String {
+    format!("exposed_path_filter_{}_{port}", letters(path))
+}
+
+fn letters(path: &str) -> String {
+    path.chars().filter(char::is_ascii_alphanumeric).collect()
+}
 
 /// The policy about connections to a service. Not the same name as that about requests: Envoy takes one kind of filter
 /// under a name.

@@ -17,6 +17,7 @@ pub(crate) use telemetry::reporter;
 
 use crate::fragment::{Fragment, Intake, Listener};
 use crate::fragment_key::FragmentKey;
+use crate::naming;
 use crate::read::Reading;
 
 /// The fragment, or `None` while what it needs is not known: a view then goes without it.
@@ -38,9 +39,27 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
             protocol,
             connect_timeout_ms,
         } => Some(Fragment::Cluster(cluster::local_app(
+            naming::LOCAL_APP.to_owned(),
             address,
             *protocol,
             *connect_timeout_ms,
+        ))),
+        FragmentKey::ExposedApp {
+            address,
+            protocol,
+            connect_timeout_ms,
+        } => Some(Fragment::Cluster(cluster::local_app(
+            naming::exposed_cluster(address.port, *protocol),
+            address,
+            *protocol,
+            *connect_timeout_ms,
+        ))),
+        FragmentKey::ExposedListener {
+            address,
+            partition,
+            path,
+        } => Some(Fragment::Listener(listener::exposed(
+            reading, address, partition, path,
         ))),
         FragmentKey::UpstreamCluster {
             reach,

@@ -5,6 +5,7 @@ mod chains;
 mod cost;
 mod edge;
 mod entries;
+mod exposed;
 mod failover;
 mod gateway;
 mod histories;

@@ -65,6 +65,7 @@ pub use load_balancer::{
 pub use log_operators::log_operator_examples;
 pub use mesh_tls::{CipherSuite, MeshTls, TlsBounds, TlsVersion};
 pub use pattern::Pattern;
+pub(crate) use permission::check_path;
 pub use permission::{
     HeaderCheck, HeaderCondition, HeaderName, MAX_CONDITION_BYTES, MAX_HEADER_CONDITIONS, MAX_PERMISSIONS,
     Method, PathCondition, Permission, RequestCondition, ValuePart, Verdict,

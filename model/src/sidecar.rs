@@ -1,7 +1,9 @@
 //! What may be said about a sidecar in three places: in its registration, in the defaults of its service, and in those
 //! of all proxies. Whatever the first of them leaves open is said by the next one, setting by setting.
 
+use crate::Invalid;
 use crate::config::{ProxyDefaults, ServiceDefaults};
+use crate::expose::{self, ExposedPath};
 
 /// Port of the outbound listener unless somebody says otherwise (Consul's).
 pub const DEFAULT_OUTBOUND_PORT: u16 = 15_001;
@@ -44,6 +46,8 @@ pub struct SidecarSettings {
     /// Whether others may dial an instance at its own address and not only at its service's virtual one. Once it is
     /// said, nobody else can take it back; it counts in mode `transparent`.
     pub dialed_directly: bool,
+    /// What is passed to the application from outside the mesh; nothing leaves it open.
+    pub exposed: Vec<ExposedPath>,
 }
 
 /// How a sidecar takes calls that its application did not make to it, but that were redirected to it.
@@ -78,7 +82,19 @@ impl SidecarSettings {
             mode: self.mode.or(other.mode),
             outbound_port: self.outbound_port.or(other.outbound_port),
             dialed_directly: self.dialed_directly || other.dialed_directly,
+            exposed: match self.exposed.is_empty() {
+                true => other.exposed.clone(),
+                false => self.exposed,
+            },
         }
+    }
+
+    /// Refuses what no sidecar could do.
+    ///
+    /// # Errors
+    /// What is wrong, with its path.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        expose::validate(&self.exposed).map_err(|error| error.within("Expose"))
     }
 
     /// How redirected calls are taken; `None` when none are redirected.
@@ -93,7 +109,7 @@ impl SidecarSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Inbound, Meta, Upstreams};
+    use crate::config::{Inbound, Meta, Protocol, Upstreams};
     use crate::name::{Namespace, Partition, ServiceName};
 
     fn said(mode: Option<ProxyMode>, outbound_port: Option<u16>, dialed_directly: bool) -> SidecarSettings {
@@ -101,6 +117,7 @@ mod tests {
             mode,
             outbound_port,
             dialed_directly,
+            ..SidecarSettings::default()
         }
     }
 
@@ -154,6 +171,26 @@ mod tests {
             port(counts(own, direct, nothing)),
             Some((DEFAULT_OUTBOUND_PORT, false))
         );
+    }
+
+    #[test]
+    fn the_nearest_that_exposes_anything_says_all_of_it() {
+        let paths = |names: &[&str]| SidecarSettings {
+            exposed: names
+                .iter()
+                .zip(9_100..)
+                .map(|(path, port)| ExposedPath {
+                    path: (*path).to_owned(),
+                    local_port: 8_080,
+                    listener_port: port,
+                    protocol: Protocol::Http,
+                })
+                .collect(),
+            ..SidecarSettings::default()
+        };
+        let all = paths(&["/health", "/metrics"]);
+        assert_eq!(SidecarSettings::default().or(&all), all);
+        assert_eq!(paths(&["/live"]).or(&all), paths(&["/live"]));
     }
 
     #[test]

@@ -258,6 +258,23 @@ fn redirected_calls_arrive(envoy: &str) {
     );
     wait_fetched(&near, 80, "\"near\"");
 
+    // The port of a path that the sidecar exposes is left to those who ask for it.
+    defaults(
+        "web",
+        "Mode = \"transparent\"\nTransparentProxy { OutboundListenerPort = 15007 }\nExpose { Paths = [{ Path = \"/health\" LocalPathPort = 9 ListenerPort = 21500 }] }",
+    );
+    let rules = east
+        .cli(&[
+            "connect",
+            "redirect-traffic",
+            "-proxy-id=web-sidecar-proxy",
+            "-proxy-uid=0",
+            "-print",
+        ])
+        .unwrap();
+    assert!(rules.contains("\t\ttcp dport 21500 return\n"), "{rules}");
+    assert!(rules.contains("redirect to :15007\n"), "{rules}");
+
     // An instance that lets itself be dialled is reached with mTLS under its own address, where redirected calls
     // arrive at its sidecar.
     let direct = echo(&test, "direct", "127.0.0.1");

@@ -240,8 +240,10 @@ pub(crate) fn is_server(key: &InstanceKey) -> bool {
 /// The ports that an instance listens on.
 fn ports_of(instance: &Instance) -> Vec<u16> {
     let upstreams = instance.proxy.iter().flat_map(|proxy| &proxy.upstreams);
+    let exposed = instance.proxy.iter().flat_map(|proxy| &proxy.sidecar.exposed);
     std::iter::once(instance.port)
         .chain(upstreams.map(|upstream| upstream.bind_port))
+        .chain(exposed.map(|path| path.listener_port))
         .collect()
 }
 

@@ -67,7 +67,8 @@ impl Shared {
             None => None,
             // Nothing is free or taken on a node that gives out no ports.
             Some(service) => service
-                .instances(&node, &BTreeSet::new(), None)?
+                .instances(&node, &BTreeSet::new(), None)
+                .map_err(|error| error.within("Service"))?
                 .into_iter()
                 .next(),
         };

@@ -15,6 +15,7 @@ mod write;
 
 pub(crate) use jwt_requirement::jwt_json;
 pub(crate) use permission::put_verdict;
+pub(crate) use read::strict_tls_only;
 pub use read::{config_entry_fields, config_entry_from_json};
 pub use status::put_status;
 pub use write::{ConfigIndexes, config_entry_to_json};

@@ -1,14 +1,15 @@
 //! `Proxy` and `Upstreams`: what a sidecar stands for and what it may dial (xDS facts, section 6.5).
 
+use crate::config::strict_tls_only;
 use crate::fields::Fields;
 use crate::opaque::{ConfigOf, config_from, opaque_map_to_json};
-use crate::sidecar::{TransparentJson, sidecar_settings_from};
+use crate::sidecar::{ExposeJson, TransparentJson, sidecar_settings_from};
 use peerway_model::config::{ProxyDefaults, ServiceDefaults};
 use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::name::Partition;
 use peerway_model::{
-    InstanceId, Invalid, Namespace, PeerName, Proxy, ProxyMode, ServiceName, SidecarSettings, Tenancy,
-    Upstream,
+    Exposed, Instance, InstanceId, Invalid, Namespace, PeerName, Proxy, ProxyMode, ServiceName,
+    SidecarSettings, Tenancy, Upstream,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -54,13 +55,12 @@ pub(crate) fn proxy_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<Pr
     if let Some(address) = &input.local_address {
         check_host(address).map_err(|error| error.within(&fields.at("LocalServiceAddress")))?;
     }
-    fields.not_offered(&[
-        "LocalServiceSocketPath",
-        "Expose",
-        "EnvoyExtensions",
+    strict_tls_only(&mut fields)?;
+    fields.refused(
         "AccessLogs",
-        "MutualTLSMode",
-    ])?;
+        "is said for all sidecars of a partition: write it into proxy-defaults and remove it",
+    )?;
+    fields.not_offered(&["LocalServiceSocketPath", "EnvoyExtensions"])?;
     fields.finish()?;
     Ok(input)
 }
@@ -70,6 +70,7 @@ pub(crate) fn proxy_from(mut fields: Fields<'_>, tenancy: &Tenancy) -> Result<Pr
 fn own_settings(fields: &mut Fields<'_>) -> Result<SidecarSettings, Invalid> {
     let settings_at = fields.at("TransparentProxy");
     let own = sidecar_settings_from(fields)?;
+    own.validate().map_err(|error| error.within(fields.path()))?;
     if own.mode == Some(ProxyMode::Direct) && TransparentJson::of(&own).is_some() {
         return Err(Invalid::new(
             settings_at,
@@ -232,7 +233,7 @@ pub struct ProxyJson {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<UpstreamJson>,
     pub mesh_gateway: MeshGatewayJson,
-    pub expose: Map<String, Value>,
+    pub expose: ExposeJson,
 }
 
 /// `MeshGateway` in answers.
@@ -287,26 +288,32 @@ impl From<&Proxy> for ProxyJson {
             config: opaque_map_to_json(&proxy.config),
             upstreams: proxy.upstreams.iter().map(UpstreamJson::from).collect(),
             mesh_gateway: proxy.mesh_gateway.into(),
-            expose: Map::new(),
+            expose: ExposeJson::of(&proxy.sidecar.exposed),
         }
     }
 }
 
 impl ProxyJson {
-    /// The `Proxy` of a sidecar with what counts of what others say as well: the defaults of the service that it stands
+    /// The `Proxy` of a sidecar, `None` of anything else, with what counts of what others say as well: the defaults of the service that it stands
     /// for, and those of all proxies of its partition.
-    pub fn counting(proxy: &Proxy, service: Option<&ServiceDefaults>, all: Option<&ProxyDefaults>) -> Self {
+    pub fn counting(
+        sidecar: &Instance,
+        service: Option<&ServiceDefaults>,
+        all: Option<&ProxyDefaults>,
+    ) -> Option<Self> {
+        let proxy = sidecar.proxy.as_ref()?;
         let settings = SidecarSettings::of_sidecar(&proxy.sidecar, service, all);
         let mesh_gateway = proxy
             .mesh_gateway
             .or_else(|| service?.mesh_gateway)
             .or_else(|| all?.mesh_gateway);
-        ProxyJson {
+        Some(ProxyJson {
             mode: settings.mode.unwrap_or(ProxyMode::Direct).as_str(),
             transparent_proxy: TransparentJson::counting(&settings),
             mesh_gateway: mesh_gateway.into(),
+            expose: ExposeJson::counting(&Exposed::of(sidecar, &settings)),
             ..ProxyJson::from(proxy)
-        }
+        })
     }
 
     /// The `Proxy` of a gateway: its configuration and nothing else.
@@ -321,7 +328,7 @@ impl ProxyJson {
             config: opaque_map_to_json(config),
             upstreams: Vec::new(),
             mesh_gateway: None.into(),
-            expose: Map::new(),
+            expose: ExposeJson::default(),
         }
     }
 }

@@ -345,6 +345,10 @@ impl ServiceRegistration {
             let problem = format!("is for sidecars, a {kind} has no application");
             return refuse("Proxy.LocalServicePort", &problem);
         }
+        if !proxy.sidecar.exposed.is_empty() {
+            let problem = format!("is for sidecars, a {kind} has no application");
+            return refuse("Proxy.Expose", &problem);
+        }
         let direct = SidecarSettings {
             mode: Some(ProxyMode::Direct),
             ..SidecarSettings::default()

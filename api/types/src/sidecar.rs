@@ -1,11 +1,15 @@
 //! What registrations, `service-defaults` and `proxy-defaults` may all say about a sidecar.
 
+mod expose;
+
+pub(crate) use expose::ExposeJson;
+
 use crate::fields::Fields;
 use peerway_model::{Invalid, ProxyMode, SidecarSettings};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// Takes `Mode` and `TransparentProxy`.
+/// Takes `Mode`, `TransparentProxy` and `Expose`.
 pub(crate) fn sidecar_settings_from(fields: &mut Fields<'_>) -> Result<SidecarSettings, Invalid> {
     let mode = fields.parsed("Mode", |text| {
         ProxyMode::parse(text).ok_or_else(|| {
@@ -24,6 +28,7 @@ pub(crate) fn sidecar_settings_from(fields: &mut Fields<'_>) -> Result<SidecarSe
         settings.dialed_directly = transparent.flag("DialedDirectly")?;
         transparent.finish()?;
     }
+    settings.exposed = expose::exposed_from(fields)?;
     Ok(settings)
 }
 
@@ -34,6 +39,9 @@ pub(crate) fn put_sidecar_settings(out: &mut Map<String, Value>, settings: &Side
     }
     if let Some(transparent) = TransparentJson::of(settings) {
         out.insert("TransparentProxy".to_owned(), json!(transparent));
+    }
+    if !settings.exposed.is_empty() {
+        out.insert("Expose".to_owned(), json!(ExposeJson::of(&settings.exposed)));
     }
 }
 

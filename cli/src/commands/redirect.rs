@@ -3,6 +3,7 @@
 use crate::client::{Client, ClientFlags, segment};
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::Value;
 use std::fmt::Write;
 use std::io::Write as _;
 use std::process::{Command, ExitCode, Stdio};
@@ -60,6 +61,8 @@ pub(super) fn run(args: &Redirect) -> Result<ExitCode> {
 struct Rules<'a> {
     outbound_port: u16,
     inbound_port: Option<u16>,
+    /// Ports of paths that the sidecar exposes, which callers reach as before.
+    exposed: Vec<u16>,
     args: &'a Redirect,
 }
 
@@ -71,12 +74,14 @@ impl<'a> Rules<'a> {
         let mut rules = Rules {
             outbound_port: args.proxy_outbound_port.unwrap_or_default(),
             inbound_port: args.proxy_inbound_port,
+            exposed: Vec::new(),
             args,
         };
         if let Some(id) = &args.proxy_id {
-            let (outbound, inbound) = registered(&args.client, id)?;
-            rules.outbound_port = args.proxy_outbound_port.unwrap_or(outbound);
-            rules.inbound_port = args.proxy_inbound_port.or(inbound);
+            let ports = Ports::of(&registered(&args.client, id)?, id)?;
+            rules.outbound_port = args.proxy_outbound_port.unwrap_or(ports.outbound);
+            rules.inbound_port = args.proxy_inbound_port.or(ports.inbound);
+            rules.exposed = ports.exposed;
         }
         Ok(rules)
     }
@@ -115,7 +120,7 @@ impl std::fmt::Display for Rules<'_> {
                 out,
                 "\tchain inbound {{\n\t\ttype nat hook prerouting priority -100; policy accept;"
             );
-            for port in &self.args.exclude_inbound_port {
+            for port in self.exposed.iter().chain(&self.args.exclude_inbound_port) {
                 let _ = writeln!(out, "\t\ttcp dport {port} return");
             }
             let _ = writeln!(out, "\t\tmeta l4proto tcp redirect to :{inbound}\n\t}}");
@@ -125,22 +130,43 @@ impl std::fmt::Display for Rules<'_> {
     }
 }
 
-/// Outbound and public port of a registered sidecar.
-fn registered(flags: &ClientFlags, id: &str) -> Result<(u16, Option<u16>)> {
+/// What the agent says about a registered sidecar.
+fn registered(flags: &ClientFlags, id: &str) -> Result<Value> {
     let client = Client::from_flags(flags)?;
     let path = format!("/v1/agent/service/{}{}", segment(id), flags.tenancy_query());
     let answer = client.get(&path)?;
     if answer.status == 404 {
         bail!("no proxy with id {id:?} is registered, register it first");
     }
-    let proxy = answer.json()?;
-    let port = |value: &serde_json::Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
-    let Some(outbound) = port(&proxy["Proxy"]["TransparentProxy"]["OutboundListenerPort"]) else {
-        bail!(
-            "proxy {id:?} is not transparent: register it with proxy {{ mode = \"transparent\" }}, or write Mode = \"transparent\" into the service-defaults of its service or into proxy-defaults"
-        );
-    };
-    Ok((outbound, port(&proxy["Port"]).filter(|port| *port != 0)))
+    answer.json()
+}
+
+/// The ports of a sidecar.
+struct Ports {
+    outbound: u16,
+    inbound: Option<u16>,
+    exposed: Vec<u16>,
+}
+
+impl Ports {
+    fn of(proxy: &Value, id: &str) -> Result<Self> {
+        let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
+        let Some(outbound) = port(&proxy["Proxy"]["TransparentProxy"]["OutboundListenerPort"]) else {
+            bail!(
+                "proxy {id:?} is not transparent: register it with proxy {{ mode = \"transparent\" }}, or write Mode = \"transparent\" into the service-defaults of its service or into proxy-defaults"
+            );
+        };
+        let exposed = proxy["Proxy"]["Expose"]["Paths"].as_array();
+        Ok(Ports {
+            outbound,
+            inbound: port(&proxy["Port"]).filter(|port| *port != 0),
+            exposed: exposed
+                .into_iter()
+                .flatten()
+                .filter_map(|path| port(&path["ListenerPort"]))
+                .collect(),
+        })
+    }
 }
 
 /// Refuses what is not an IPv4 address or range; nothing else may reach the script.
@@ -181,6 +207,7 @@ fn set(rules: &str) -> Result<()> {
 mod tests {
     use super::*;
     use clap::Parser;
+    use serde_json::json;
 
     #[derive(Parser)]
     struct Line {
@@ -226,6 +253,44 @@ mod tests {
              \t}\n\
              }\n"
         );
+    }
+
+    #[test]
+    fn the_ports_are_those_that_count_for_the_sidecar() {
+        let mut proxy = json!({"Port": 21_000, "Proxy": {
+            "TransparentProxy": {"OutboundListenerPort": 15_002},
+            "Expose": {
+                "Paths": [{"Path": "/health", "ListenerPort": 9_100}],
+                "LeftOut": [{"Path": "/metrics", "ListenerPort": 21_000}],
+            },
+        }});
+        let ports = Ports::of(&proxy, "web").unwrap();
+        assert_eq!(
+            (ports.outbound, ports.inbound, ports.exposed.as_slice()),
+            (15_002, Some(21_000), [9_100].as_slice())
+        );
+        let args = [
+            "--proxy-uid=1",
+            "--proxy-outbound-port=15002",
+            "--exclude-inbound-port=22",
+        ];
+        let line = Line::try_parse_from(std::iter::once(&"x").chain(&args)).unwrap();
+        let text = Rules {
+            outbound_port: ports.outbound,
+            inbound_port: ports.inbound,
+            exposed: ports.exposed,
+            args: &line.redirect,
+        }
+        .to_string();
+        assert!(
+            text.contains(
+                "\t\ttcp dport 9100 return\n\t\ttcp dport 22 return\n\t\tmeta l4proto tcp redirect to :21000"
+            ),
+            "{text}"
+        );
+        proxy["Proxy"]["TransparentProxy"] = Value::Null;
+        let error = Ports::of(&proxy, "web").err().unwrap().to_string();
+        assert!(error.contains("\"web\" is not transparent"), "{error}");
     }
 
     #[test]

@@ -17,8 +17,9 @@ pub(super) const MAX_EJECTION_PERCENT: u32 = 10;
 /// The same towards a peer: the health behind its gateways is not known here (xDS facts, section 2.4).
 const MAX_PEER_EJECTION_PERCENT: u32 = 100;
 
-/// The application behind a sidecar.
+/// The application behind a sidecar, at one of its ports.
 pub(super) fn local_app(
+    name: String,
     address: &ServiceAddress,
     protocol: Protocol,
     connect_timeout_ms: Option<u64>,
@@ -32,7 +33,7 @@ pub(super) fn local_app(
         }]),
     };
     Cluster {
-        name: naming::LOCAL_APP.to_owned(),
+        name,
         connect_timeout_ms: connect_timeout_ms.unwrap_or(DEFAULT_CONNECT_TIMEOUT_MS),
         protocol,
         discovery,

@@ -13,7 +13,7 @@ use Led::{Broken, Ends, Requests};
 use peerway_model::chain::Target;
 use peerway_model::config::{Protocol, TlsBounds};
 use peerway_model::name::Partition;
-use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
+use peerway_model::{ExposedPath, PeeringKey, ServiceAddress, ServiceKey};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -52,6 +52,40 @@ pub(super) fn public(
             exact_balance: inbound.exact_balance,
         },
     })
+}
+
+/// Where a sidecar takes requests for one path from outside the mesh: of anybody, without a certificate and whatever
+/// intentions say, but nothing else than this path gets through. Such requests are no part of a trace: they come at all
+/// times and from nobody who has one.
+pub(super) fn exposed(
+    reading: &mut Reading<'_>,
+    address: &ServiceAddress,
+    partition: &Partition,
+    exposed: &ExposedPath,
+) -> Listener {
+    let name = naming::exposed_filter(&exposed.path, address.port);
+    let cluster = naming::exposed_cluster(exposed.local_port, exposed.protocol);
+    Listener {
+        name: naming::exposed_listener(&exposed.path, address),
+        address: address.clone(),
+        direction: Direction::Inbound,
+        redirected: false,
+        chains: vec![Chain {
+            server_names: Vec::new(),
+            destinations: Vec::new(),
+            tls: None,
+            serving: None,
+            stat_prefix: name.clone(),
+            traffic: Traffic::Http(Http {
+                protocol: exposed.protocol,
+                caller_header: CallerHeader::Outside,
+                policy: None,
+                routes: Routes::Inline(routes::exposed(name, &exposed.path, cluster)),
+            }),
+        }],
+        telemetry: telemetry(reading, partition, None),
+        intake: Intake::default(),
+    }
 }
 
 /// What is behind a chain that decides about callers.

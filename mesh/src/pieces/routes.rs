@@ -8,7 +8,7 @@ use crate::naming;
 use crate::read::Reading;
 use peerway_model::ServiceKey;
 use peerway_model::chain::{Chain, Leg, Node, NodeId, Target};
-use peerway_model::config::{HashPolicy, HeaderEdits, Protocol, RouteDestination, ServiceRoute};
+use peerway_model::config::{HashPolicy, HeaderEdits, PathTest, Protocol, RouteDestination, ServiceRoute};
 
 /// How long an answer may take (Envoy's default, said aloud), in milliseconds.
 const ANSWER_TIMEOUT_MS: u64 = 15_000;
@@ -35,6 +35,15 @@ pub(super) fn public(timeout_ms: Option<u64>) -> RouteTable {
         naming::LOCAL_APP.to_owned(),
         timeout_ms,
     )
+}
+
+/// Of a path that is exposed. A request for any other one has no route and is answered with 404.
+pub(super) fn exposed(name: String, path: &str, cluster: String) -> RouteTable {
+    let mut table = RouteTable::to_one(name.clone(), name, cluster, Some(ANSWER_TIMEOUT_MS));
+    for route in table.hosts.iter_mut().flat_map(|host| &mut host.routes) {
+        route.request.path = PathTest::Exact(path.to_owned());
+    }
+    table
 }
 
 /// Of an upstream whose chain is more than the service. `None` while the chain contradicts itself: its listener then

@@ -7,6 +7,7 @@ use crate::address;
 use crate::fragment_key::FragmentKey;
 use crate::pieces::reporter;
 use crate::read::Reading;
+use peerway_model::expose::{Exposed, public_port};
 use peerway_model::instance::Opaque;
 use peerway_model::{Instance, InstanceKey, Origin, Proxy, ServiceAddress, ServiceKey, SpiffeId, Upstream};
 
@@ -22,11 +23,14 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     if keys.reporter.is_some() {
         keys.add(FragmentKey::TraceCollector(service.partition.clone()));
     }
-    if let Some(address) = local_app(instance, proxy, reading) {
+    let connect_timeout_ms = reading.inbound_of(&service).connect_timeout_ms;
+    if let Some(port) = local_port(instance, proxy, reading)
+        && let Some(address) = at_application(proxy, port)
+    {
         keys.add(FragmentKey::LocalApp {
             address,
             protocol,
-            connect_timeout_ms: reading.inbound_of(&service).connect_timeout_ms,
+            connect_timeout_ms,
         });
     }
     if let Some(address) = public_address(instance, proxy)
@@ -77,6 +81,26 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             });
         }
     }
+    // Last: whatever a port is used for besides comes first.
+    for path in Exposed::of(instance, &settings).open {
+        let address = ServiceAddress {
+            address: bind_address(instance, proxy),
+            port: path.listener_port,
+        };
+        let application = at_application(proxy, path.local_port);
+        if let Some(application) = application.filter(|_| keys.bind(&address)) {
+            keys.add(FragmentKey::ExposedApp {
+                address: application,
+                protocol: path.protocol,
+                connect_timeout_ms,
+            });
+            keys.add(FragmentKey::ExposedListener {
+                address,
+                partition: service.partition.clone(),
+                path,
+            });
+        }
+    }
     Some(Shape {
         identity: SpiffeId::Service {
             trust_domain: cluster.trust_domain.clone(),
@@ -91,19 +115,23 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
     })
 }
 
-/// Where the application listens; `None` when nobody said on which port.
-fn local_app(instance: &Instance, proxy: &Proxy, reading: &mut Reading<'_>) -> Option<ServiceAddress> {
-    let port = match (proxy.local_port, &proxy.destination_id) {
-        (Some(port), _) => port,
+/// The port that the application listens on; `None` when nobody said it.
+fn local_port(instance: &Instance, proxy: &Proxy, reading: &mut Reading<'_>) -> Option<u16> {
+    match (proxy.local_port, &proxy.destination_id) {
+        (Some(port), _) => Some(port),
         (None, Some(id)) => {
             let application = InstanceKey {
                 node: instance.key.node.clone(),
                 id: id.clone(),
             };
-            reading.instance(&application)?.port
+            Some(reading.instance(&application)?.port)
         }
-        (None, None) => 0,
-    };
+        (None, None) => None,
+    }
+}
+
+/// A port of the application.
+fn at_application(proxy: &Proxy, port: u16) -> Option<ServiceAddress> {
     let text = proxy.local_address.as_deref().filter(|text| !text.is_empty());
     let given = ServiceAddress {
         address: text.unwrap_or(LOOPBACK).to_owned(),
@@ -112,21 +140,22 @@ fn local_app(instance: &Instance, proxy: &Proxy, reading: &mut Reading<'_>) -> O
     address::ip(&given).or_else(|| address::host(&given))
 }
 
-/// The configured address, else the instance's own, else every one of the machine.
+/// Where calls for the service are taken, unless there is no port for them.
 fn public_address(instance: &Instance, proxy: &Proxy) -> Option<ServiceAddress> {
+    let port = public_port(instance, proxy);
+    (port != 0).then(|| ServiceAddress {
+        address: bind_address(instance, proxy),
+        port,
+    })
+}
+
+/// The configured address, else the instance's own, else every one of the machine.
+fn bind_address(instance: &Instance, proxy: &Proxy) -> String {
     let configured = proxy.config.get("bind_address").and_then(|given| given.as_text());
-    let address = configured
+    configured
         .and_then(address::ip_text)
         .or_else(|| address::ip_text(&instance.address))
-        .unwrap_or_else(|| "0.0.0.0".to_owned());
-    let port = proxy
-        .config
-        .get("bind_port")
-        .and_then(|given| given.as_u64())
-        .and_then(|port| u16::try_from(port).ok())
-        .filter(|port| *port != 0)
-        .unwrap_or(instance.port);
-    (port != 0).then_some(ServiceAddress { address, port })
+        .unwrap_or_else(|| "0.0.0.0".to_owned())
 }
 
 impl Keys {

@@ -6,10 +6,10 @@ use super::render;
 use super::standing::Standings;
 use super::world::*;
 use crate::fragment_key::FragmentKey;
-use crate::{Fragment, Lets, Mesh, Policy, Routes, Traffic, View};
+use crate::{Fragment, Lets, Listener, Mesh, Policy, RouteTable, Routes, Traffic, View};
 use peerway_model::config::{
-    AccessLogs, Action, Balance, Inbound, KeySource, Limits, LoadBalancer, PassiveHealthCheck, Protocol,
-    ServiceResolver, TlsBounds, TlsVersion, UpstreamSettings, Upstreams, Verdict,
+    AccessLogs, Action, Balance, Inbound, KeySource, Limits, LoadBalancer, PassiveHealthCheck, PathTest,
+    Protocol, ServiceResolver, TlsBounds, TlsVersion, UpstreamSettings, Upstreams, Verdict,
 };
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
@@ -42,6 +42,14 @@ const SERVER_NAMES: [&str; 4] = [
     "server.dc9.peering.west.consul",
     "server.dc1.peering.local.consul",
     "web.default.dc1.internal.local.consul",
+];
+/// Some of them have the port of something else, or share the application's port in another protocol.
+const EXPOSED: [(&str, u16, Protocol); 5] = [
+    ("/health", 9_100, Protocol::Http),
+    ("/metrics", 9_101, Protocol::Http2),
+    ("/live", 20_003, Protocol::Http),
+    ("/ready", 2, Protocol::Http),
+    ("/up", 15_002, Protocol::Http2),
 ];
 const DIALLED: &[&[&str]] = &[
     &[],
@@ -287,11 +295,17 @@ fn config_row() -> impl Strategy<Value = Op> {
 /// Port 20003 is that of a public listener.
 fn said_of_sidecars() -> impl Strategy<Value = SidecarSettings> {
     let mode = one_of(&[None, Some(ProxyMode::Direct), Some(ProxyMode::Transparent)]);
-    (mode, one_of(&[None, Some(15_002), Some(20_003)]), any::<bool>()).prop_map(
-        |(mode, outbound_port, dialed_directly)| SidecarSettings {
+    let port = one_of(&[None, Some(15_002), Some(20_003)]);
+    let exposed = proptest::sample::subsequence(EXPOSED.to_vec(), 0..3);
+    (mode, port, any::<bool>(), exposed, one_of(&[8_080, 8_081])).prop_map(
+        |(mode, outbound_port, dialed_directly, paths, local_port)| SidecarSettings {
             mode,
             outbound_port,
             dialed_directly,
+            exposed: paths
+                .into_iter()
+                .map(|(path, port, protocol)| exposed_path(path, local_port, port, protocol))
+                .collect(),
         },
     )
 }
@@ -727,8 +741,11 @@ fn well_formed(view: &View) {
                     }
                     if let Traffic::Http(http) = &chain.traffic {
                         assert!(http.protocol.is_http());
-                        if let Routes::Named(name) = &http.routes {
-                            assert!(places.contains(&(crate::FragmentKind::Routes, name)), "{name}");
+                        match &http.routes {
+                            Routes::Named(name) => {
+                                assert!(places.contains(&(crate::FragmentKind::Routes, name)), "{name}");
+                            }
+                            Routes::Inline(table) => leads_to_the_application(listener, table, &places),
                         }
                     }
                 }
@@ -759,6 +776,23 @@ fn well_formed(view: &View) {
             Fragment::Policy(policy) => tokens_can_be_verified(policy, &places),
             Fragment::Certificate(_) => {}
         }
+    }
+}
+
+/// What is exposed leads to a cluster that is there, and only by one path.
+fn leads_to_the_application(listener: &Listener, table: &RouteTable, places: &[(crate::FragmentKind, &str)]) {
+    if !listener.name.starts_with("exposed_path_") {
+        return;
+    }
+    for route in table.hosts.iter().flat_map(|host| &host.routes) {
+        assert!(matches!(route.request.path, PathTest::Exact(_)), "{route:?}");
+        assert_eq!(route.legs.len(), 1, "{route:?}");
+        let cluster = &route.legs[0].cluster;
+        assert!(cluster.starts_with("exposed_cluster_"), "{cluster}");
+        assert!(
+            places.contains(&(crate::FragmentKind::Cluster, cluster)),
+            "{cluster}"
+        );
     }
 }
 

@@ -13,10 +13,10 @@ use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::server::server_instance;
 use peerway_model::{
-    Check, CheckKey, CheckStatus, ConfigEntry, HealthSummary, Instance, InstanceKey, Node, NodeKey, Origin,
-    PeerMeta, Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringState, Proxy, ProxyMode,
-    ServiceAddress, ServiceKey, ServiceKind, SidecarSettings, Tenancy, TokenBounds, TokenGrant, TrustBundle,
-    TrustDomain, Upstream, Weights,
+    Check, CheckKey, CheckStatus, ConfigEntry, ExposedPath, HealthSummary, Instance, InstanceKey, Node,
+    NodeKey, Origin, PeerMeta, Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringState, Proxy,
+    ProxyMode, ServiceAddress, ServiceKey, ServiceKind, SidecarSettings, Tenancy, TokenBounds, TokenGrant,
+    TrustBundle, TrustDomain, Upstream, Weights,
 };
 use peerway_state::{ChangeSet, Refused, Row, RowKey, Snapshot, Transaction, apply};
 use std::collections::BTreeMap;
@@ -208,6 +208,20 @@ pub(super) fn sidecar(node: &str, service: &str, port: u16, upstreams: Vec<Upstr
             ServiceKind::ConnectProxy,
             port,
         )
+    }
+}
+
+pub(super) fn exposed_path(
+    path: &str,
+    local_port: u16,
+    listener_port: u16,
+    protocol: Protocol,
+) -> ExposedPath {
+    ExposedPath {
+        path: path.to_owned(),
+        local_port,
+        listener_port,
+        protocol,
     }
 }
 

@@ -278,8 +278,8 @@ impl RequestCondition {
     }
 }
 
-/// Policy sees a path in its one spelling (`docs/calls.md`), so a condition in another one would never be fulfilled.
-fn check_path(field: &str, path: &str) -> Result<(), Invalid> {
+/// Proxies look at a path in its one spelling (`docs/calls.md`), so one that is written in another would never be met.
+pub(crate) fn check_path(field: &str, path: &str) -> Result<(), Invalid> {
     let refuse = |problem: String| Err(Invalid::new(field, problem));
     if !path.starts_with('/') {
         return refuse(format!("is {path:?}, must begin with '/'"));
@@ -292,11 +292,11 @@ fn check_path(field: &str, path: &str) -> Result<(), Invalid> {
         .find(|c| !c.is_ascii_graphic() || matches!(c, '?' | '#' | '\\'))
     {
         return refuse(format!(
-            "has {odd:?}, which no path has that policy sees; write it as it is sent, without a query"
+            "has {odd:?}, which no path has when it is looked at; write it as it is sent, without a query"
         ));
     }
     if path.contains("//") {
-        return refuse("has '//', but slashes are merged before policy sees a path; write one".to_owned());
+        return refuse("has '//', but slashes are merged before a path is looked at; write one".to_owned());
     }
     // A prefix may end in the middle of a name that begins with dots.
     let whole = path.strip_prefix('/').unwrap_or(path).split('/');
@@ -306,7 +306,7 @@ fn check_path(field: &str, path: &str) -> Result<(), Invalid> {
         .enumerate()
         .any(|(at, part)| matches!(part, "." | "..") && !(cut && at + 1 == count))
     {
-        return refuse("has a part '.' or '..', which is resolved before policy sees a path".to_owned());
+        return refuse("has a part '.' or '..', which is resolved before a path is looked at".to_owned());
     }
     let bytes = path.as_bytes();
     for (at, _) in bytes.iter().enumerate().filter(|(_, b)| **b == b'%') {
@@ -318,7 +318,7 @@ fn check_path(field: &str, path: &str) -> Result<(), Invalid> {
         };
         if byte.is_ascii_alphanumeric() || b"-._~/\\".contains(&byte) {
             return refuse(format!(
-                "has an escaped {:?}, which policy never sees; write it plainly",
+                "has an escaped {:?}, which is undone or refused before a path is looked at; write it plainly",
                 char::from(byte)
             ));
         }

@@ -128,6 +128,7 @@ impl ProxyDefaults {
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         Inbound::of_config(&self.config).map_err(|error| error.within("Config"))?;
+        self.sidecar.validate()?;
         self.access_logs
             .validate()
             .map_err(|error| error.within("AccessLogs"))?;
@@ -174,6 +175,7 @@ pub struct ServiceDefaults {
 impl ServiceDefaults {
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         self.inbound.validate()?;
+        self.sidecar.validate()?;
         self.upstreams
             .validate()
             .map_err(|error| error.within("UpstreamConfig"))

@@ -68,6 +68,18 @@ async fn what_counts_for_a_sidecar_is_shown_and_who_waits_is_told_of_it() {
         bench.get(uri).await.json()["Proxy"]["TransparentProxy"]["OutboundListenerPort"],
         15_002
     );
+    let own = json!({"Kind": "service-defaults", "Name": "web", "Expose": {"Paths": [
+        {"Path": "/health", "LocalPathPort": 8080, "ListenerPort": 9100},
+        {"Path": "/metrics", "LocalPathPort": 8080, "ListenerPort": 21000}]}});
+    bench.put("/v1/config", own).await;
+    assert_eq!(
+        bench.get(uri).await.json()["Proxy"]["Expose"],
+        json!({
+            "Paths": [{"Path": "/health", "LocalPathPort": 8080, "ListenerPort": 9100, "Protocol": "http"}],
+            "LeftOut": [{"Path": "/metrics", "ListenerPort": 21_000,
+                "Why": "port 21000 is that of the public listener"}],
+        })
+    );
     // The catalog shows what was registered, which is nothing.
     let catalog = bench.get("/v1/catalog/service/web-sidecar-proxy").await.json();
     assert!(catalog[0]["ServiceProxy"].get("Mode").is_none(), "{catalog}");

@@ -45,9 +45,8 @@ impl AgentServiceJson {
         all: Option<&ProxyDefaults>,
         datacenter: &Datacenter,
     ) -> Self {
-        let counting = |proxy| ProxyJson::counting(proxy, service, all);
         let proxy = match instance.kind {
-            ServiceKind::ConnectProxy => instance.proxy.as_ref().map(counting),
+            ServiceKind::ConnectProxy => ProxyJson::counting(instance, service, all),
             _ => proxy_of(instance),
         };
         AgentServiceJson {

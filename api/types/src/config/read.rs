@@ -305,12 +305,7 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
     let tracing = tracing_from(&mut fields)?;
     let sidecar = sidecar_settings_from(&mut fields)?;
     strict_tls_only(&mut fields)?;
-    fields.not_offered(&[
-        "Expose",
-        "EnvoyExtensions",
-        "FailoverPolicy",
-        "PrioritizeByLocality",
-    ])?;
+    fields.not_offered(&["EnvoyExtensions", "FailoverPolicy", "PrioritizeByLocality"])?;
     let meta = fields.meta()?;
     fields.finish()?;
     Ok(ProxyDefaults {
@@ -346,7 +341,8 @@ fn service_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Servic
         "ExternalSNI",
         "is for servers outside the mesh: services of the mesh and of peers are dialled by their own names, remove it",
     )?;
-    fields.not_offered(&["Expose", "Destination", "RateLimits", "EnvoyExtensions"])?;
+    fields.refused("Destination", OUTSIDE)?;
+    fields.not_offered(&["RateLimits", "EnvoyExtensions"])?;
     let meta = fields.meta()?;
     fields.finish()?;
     Ok(ServiceDefaults {
@@ -362,10 +358,13 @@ fn service_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<Servic
     })
 }
 
+/// What to do instead of naming servers in the defaults of a service.
+const OUTSIDE: &str = "is not offered: register the servers as a service with /v1/catalog/register, name it in a terminating-gateway entry, and remove this";
 /// Why callers need a certificate.
 const PERMISSIVE: &str = "would let callers in without a certificate, past every intention; give them a sidecar instead and remove it";
 
-fn strict_tls_only(fields: &mut Fields<'_>) -> Result<(), Invalid> {
+/// Takes `MutualTLSMode`.
+pub(crate) fn strict_tls_only(fields: &mut Fields<'_>) -> Result<(), Invalid> {
     let at = fields.at("MutualTLSMode");
     match fields.text_or_empty("MutualTLSMode")?.as_str() {
         "" | "strict" => Ok(()),

@@ -95,6 +95,9 @@ fn what_is_written_is_read_back_as_the_same_entry() {
         json!({"Kind": "proxy-defaults", "Name": "global", "Mode": "transparent",
             "TransparentProxy": {"OutboundListenerPort": 15002, "DialedDirectly": true}}),
         json!({"kind": "service-defaults", "name": "web", "mode": "direct"}),
+        json!({"kind": "service-defaults", "name": "web", "expose": {"checks": false, "paths": [
+            {"path": "/health", "local_path_port": 8080, "listener_port": 21500, "parsed_from_check": true},
+            {"path": "/metrics", "local_path_port": "8080", "listener_port": "21501", "protocol": "HTTP2"}]}}),
         json!({"kind": "service-defaults", "name": "web", "mode": "transparent",
             "transparent_proxy": {"outbound_listener_port": "15002"}}),
         json!({"Kind": "proxy-defaults", "Name": "global", "Tracing": {"Collector": "[fd00::1]:4317"}}),
@@ -324,6 +327,34 @@ fn refusals_name_the_field_and_the_problem() {
         (
             json!({"Kind": "service-defaults", "Name": "web", "TransparentProxy": {"OutboundListenerPort": 70000}}),
             "TransparentProxy.OutboundListenerPort: is 70000, expected a whole number from 0 to 65535",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "Expose": {"Checks": true}}),
+            "Expose.Checks: would expose the paths of checks that the agent runs, which are not offered: name each path in Paths",
+        ),
+        (
+            json!({"Kind": "proxy-defaults", "Name": "global", "Expose": {"Paths": [
+                {"Path": "/a/../b", "LocalPathPort": 1, "ListenerPort": 2}]}}),
+            "Expose.Paths[0].Path: has a part '.' or '..'",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "Expose": {"Paths": [
+                {"Path": "/a", "LocalPathPort": 1, "ListenerPort": 2},
+                {"Path": "/b", "LocalPathPort": 1, "ListenerPort": 2}]}}),
+            "Expose.Paths[1].ListenerPort: port 2 is that of another path",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "Expose": {"Paths": [
+                {"Path": "/a", "LocalPathPort": 1, "ListenerPort": 2, "Protocol": "grpc"}]}}),
+            "Expose.Paths[0].Protocol: \"grpc\" is not one in which a path is asked for",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "Expose": {"Paths": [{"Path": "/a", "ListenerPort": 2}]}}),
+            "Expose.Paths[0].LocalPathPort: is required, give the port that the application listens on",
+        ),
+        (
+            json!({"Kind": "service-defaults", "Name": "web", "Destination": {"Addresses": ["a.example"], "Port": 1}}),
+            "Destination: is not offered: register the servers as a service with /v1/catalog/register",
         ),
         (
             json!({"Kind": "service-defaults", "Name": "web", "Protocol": "HTTP"}),

@@ -79,7 +79,10 @@ fn a_mode_that_is_said_is_told_from_one_that_is_left_open() {
             register(json!({"Name": "web", "Port": 1, "Connect": {"SidecarService": {"Proxy": proxy}}}));
         service.unwrap().sidecar.unwrap().proxy.sidecar
     };
-    for open in [json!({}), json!({"Mode": "", "TransparentProxy": {}})] {
+    for open in [
+        json!({}),
+        json!({"Mode": "", "TransparentProxy": {}, "Expose": {}, "MutualTLSMode": "strict"}),
+    ] {
         assert_eq!(read(open), SidecarSettings::default());
     }
     assert_eq!(
@@ -89,6 +92,67 @@ fn a_mode_that_is_said_is_told_from_one_that_is_left_open() {
     // What only counts in the one mode may be said where somebody else says the mode.
     let port = read(json!({"TransparentProxy": {"OutboundListenerPort": 15002}}));
     assert_eq!((port.mode, port.outbound_port), (None, Some(15_002)));
+}
+
+fn health_at(port: u16) -> Value {
+    json!({"Paths": [{"Path": "/up", "LocalPathPort": 80, "ListenerPort": 9000},
+        {"Path": "/health", "LocalPathPort": 80, "ListenerPort": port}]})
+}
+
+#[test]
+fn a_path_is_not_exposed_on_a_port_that_is_used_for_something_else() {
+    let refused = |proxy: Value, port: u16| {
+        let mut proxy = proxy;
+        proxy["Expose"] = health_at(port);
+        let service = json!({"Name": "web", "Port": 80, "Connect": {"SidecarService": {"Port": 20000, "Proxy": proxy}}});
+        let read = register(service)
+            .unwrap()
+            .instances(&node(), &BTreeSet::new(), None);
+        read.map(|_| ()).map_err(|error| error.to_string())
+    };
+    let at = "Connect.SidecarService.Proxy.Expose.Paths[1].ListenerPort";
+    for (proxy, port, what) in [
+        (json!({}), 20_000, "the public listener"),
+        (
+            json!({"Config": {"bind_port": 9001}}),
+            9_001,
+            "the public listener",
+        ),
+        (
+            json!({"Upstreams": [{"DestinationName": "api", "LocalBindPort": 9191}]}),
+            9_191,
+            "an upstream",
+        ),
+        (json!({"Mode": "transparent"}), 15_001, "the outbound listener"),
+    ] {
+        assert_eq!(
+            refused(proxy.clone(), port),
+            Err(format!("{at}: port {port} is that of {what}, choose another one"))
+        );
+        assert_eq!(refused(proxy, 9_100), Ok(()));
+    }
+    assert_eq!(refused(json!({"Config": {"bind_port": 9001}}), 20_000), Ok(()));
+    // One of its own is written as a service of its own, in other words.
+    let alone = json!({"Name": "p", "Kind": "connect-proxy", "Port": 20000,
+        "Proxy": {"DestinationServiceName": "web", "Expose": health_at(20_000)}});
+    let read = register(alone)
+        .unwrap()
+        .instances(&node(), &BTreeSet::new(), None);
+    assert!(
+        read.unwrap_err()
+            .to_string()
+            .starts_with("Proxy.Expose.Paths[1].ListenerPort: port 20000")
+    );
+}
+
+#[test]
+fn a_sidecar_gets_no_port_on_which_it_exposes_a_path_or_dials() {
+    let proxy = json!({"Expose": health_at(21_000), "Upstreams": [{"DestinationName": "api", "LocalBindPort": 21001}]});
+    let service = json!({"Name": "web", "Port": 80, "Connect": {"SidecarService": {"Proxy": proxy}}});
+    let instances = register(service)
+        .unwrap()
+        .instances(&node(), &BTreeSet::new(), None);
+    assert_eq!(instances.unwrap()[1].port, 21_002);
 }
 
 #[test]
@@ -263,6 +327,16 @@ fn refusals_name_the_field_and_the_problem() {
         ),
         (
             json!({"Name": "p", "Kind": "connect-proxy", "Port": 1,
+                "Proxy": {"DestinationServiceName": "web", "MutualTLSMode": "permissive"}}),
+            "Proxy.MutualTLSMode: would let callers in without a certificate",
+        ),
+        (
+            json!({"Name": "p", "Kind": "connect-proxy", "Port": 1,
+                "Proxy": {"DestinationServiceName": "web", "AccessLogs": {"Enabled": true}}}),
+            "Proxy.AccessLogs: is said for all sidecars of a partition: write it into proxy-defaults",
+        ),
+        (
+            json!({"Name": "p", "Kind": "connect-proxy", "Port": 1,
                 "Proxy": {"DestinationServiceName": "web", "Mode": "opaque"}}),
             "Proxy.Mode: \"opaque\" is not a mode",
         ),
@@ -280,6 +354,17 @@ fn refusals_name_the_field_and_the_problem() {
             json!({"Name": "p", "Kind": "connect-proxy", "Port": 1,
                 "Proxy": {"DestinationServiceName": "web"}, "Connect": {"SidecarService": {}}}),
             "Connect.SidecarService: is for services",
+        ),
+        (
+            json!({"Name": "gw", "Kind": "mesh-gateway", "Port": 1, "Proxy": {"Expose": {"Paths": [
+                {"Path": "/a", "LocalPathPort": 1, "ListenerPort": 2}]}}}),
+            "Proxy.Expose: is for sidecars, a mesh-gateway has no application",
+        ),
+        (
+            sidecar(
+                json!({"Proxy": {"Expose": {"Paths": [{"Path": "a", "LocalPathPort": 1, "ListenerPort": 2}]}}}),
+            ),
+            "Connect.SidecarService.Proxy.Expose.Paths[0].Path: is \"a\", must begin with '/'",
         ),
         (
             json!({"Name": "gw", "Kind": "mesh-gateway"}),

@@ -400,6 +400,7 @@ impl From<ProxyRecord> for Proxy {
                     mode: Some(ProxyMode::Transparent),
                     outbound_port: Some(transparent.outbound_port),
                     dialed_directly: transparent.dialed_directly,
+                    exposed: Vec::new(),
                 },
                 None => record.sidecar.into(),
             },

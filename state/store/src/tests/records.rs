@@ -231,6 +231,7 @@ fn a_sidecar_of_an_older_version_is_what_it_was() {
             mode: Some(ProxyMode::Transparent),
             outbound_port: Some(15_002),
             dialed_directly: true,
+            exposed: Vec::new(),
         }
     );
 }

@@ -14,9 +14,10 @@ use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::regular::Regular;
 use peerway_model::{
     CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
-    HealthSummary, Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName, Origin, Partition,
-    PeerMeta, PeerName, PeeringKey, Proxy, ProxyMode, Rotation, RotationPhase, Secret, ServiceAddress,
-    ServiceKey, ServiceKind, ServiceName, SidecarSettings, TrustDomain, Upstream, VirtualAddress, Weights,
+    ExposedPath, HealthSummary, Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName,
+    Origin, Partition, PeerMeta, PeerName, PeeringKey, Proxy, ProxyMode, Rotation, RotationPhase, Secret,
+    ServiceAddress, ServiceKey, ServiceKind, ServiceName, SidecarSettings, TrustDomain, Upstream,
+    VirtualAddress, Weights,
 };
 use peerway_state::{Row, RowKey, StoredRow};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -501,12 +502,24 @@ fn upstream() -> impl Strategy<Value = Upstream> {
 /// Boxed: see `access_logs`.
 fn sidecar() -> BoxedStrategy<SidecarSettings> {
     let mode = option::of(select(ProxyMode::ALL.to_vec()));
-    (mode, option::of(any::<u16>()), any::<bool>())
-        .prop_map(|(mode, outbound_port, dialed_directly)| SidecarSettings {
-            mode,
-            outbound_port,
-            dialed_directly,
-        })
+    let protocol = select(Protocol::ALL.to_vec());
+    let exposed = (any_text(), any::<u16>(), any::<u16>(), protocol).prop_map(
+        |(path, local_port, listener_port, protocol)| ExposedPath {
+            path,
+            local_port,
+            listener_port,
+            protocol,
+        },
+    );
+    (mode, option::of(any::<u16>()), any::<bool>(), vec(exposed, 0..3))
+        .prop_map(
+            |(mode, outbound_port, dialed_directly, exposed)| SidecarSettings {
+                mode,
+                outbound_port,
+                dialed_directly,
+                exposed,
+            },
+        )
         .boxed()
 }
 

@@ -211,6 +211,28 @@ fn settings() -> BoxedStrategy<Value> {
     ])
 }
 
+/// What is said about sidecars.
+fn sidecars() -> BoxedStrategy<Value> {
+    let mode = one_of(&["", "direct", "transparent"].map(|mode| json!(mode)));
+    let transparent = object(vec![
+        ("OutboundListenerPort", one_of(&[json!(0), json!(15_002)])),
+        ("DialedDirectly", flag().boxed()),
+    ]);
+    let path = (
+        text(),
+        one_of(&["http", "http2", "HTTP2"].map(|text| json!(text))),
+        21_500..21_503,
+    );
+    let path = path.prop_map(|(path, protocol, port)| {
+        json!({"Path": path, "Protocol": protocol, "LocalPathPort": 8_080, "ListenerPort": port})
+    });
+    object(vec![
+        ("Mode", mode),
+        ("TransparentProxy", transparent),
+        ("Expose", object(vec![("Paths", list(path.boxed()))])),
+    ])
+}
+
 fn bounds() -> BoxedStrategy<Value> {
     let version = || one_of(&["TLSv1_1", "TLSv1_2", "TLSv1_3", "TLS_AUTO"].map(|text| json!(text)));
     let suites = [
@@ -421,6 +443,8 @@ pub(crate) fn entry() -> BoxedStrategy<Value> {
     let tracing = one_of(&sampling)
         .prop_map(|share| json!({"Tracing": {"Collector": "127.0.0.1:4317", "SamplingPercent": share}}));
     prop_oneof![
+        2 => of("service-defaults", "db", sidecars()),
+        1 => of("proxy-defaults", "global", sidecars()),
         3 => of("terminating-gateway", "out", outside()),
         4 => of("ingress-gateway", "edge", listeners()),
         4 => of("service-router", "pay", routes().prop_map(|routes| json!({"Routes": routes})).boxed()),
