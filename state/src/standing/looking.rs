@@ -105,6 +105,7 @@ impl<'s> Looking<'s> {
         let mut said = self.snapshot.instances_of(&face);
         said.find_map(|gateway| {
             let meta = gateway.peer_meta.as_ref()?;
+            meta.sni.first().filter(|sni| !sni.is_empty())?;
             Some(Protocol::parse(&meta.protocol).unwrap_or_default())
         })
     }
