@@ -32,7 +32,14 @@ const MODES: [Option<GatewayMode>; 3] = [None, Some(GatewayMode::Local), Some(Ga
 const CASES: u32 = 400;
 const ROOTS: &[&[&str]] = &[&["P1"], &["P1", "P2"], &[]];
 const GRANTED: &[Option<&[&str]>] = &[None, Some(&["web"]), Some(&["api", "db"])];
-const CONSUMERS: &[&[&str]] = &[&["east"], &["west"], &["east", "west"], &["nobody"], &[GROUP], &[GROUP]];
+const CONSUMERS: &[&[&str]] = &[
+    &["east"],
+    &["west"],
+    &["east", "west"],
+    &["nobody"],
+    &[GROUP],
+    &[GROUP],
+];
 /// The peers in the sameness group.
 const MEMBERS: &[&[&str]] = &[&[], &["east"], &["west"], &["east", "west"]];
 
