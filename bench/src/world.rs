@@ -93,6 +93,7 @@ fn node_row(key: NodeKey) -> Result<Node, Invalid> {
         datacenter: Datacenter::new("dc1")?,
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+        locality: None,
     })
 }
 
@@ -117,6 +118,7 @@ fn instances(node: &NodeKey, index: usize) -> Result<[Instance; 2], Invalid> {
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     };
     let upstreams = if index < PROXIES { upstreams()? } else { Vec::new() };
     let sidecar = Instance {

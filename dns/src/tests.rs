@@ -42,6 +42,7 @@ fn node(peer: Option<&str>, name: &str, address: &str) -> Row {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::from([("rack".to_owned(), "r1".to_owned())]),
+        locality: None,
     }))
 }
 
@@ -68,6 +69,7 @@ fn instance(node: NodeKey, service: &str, address: &str, port: u16, tags: &[&str
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use authorization::{Everybody, flatten, flatten_requests};
 pub(crate) use catalog::{ClusterIdentity, Import};
 pub(crate) use edge::{Certificates, Edge, EdgeHost, EdgePort, EdgeRule, EdgeTls, Leads};
 pub(crate) use held::{Dependent, Findings};
-pub(crate) use hosts::{Place, found, members};
+pub(crate) use hosts::{Place, found, members, seen_from};
 pub(crate) use peers::{InboundPeer, PeerIdentity, pems};
 pub(crate) use routes::{Face, Route};
 pub(crate) use servers::ServerRoute;

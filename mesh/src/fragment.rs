@@ -12,7 +12,7 @@ pub use routes::{HttpRoute, Retry, RouteLeg, RouteTable, VirtualHost, WHOLE};
 use peerway_model::config::{
     Balance, Limits, LogFormat, LogSink, PassiveHealthCheck, Protocol, TlsBounds, TrustedCa,
 };
-use peerway_model::{Secret, ServiceAddress, SpiffeId, TrustDomain};
+use peerway_model::{Locality, Secret, ServiceAddress, SpiffeId, TrustDomain};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -261,6 +261,24 @@ pub struct Endpoint {
     pub health: Health,
     /// 1 to 128.
     pub weight: u32,
+    /// Where it is, told to callers who prefer those that are near; `None` for all others and when it is not known.
+    pub locality: Option<Locality>,
+    /// Those of a later rank count only when none of an earlier one is up. Among all endpoints of an Envoy cluster ranks
+    /// begin at 0 and leave none out, as Envoy needs it.
+    pub rank: u32,
+}
+
+impl Endpoint {
+    /// One that is up, for callers who prefer nothing.
+    pub fn up(address: ServiceAddress) -> Self {
+        Endpoint {
+            address,
+            health: Health::Up,
+            weight: 1,
+            locality: None,
+            rank: 0,
+        }
+    }
 }
 
 /// Whether traffic may go to an endpoint, from worst to best.

@@ -6,7 +6,7 @@ use peerway_model::chain::Target;
 use peerway_model::config::{Outward, Protocol, TlsBounds};
 use peerway_model::instance::GatewayMode;
 use peerway_model::name::{Partition, ProviderName};
-use peerway_model::{ConfigKey, ExposedPath, PeeringKey, ServiceAddress, ServiceKey};
+use peerway_model::{ConfigKey, ExposedPath, Locality, PeeringKey, ServiceAddress, ServiceKey};
 
 /// How a sidecar reaches a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +17,20 @@ pub(crate) struct Reach {
     pub(crate) stands_in: Option<(usize, Target)>,
     /// How a peer is reached; not looked at for a local service.
     pub(crate) mode: GatewayMode,
+    /// Where the caller is, of whom it is asked to prefer instances that are near; `None` for all others, so that they
+    /// share what they need wherever they are. Always `None` for a peer's service.
+    pub(crate) from: Option<Locality>,
+}
+
+/// What a mesh gateway passes calls on to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Passed {
+    /// Whose calls.
+    pub(crate) face: Face,
+    /// The target.
+    pub(crate) target: Target,
+    /// Where the gateway is, as in [`Reach::from`].
+    pub(crate) from: Option<Locality>,
 }
 
 /// Which gateway at the edge.
@@ -104,9 +118,9 @@ pub(crate) enum FragmentKey {
     /// Where the requests to an upstream with a chain of its own go.
     UpstreamRoutes(ServiceKey),
     /// The Envoy cluster of a target on a gateway.
-    GatewayCluster(Face, Target),
+    GatewayCluster(Passed),
     /// The endpoints of a target on a gateway.
-    GatewayEndpoints(Face, Target),
+    GatewayEndpoints(Passed),
     /// Where the requests to an exported service go, on a gateway.
     GatewayRoutes(ServiceKey),
     /// The Envoy cluster of the servers behind a server name, on a gateway.

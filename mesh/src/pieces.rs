@@ -73,12 +73,8 @@ pub(crate) fn build(key: &FragmentKey, reading: &mut Reading<'_>) -> Option<Frag
             connect_timeout_ms,
         } => cluster::group(reading, target, *connect_timeout_ms).map(Fragment::Cluster),
         FragmentKey::UpstreamRoutes(service) => routes::chain(reading, service).map(Fragment::Routes),
-        FragmentKey::GatewayCluster(face, target) => {
-            cluster::gateway(reading, *face, target).map(Fragment::Cluster)
-        }
-        FragmentKey::GatewayEndpoints(face, target) => {
-            endpoints::gateway(reading, *face, target).map(Fragment::Endpoints)
-        }
+        FragmentKey::GatewayCluster(passed) => cluster::gateway(reading, passed).map(Fragment::Cluster),
+        FragmentKey::GatewayEndpoints(passed) => endpoints::gateway(reading, passed).map(Fragment::Endpoints),
         FragmentKey::GatewayRoutes(service) => routes::gateway(reading, service).map(Fragment::Routes),
         FragmentKey::ServersCluster { partition, name } => {
             servers::cluster(reading, partition, name).map(Fragment::Cluster)

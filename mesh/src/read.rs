@@ -13,8 +13,8 @@ use peerway_model::config::{
 };
 use peerway_model::name::{GroupName, Partition, ProviderName};
 use peerway_model::{
-    CaRoots, ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, InstanceKey, Origin, Peering,
-    PeeringKey, ServiceKey, ServiceKind, SidecarSettings, TrustBundle, VirtualAddress,
+    CaRoots, ConfigEntry, ConfigKey, ConfigKind, HealthSummary, Instance, InstanceKey, Locality, Origin,
+    Peering, PeeringKey, ServiceKey, ServiceKind, SidecarSettings, TrustBundle, VirtualAddress,
 };
 use peerway_state::{
     InstanceHealth, Snapshot, Topic, gateways, health_of, imported_health, is_bare, mesh_face,
@@ -84,6 +84,13 @@ impl<'a> Reading<'a> {
     pub(crate) fn instance(&mut self, key: &InstanceKey) -> Option<&'a Instance> {
         self.note(Topic::Instance(key.clone()));
         self.snapshot.instance(key).map(|held| &*held.row)
+    }
+
+    /// Where an instance runs: as it says, else where its node is.
+    pub(crate) fn locality_of(&mut self, instance: &Instance) -> Option<Locality> {
+        self.note(Topic::Instance(instance.key.clone()));
+        let node = self.snapshot.node(&instance.key.node)?;
+        instance.locality_on(&node.row).cloned()
     }
 
     /// The instances of a service, by key.

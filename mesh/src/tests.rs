@@ -10,6 +10,7 @@ mod failover;
 mod gateway;
 mod histories;
 mod http;
+mod locality;
 mod outside;
 mod render;
 mod settings;

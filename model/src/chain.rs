@@ -13,7 +13,7 @@ mod tests;
 
 pub use compile::compile;
 pub use legs::Leg;
-pub use resolve::{Settings, protocol, settings, settings_alone};
+pub use resolve::{Settings, by_locality, protocol, settings, settings_alone};
 
 use crate::config::{ConfigEntry, Protocol, ServiceRoute, Split};
 use crate::key::{Origin, ServiceKey};

@@ -3,6 +3,7 @@
 mod access_logs;
 mod api_gateway;
 mod attached;
+mod by_locality;
 mod destination;
 mod edge_route;
 mod entry;
@@ -32,6 +33,7 @@ mod upstreams;
 pub use access_logs::{AccessLogs, LogFormat, LogSink, MAX_LOG_FORMAT_BYTES, MAX_LOG_PATH_BYTES};
 pub use api_gateway::{ApiGateway, ApiListener, ApiTls, MAX_LISTENER_CERTIFICATES};
 pub use attached::{Attached, attached};
+pub use by_locality::ByLocality;
 pub use destination::Destination;
 pub use edge_route::{
     HttpRoute, HttpRule, MAX_MATCHES, MAX_PARENTS, MAX_SERVICE_WEIGHT, RouteParent, RouteService, TcpRoute,

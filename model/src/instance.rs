@@ -2,6 +2,7 @@
 
 use crate::health::HealthSummary;
 use crate::key::{InstanceKey, NodeKey, ServiceKey};
+use crate::locality::Locality;
 use crate::name::{Datacenter, InstanceId, Namespace, Partition, PeerName, ServiceName};
 use crate::sidecar::SidecarSettings;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Node {
     pub tagged_addresses: BTreeMap<String, String>,
     /// Free-form pairs.
     pub meta: BTreeMap<String, String>,
+    /// Where it is, and so are its instances that do not say otherwise. Never of an imported node.
+    pub locality: Option<Locality>,
 }
 
 /// What an instance is.
@@ -263,6 +266,8 @@ pub struct Instance {
     pub gateway_config: BTreeMap<String, Opaque>,
     /// Set exactly on imported proxies.
     pub peer_meta: Option<PeerMeta>,
+    /// Where it runs, if it says so itself. Never of an imported instance.
+    pub locality: Option<Locality>,
 }
 
 impl Instance {
@@ -283,6 +288,11 @@ impl Instance {
             name: proxy.destination.clone(),
             ..self.service_key()
         })
+    }
+
+    /// Where it runs: as it says, else where its node is.
+    pub fn locality_on<'a>(&'a self, node: &'a Node) -> Option<&'a Locality> {
+        self.locality.as_ref().or(node.locality.as_ref())
     }
 
     /// The address for callers inside the cluster (xDS facts, section 1.5): tagged `lan`, else the service's, else

@@ -18,6 +18,7 @@ pub mod instance;
 pub mod intention;
 pub mod invalid;
 pub mod key;
+pub mod locality;
 pub mod name;
 pub mod peering;
 pub mod receipt;
@@ -41,6 +42,7 @@ pub use health::{Check, CheckStatus, HealthSummary};
 pub use instance::{Instance, Node, PeerMeta, Proxy, ServiceAddress, ServiceKind, Upstream, Weights};
 pub use invalid::Invalid;
 pub use key::{CheckKey, InstanceKey, NodeKey, Origin, PeeringKey, ServiceKey, Tenancy};
+pub use locality::{Distance, Locality};
 pub use name::{
     CheckId, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition, PeerName, ProviderName,
     ServiceName, SubsetName,

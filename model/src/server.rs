@@ -47,6 +47,7 @@ pub fn server_instance(node: &NodeKey, grpc_tls: Option<u16>) -> Result<Instance
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     })
 }
 
@@ -94,6 +95,7 @@ mod tests {
                 ("wan".to_owned(), "192.0.2.1".to_owned()),
             ]),
             meta: BTreeMap::new(),
+            locality: None,
         }
     }
 

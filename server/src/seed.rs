@@ -60,6 +60,7 @@ pub(crate) fn node(settings: &Settings, snapshot: &Snapshot) -> Node {
             tagged("wan", settings.advertise_addr_wan),
         ]),
         meta: BTreeMap::new(),
+        locality: settings.locality.clone(),
     }
 }
 

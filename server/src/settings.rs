@@ -8,7 +8,7 @@ use peerway_api_types::hcl;
 use peerway_dns::Zone;
 use peerway_model::config::Action;
 use peerway_model::name::{Datacenter, NodeName};
-use peerway_model::{BroughtRoot, Invalid};
+use peerway_model::{BroughtRoot, Invalid, Locality};
 use peerway_peering_link::{ImportPolicy, MAX_TOKEN_TTL, MIN_STALE_AFTER};
 use read::Reading;
 use serde_json::Value;
@@ -130,6 +130,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "domain",
         default: "`\"consul\"`",
+    },
+    Setting {
+        key: "locality.region",
+        default: "none",
+    },
+    Setting {
+        key: "locality.zone",
+        default: "none",
     },
     Setting {
         key: "log_json",
@@ -278,6 +286,8 @@ pub struct Settings {
     pub default_intention: Action,
     /// Name of this node in the catalog.
     pub node_name: NodeName,
+    /// Where this node is, if that is said.
+    pub locality: Option<Locality>,
     /// Address that other clusters and proxies reach this server at.
     pub advertise_addr: IpAddr,
     /// The same, for other clusters.
@@ -380,6 +390,7 @@ impl Settings {
             zone: dns::zone(&reading, &datacenter, &node_name)?,
             datacenter,
             node_name,
+            locality: locality(&reading)?,
             log_level: reading.text("log_level")?.unwrap_or_else(|| "info".to_owned()),
             log_json: reading.flag("log_json")?.unwrap_or(false),
             leaf_ttl: leaf_ttl(&reading)?,
@@ -423,6 +434,18 @@ fn only(reading: &Reading, key: &str, offered: bool, why: &str) -> Result<(), Se
         Some(value) if value != offered => Err(reading.problem(key, why)),
         _ => Ok(()),
     }
+}
+
+fn locality(reading: &Reading) -> Result<Option<Locality>, SettingsError> {
+    let text = |key| Ok(reading.text(key)?.unwrap_or_default());
+    let (region, zone) = (text("locality.region")?, text("locality.zone")?);
+    Locality::of(&region, &zone).map_err(|invalid| {
+        let key = match invalid.path.as_str() {
+            "Zone" => "locality.zone",
+            _ => "locality.region",
+        };
+        reading.problem(key, invalid.problem)
+    })
 }
 
 /// Shortest life of a leaf (xDS facts, section 5).

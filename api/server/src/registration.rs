@@ -120,6 +120,7 @@ impl Shared {
             datacenter: ours.datacenter.clone(),
             tagged_addresses: given.tagged_addresses.clone(),
             meta: given.meta.clone(),
+            locality: given.locality.clone(),
         }))
     }
 

@@ -436,6 +436,7 @@ fn local_node() -> Node {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::from([("rack".to_owned(), "r1".to_owned())]),
+        locality: None,
     }
 }
 

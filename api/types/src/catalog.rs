@@ -12,7 +12,9 @@ pub use health::{CheckJson, HealthEntryJson, NodeJson, ServiceJson};
 pub use services::{AgentServiceJson, CatalogServiceJson};
 
 use crate::proxy::ProxyJson;
-use peerway_model::{HealthSummary, Instance, Origin, PeerMeta, ServiceKind, VirtualAddress, Weights};
+use peerway_model::{
+    HealthSummary, Instance, Locality, Origin, PeerMeta, ServiceKind, VirtualAddress, Weights,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -55,6 +57,25 @@ impl TenancyJson {
 struct AddressJson {
     address: String,
     port: u16,
+}
+
+/// `Locality` of an instance or a node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct LocalityJson {
+    region: String,
+    /// Empty when it is not known, as in Consul.
+    zone: String,
+}
+
+impl LocalityJson {
+    fn of(locality: Option<&Locality>) -> Option<Self> {
+        let Locality { region, zone } = locality?;
+        Some(LocalityJson {
+            region: region.to_string(),
+            zone: zone.as_ref().map(ToString::to_string).unwrap_or_default(),
+        })
+    }
 }
 
 /// `Weights`.

@@ -1,6 +1,6 @@
 //! A compiled discovery chain as JSON (`/v1/discovery-chain/:service`).
 
-use crate::config::{load_balancer, route, split, subset, weight};
+use crate::config::{by_locality, load_balancer, route, split, subset, weight};
 use crate::duration::duration_text;
 use peerway_model::chain::{Chain, DEFAULT_CONNECT_TIMEOUT_MS, Node, NodeId, Resolver, Target};
 use peerway_model::name::Datacenter;
@@ -165,6 +165,7 @@ fn resolver_to_json(resolver: &Resolver, datacenter: &Datacenter, healths: &Heal
     if let Some(ms) = resolver.settings.request_timeout_ms {
         out.insert("RequestTimeout".to_owned(), json!(duration_text(ms)));
     }
+    by_locality(&mut out, resolver.settings.by_locality);
     if !resolver.settings.failover.is_empty() {
         let targets: Vec<String> = resolver
             .settings
@@ -207,6 +208,10 @@ fn target(
     let connect = resolver.and_then(|resolver| resolver.settings.connect_timeout_ms);
     let connect = duration_text(connect.unwrap_or(DEFAULT_CONNECT_TIMEOUT_MS));
     out.insert("ConnectTimeout".to_owned(), json!(connect));
+    by_locality(
+        &mut out,
+        resolver.and_then(|resolver| resolver.settings.by_locality),
+    );
     match &service.origin {
         Origin::Peer(peer) => {
             out.insert("Peer".to_owned(), json!(peer.as_str()));

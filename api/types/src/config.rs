@@ -19,4 +19,4 @@ pub(crate) use read::strict_tls_only;
 pub use read::{config_entry_fields, config_entry_from_json};
 pub use status::put_status;
 pub use write::{ConfigIndexes, config_entry_to_json};
-pub(crate) use write::{load_balancer, route, split, subset, weight};
+pub(crate) use write::{by_locality, load_balancer, route, split, subset, weight};

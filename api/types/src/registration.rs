@@ -14,8 +14,8 @@ use crate::proxy::{ProxyInput, check_host, proxy_from};
 use peerway_model::config::Meta;
 use peerway_model::server::SERVER_SERVICE;
 use peerway_model::{
-    InstanceId, Invalid, ProxyMode, ServiceAddress, ServiceKind, ServiceName, SidecarSettings, Tenancy,
-    Weights,
+    InstanceId, Invalid, Locality, ProxyMode, ServiceAddress, ServiceKind, ServiceName, SidecarSettings,
+    Tenancy, Weights,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -48,6 +48,8 @@ pub struct ServiceRegistration {
     pub weights: Weights,
     /// Kept for Consul's clients.
     pub enable_tag_override: bool,
+    /// Where the instance runs; `None` is where its node is.
+    pub locality: Option<Locality>,
     /// `Proxy`.
     pub proxy: ProxyInput,
     /// `Connect.SidecarService`, already filled from this registration.
@@ -181,6 +183,7 @@ fn body(
         meta: fields.meta()?,
         weights: weights_from(fields)?,
         enable_tag_override: fields.flag("EnableTagOverride")?,
+        locality: locality_from(fields)?,
         proxy: match fields.object("Proxy")? {
             Some(proxy) => proxy_from(proxy, &tenancy)?,
             None => ProxyInput::default(),
@@ -197,7 +200,7 @@ fn body(
             "is set on imported services only, they are written by their peering",
         ));
     }
-    fields.not_offered(&["SocketPath", "Locality"])?;
+    fields.not_offered(&["SocketPath"])?;
     // There is no access control yet that a token could be for.
     fields.tolerate(&["Token"]);
     Ok(registration)
@@ -233,6 +236,18 @@ fn tagged_addresses_from(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Ser
             Ok((tag.to_owned(), ServiceAddress { address, port }))
         })
         .collect()
+}
+
+/// Takes `Locality`.
+fn locality_from(fields: &mut Fields<'_>) -> Result<Option<Locality>, Invalid> {
+    let Some(mut one) = fields.object("Locality")? else {
+        return Ok(None);
+    };
+    let region = one.text_or_empty("Region")?;
+    let zone = one.text_or_empty("Zone")?;
+    let locality = Locality::of(&region, &zone).map_err(|error| error.within(one.path()))?;
+    one.finish()?;
+    Ok(locality)
 }
 
 fn weights_from(fields: &mut Fields<'_>) -> Result<Weights, Invalid> {
@@ -286,6 +301,9 @@ impl ServiceRegistration {
         }
         if self.meta.is_empty() {
             self.meta.clone_from(&parent.meta);
+        }
+        if self.locality.is_none() {
+            self.locality.clone_from(&parent.locality);
         }
         let proxy = &mut self.proxy;
         proxy.destination.get_or_insert_with(|| parent.name.clone());

@@ -6,8 +6,8 @@ use peerway_model::ConfigKind;
 use peerway_model::config::{Action, ConfigEntry, Consumer, Pattern, Verdict};
 use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::{
-    InstanceId, Invalid, Namespace, NodeKey, NodeName, Origin, Partition, PeerName, ProxyMode, ServiceKind,
-    ServiceName, SidecarSettings, Tenancy,
+    Instance, InstanceId, Invalid, Locality, Namespace, NodeKey, NodeName, Origin, Partition, PeerName,
+    ProxyMode, ServiceKind, ServiceName, SidecarSettings, Tenancy,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};

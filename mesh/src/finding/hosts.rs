@@ -5,9 +5,9 @@ use crate::fragment::{Endpoint, Health};
 use crate::read::Reading;
 use peerway_model::chain::Target;
 use peerway_model::name::Partition;
-use peerway_model::{ServiceAddress, ServiceKey};
+use peerway_model::{Distance, Locality, ServiceAddress, ServiceKey};
 use peerway_state::{InstanceHealth, mesh_face};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most weight of one endpoint (Consul's bound).
 const MAX_WEIGHT: u32 = 128;
@@ -64,13 +64,14 @@ pub(super) fn named(reading: &mut Reading<'_>, place: &Place) -> Option<Vec<Endp
     members.iter().any(is_named).then_some(members)
 }
 
-/// One endpoint for each address that `usable` accepts, sorted. An address that is registered twice counts as healthy
-/// when one of the registrations is.
+/// One endpoint for each address that `usable` accepts, sorted, with where it is. An address that is registered twice
+/// counts as healthy when one of the registrations is, and is where one of them says that it is.
 pub(crate) fn members(
     found: &[(ServiceAddress, InstanceHealth)],
     usable: impl Fn(&ServiceAddress) -> Option<ServiceAddress>,
 ) -> Vec<Endpoint> {
-    let mut members: BTreeMap<ServiceAddress, (Health, u32)> = BTreeMap::new();
+    type Merged<'a> = ((Health, u32), Option<&'a Locality>);
+    let mut members: BTreeMap<ServiceAddress, Merged<'_>> = BTreeMap::new();
     for (given, held) in found {
         let Some(address) = usable(given) else {
             continue;
@@ -81,15 +82,37 @@ pub(crate) fn members(
             true => Health::Up,
             false => Health::Down,
         };
-        let merged = members.entry(address).or_default();
+        let (merged, at) = members.entry(address).or_default();
         *merged = (*merged).max((health, weight.clamp(1, MAX_WEIGHT)));
+        *at = (*at).max(held.instance.locality_on(&held.node));
     }
     members
         .into_iter()
-        .map(|(address, (health, weight))| Endpoint {
-            address,
+        .map(|(address, ((health, weight), at))| Endpoint {
             health,
             weight,
+            locality: at.cloned(),
+            ..Endpoint::up(address)
         })
         .collect()
+}
+
+/// Ranks these for a caller at `from` by how far they are; one who prefers nothing is not told where they are either, so
+/// that nothing changes for it when that does.
+pub(crate) fn seen_from(from: Option<&Locality>, members: &mut [Endpoint]) {
+    let Some(from) = from else {
+        for member in members {
+            member.locality = None;
+        }
+        return;
+    };
+    let distance = |member: &Endpoint| from.distance(member.locality.as_ref());
+    let distances: BTreeSet<Distance> = members.iter().map(distance).collect();
+    for member in members {
+        let own = distance(member);
+        member.rank = (0..)
+            .zip(&distances)
+            .find(|(_, other)| **other == own)
+            .map_or(0, |(rank, _)| rank);
+    }
 }

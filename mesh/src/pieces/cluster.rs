@@ -1,15 +1,15 @@
 //! Envoy clusters.
 
 use super::endpoints;
-use crate::finding::{ClusterIdentity, Face, Import, PeerIdentity, Place};
-use crate::fragment::{Cluster, Discovery, Endpoint, Health, Terms, UpstreamTls};
-use crate::fragment_key::Reach;
+use crate::finding::{ClusterIdentity, Face, Import, PeerIdentity, Place, seen_from};
+use crate::fragment::{Cluster, Discovery, Endpoint, Terms, UpstreamTls};
+use crate::fragment_key::{Passed, Reach};
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::chain::{DEFAULT_CONNECT_TIMEOUT_MS, Settings, Target, settings, settings_alone};
 use peerway_model::config::{MAX_CONNECT_TIMEOUT_MS, Protocol, TlsBounds};
 use peerway_model::instance::GatewayMode;
-use peerway_model::{PeeringKey, ServiceAddress, ServiceKey, SpiffeId};
+use peerway_model::{Locality, PeeringKey, ServiceAddress, ServiceKey, SpiffeId};
 use std::sync::Arc;
 
 /// Most endpoints of one service that outlier detection may eject (Envoy's default), in percent.
@@ -26,11 +26,7 @@ pub(super) fn local_app(
 ) -> Cluster {
     let discovery = match crate::address::ip(address) {
         Some(address) => Discovery::Static(address),
-        None => Discovery::Dns(vec![Endpoint {
-            address: address.clone(),
-            health: Health::Up,
-            weight: 1,
-        }]),
+        None => Discovery::Dns(vec![Endpoint::up(address.clone())]),
     };
     Cluster {
         name,
@@ -218,17 +214,23 @@ pub(super) fn dialled(reading: &mut Reading<'_>, service: &ServiceKey) -> Option
     (!identities.is_empty()).then_some((import, identities))
 }
 
-/// By name when somebody at `place` has a host name, since endpoints are IP addresses.
-pub(super) fn discovery(reading: &mut Reading<'_>, place: Place) -> Discovery {
+/// By name when somebody at `place` has a host name, since endpoints are IP addresses. What is resolved is told as a caller
+/// at `from` sees it.
+pub(super) fn discovery(reading: &mut Reading<'_>, place: Place, from: Option<&Locality>) -> Discovery {
     match reading.hosts(place) {
-        Some(hosts) => Discovery::Dns(hosts.to_vec()),
+        Some(hosts) => {
+            let mut members = hosts.to_vec();
+            seen_from(from, &mut members);
+            Discovery::Dns(members)
+        }
         None => Discovery::Eds,
     }
 }
 
 /// The same for a target on a sidecar. What an Envoy cluster resolves by itself comes with it, and so does its health.
 fn upstream_discovery(reading: &mut Reading<'_>, reach: &Reach) -> Discovery {
-    let mut found = discovery(reading, endpoints::place(&reach.target, reach.mode));
+    let place = endpoints::place(&reach.target, reach.mode);
+    let mut found = discovery(reading, place, reach.from.as_ref());
     if let Discovery::Dns(members) = &mut found {
         let best = endpoints::best(reading, reach);
         for member in members {
@@ -255,7 +257,8 @@ pub(super) fn identities_within(peer: &PeerIdentity, import: &Import) -> Vec<Str
 
 /// A target on a gateway. Bytes pass through, TLS is between the two sidecars; but where the gateway looks at the
 /// requests for an exported service, it ended the peer's TLS and speaks to the sidecar for itself.
-pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) -> Option<Cluster> {
+pub(super) fn gateway(reading: &mut Reading<'_>, passed: &Passed) -> Option<Cluster> {
+    let Passed { face, target, from } = passed;
     let service = &target.service;
     let name = match face {
         Face::Exported => naming::exported_cluster(&*reading.cluster()?, target),
@@ -263,7 +266,7 @@ pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) ->
     };
     let mut protocol = Protocol::Tcp;
     let mut settings = Settings::default();
-    if face == Face::Exported {
+    if *face == Face::Exported {
         protocol = reading.protocol(service);
         settings = settings_alone(reading, target);
     }
@@ -282,11 +285,15 @@ pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) ->
         name,
         connect_timeout_ms: connect_timeout(None, &settings),
         protocol,
-        discovery: discovery(reading, endpoints::place(target, GatewayMode::Remote)),
+        discovery: discovery(
+            reading,
+            endpoints::place(target, GatewayMode::Remote),
+            from.as_ref(),
+        ),
         tls,
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
         outside_tls: None,
-        keepalive: face == Face::Imported,
+        keepalive: *face == Face::Imported,
         // Bytes have nothing to be hashed by.
         balance: balance.filter(|balance| protocol.is_http() || !balance.is_hash()),
         terms: Terms::default(),

@@ -2,14 +2,14 @@
 
 use super::cluster::{dialled, reached};
 use crate::address;
-use crate::finding::{Face, Place, found, members};
+use crate::finding::{Face, Place, found, members, seen_from};
 use crate::fragment::{Endpoints, Health};
-use crate::fragment_key::Reach;
+use crate::fragment_key::{Passed, Reach};
 use crate::naming;
 use crate::read::Reading;
 use peerway_model::chain::Target;
 use peerway_model::instance::GatewayMode;
-use peerway_model::{PeeringKey, ServiceKey};
+use peerway_model::{Locality, PeeringKey, ServiceKey};
 
 /// The endpoints of a target on a sidecar; `None` while its Envoy cluster cannot exist or resolves host names.
 pub(super) fn upstream(reading: &mut Reading<'_>, reach: &Reach) -> Option<Endpoints> {
@@ -17,7 +17,8 @@ pub(super) fn upstream(reading: &mut Reading<'_>, reach: &Reach) -> Option<Endpo
         dialled(reading, &reach.target.service)?;
     }
     let cluster = reached(reading, reach)?;
-    let mut endpoints = at(reading, cluster, place(&reach.target, reach.mode))?;
+    let place = place(&reach.target, reach.mode);
+    let mut endpoints = at(reading, cluster, place, reach.from.as_ref())?;
     let best = best(reading, reach);
     for member in &mut endpoints.members {
         member.health = member.health.min(best);
@@ -47,12 +48,18 @@ pub(super) fn best(reading: &mut Reading<'_>, reach: &Reach) -> Health {
 }
 
 /// The endpoints of a target on a gateway.
-pub(super) fn gateway(reading: &mut Reading<'_>, face: Face, target: &Target) -> Option<Endpoints> {
+pub(super) fn gateway(reading: &mut Reading<'_>, passed: &Passed) -> Option<Endpoints> {
+    let Passed { face, target, from } = passed;
     let cluster = match face {
         Face::Exported => naming::exported_cluster(&*reading.cluster()?, target),
         Face::Imported => reading.import(&target.service)?.sni.clone(),
     };
-    at(reading, cluster, place(target, GatewayMode::Remote))
+    at(
+        reading,
+        cluster,
+        place(target, GatewayMode::Remote),
+        from.as_ref(),
+    )
 }
 
 /// Where a target is dialled.
@@ -65,13 +72,18 @@ pub(super) fn place(target: &Target, mode: GatewayMode) -> Place {
     }
 }
 
-/// Everybody at `place`; `None` where the Envoy cluster resolves host names and knows them by itself.
-pub(super) fn at(reading: &mut Reading<'_>, cluster: String, place: Place) -> Option<Endpoints> {
+/// Everybody at `place` as a caller at `from` sees them; `None` where the Envoy cluster resolves host names and knows them
+/// by itself.
+pub(super) fn at(
+    reading: &mut Reading<'_>,
+    cluster: String,
+    place: Place,
+    from: Option<&Locality>,
+) -> Option<Endpoints> {
     if reading.hosts(place.clone()).is_some() {
         return None;
     }
-    Some(Endpoints {
-        cluster,
-        members: members(&found(reading, &place), address::ip),
-    })
+    let mut members = members(&found(reading, &place), address::ip);
+    seen_from(from, &mut members);
+    Some(Endpoints { cluster, members })
 }

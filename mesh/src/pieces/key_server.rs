@@ -1,8 +1,6 @@
 //! Servers that have the keys of tokens.
 
-use crate::fragment::{
-    Cluster, Discovery, Endpoint, Health, KEY_SERVER_PREFIX, OutsideName, OutsideTls, Terms,
-};
+use crate::fragment::{Cluster, Discovery, Endpoint, KEY_SERVER_PREFIX, OutsideName, OutsideTls, Terms};
 use crate::read::Reading;
 use peerway_model::ProviderName;
 use peerway_model::chain::DEFAULT_CONNECT_TIMEOUT_MS;
@@ -28,11 +26,9 @@ pub(super) fn cluster(
     let discovery = match (crate::address::ip(address), keys.discovery) {
         (Some(address), _) => Discovery::Static(address),
         (None, KeyDiscovery::LogicalDns) => Discovery::DnsOnDemand(address.clone()),
-        (None, KeyDiscovery::StrictDns | KeyDiscovery::Static) => Discovery::Dns(vec![Endpoint {
-            address: address.clone(),
-            health: Health::Up,
-            weight: 1,
-        }]),
+        (None, KeyDiscovery::StrictDns | KeyDiscovery::Static) => {
+            Discovery::Dns(vec![Endpoint::up(address.clone())])
+        }
     };
     Some(Cluster {
         name: format!("{KEY_SERVER_PREFIX}{provider}"),

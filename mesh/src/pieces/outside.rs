@@ -44,7 +44,7 @@ pub(super) fn cluster(reading: &mut Reading<'_>, target: &Target, outward: &Outw
         name: naming::target_sni(&identity, target),
         connect_timeout_ms: connect_timeout(None, &settings),
         protocol,
-        discovery: discovery(reading, Place::Outside(target.clone())),
+        discovery: discovery(reading, Place::Outside(target.clone()), None),
         tls: None,
         outside_tls,
         max_ejection_percent: Some(MAX_EJECTION_PERCENT),
@@ -85,7 +85,7 @@ fn origination(reading: &mut Reading<'_>, target: &Target, outward: &Outward) ->
 /// `None` as well when Envoy resolves their names.
 pub(super) fn endpoints(reading: &mut Reading<'_>, target: &Target) -> Option<Endpoints> {
     let name = naming::target_sni(&*reading.cluster()?, target);
-    places::at(reading, name, Place::Outside(target.clone()))
+    places::at(reading, name, Place::Outside(target.clone()), None)
 }
 
 /// Where a terminating gateway takes calls: one chain for each target, chosen by the server names that stand for it and

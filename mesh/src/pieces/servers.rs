@@ -3,7 +3,7 @@
 use super::cluster::MAX_EJECTION_PERCENT;
 use super::listener;
 use crate::finding::ServerRoute;
-use crate::fragment::{Chain, Cluster, Discovery, Endpoint, Endpoints, Health, Terms};
+use crate::fragment::{Chain, Cluster, Discovery, Endpoint, Endpoints, Terms};
 use crate::read::Reading;
 use peerway_model::chain::DEFAULT_CONNECT_TIMEOUT_MS;
 use peerway_model::config::Protocol;
@@ -41,12 +41,7 @@ pub(super) fn endpoints(reading: &mut Reading<'_>, partition: &Partition, name: 
 }
 
 fn members(route: &ServerRoute) -> Vec<Endpoint> {
-    let one = |address: &peerway_model::ServiceAddress| Endpoint {
-        address: address.clone(),
-        health: Health::Up,
-        weight: 1,
-    };
-    route.addresses.iter().map(one).collect()
+    route.addresses.iter().cloned().map(Endpoint::up).collect()
 }
 
 pub(super) fn chain(route: &ServerRoute) -> Chain {

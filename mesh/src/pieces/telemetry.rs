@@ -1,8 +1,6 @@
 //! What listeners tell about their connections and requests, and to whom.
 
-use crate::fragment::{
-    AccessLog, Cluster, Discovery, Endpoint, Health, TRACE_COLLECTOR, Telemetry, Terms, Tracing,
-};
+use crate::fragment::{AccessLog, Cluster, Discovery, Endpoint, TRACE_COLLECTOR, Telemetry, Terms, Tracing};
 use crate::read::Reading;
 use peerway_model::ServiceKey;
 use peerway_model::chain::DEFAULT_CONNECT_TIMEOUT_MS;
@@ -48,11 +46,7 @@ pub(super) fn collector(reading: &mut Reading<'_>, partition: &Partition) -> Opt
     let address = &reading.proxy_defaults(partition)?.tracing.as_ref()?.collector;
     let discovery = match crate::address::ip(address) {
         Some(address) => Discovery::Static(address),
-        None => Discovery::Dns(vec![Endpoint {
-            address: address.clone(),
-            health: Health::Up,
-            weight: 1,
-        }]),
+        None => Discovery::Dns(vec![Endpoint::up(address.clone())]),
     };
     Some(Cluster {
         name: TRACE_COLLECTOR.to_owned(),

@@ -5,7 +5,7 @@ use crate::fragment::Terms;
 use crate::read::Reading;
 use peerway_model::config::{MAX_CONNECT_TIMEOUT_MS, TlsBounds, Upstreams};
 use peerway_model::instance::GatewayMode;
-use peerway_model::{ServiceKey, Upstream};
+use peerway_model::{Instance, Locality, ServiceKey, Upstream};
 
 /// What holds for all calls of an application.
 pub(super) struct Calling<'a> {
@@ -15,6 +15,8 @@ pub(super) struct Calling<'a> {
     upstreams: Option<&'a Upstreams>,
     /// Which TLS its proxies speak.
     bounds: TlsBounds,
+    /// Where its proxy is.
+    from: Option<Locality>,
 }
 
 /// What is asked of all that the chain of one upstream leads to.
@@ -24,11 +26,18 @@ pub(super) struct Asked {
     pub(super) terms: Terms,
     pub(super) bounds: TlsBounds,
     pub(super) exact_balance: bool,
+    /// Where the caller is; it counts for services of which those that are near are preferred.
+    pub(super) from: Option<Locality>,
 }
 
 impl<'a> Calling<'a> {
     /// Of a proxy that stands for `service`, whose registration says `own`.
-    pub(super) fn of(own: Option<GatewayMode>, service: &ServiceKey, reading: &mut Reading<'a>) -> Self {
+    pub(super) fn of(
+        proxy: &Instance,
+        own: Option<GatewayMode>,
+        service: &ServiceKey,
+        reading: &mut Reading<'a>,
+    ) -> Self {
         let defaults = reading.service_defaults(service);
         let mode = own
             .or_else(|| defaults?.mesh_gateway)
@@ -38,6 +47,7 @@ impl<'a> Calling<'a> {
             mode: mode.unwrap_or(GatewayMode::Remote),
             upstreams: defaults.map(|defaults| &defaults.upstreams),
             bounds: reading.tls(&service.partition).outgoing,
+            from: reading.locality_of(proxy),
         }
     }
 
@@ -55,6 +65,7 @@ impl<'a> Calling<'a> {
             },
             bounds: self.bounds.clone(),
             exact_balance: said.exact_balance,
+            from: self.from.clone(),
         }
     }
 }

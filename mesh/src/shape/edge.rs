@@ -57,7 +57,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             }
         }
     }
-    let calling = Calling::of(None, &gateway, reading);
+    let calling = Calling::of(instance, None, &gateway, reading);
     for (service, terms) in &edge.calls {
         let asked = with(calling.asked(service, None), terms);
         keys.add_ends(service, &asked, reading);

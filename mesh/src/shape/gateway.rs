@@ -1,8 +1,10 @@
 //! The shape of a mesh gateway.
 
 use super::Shape;
+use super::keys::preferring;
 use crate::address;
-use crate::fragment_key::FragmentKey;
+use crate::finding::Face;
+use crate::fragment_key::{FragmentKey, Passed};
 use crate::pieces::reporter;
 use crate::read::Reading;
 use peerway_model::{Instance, ServiceAddress, SpiffeId};
@@ -29,12 +31,21 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             reporter,
         });
     }
+    let own = reading.locality_of(instance);
     for route in reading.routes(&partition).iter() {
         for target in &route.targets {
             // Exported services may end at the same target.
             if reached.insert((route.face, target.clone())) {
-                keys.push(FragmentKey::GatewayCluster(route.face, target.clone()));
-                keys.push(FragmentKey::GatewayEndpoints(route.face, target.clone()));
+                let passed = Passed {
+                    face: route.face,
+                    target: target.clone(),
+                    from: match route.face {
+                        Face::Exported => preferring(own.as_ref(), target, reading),
+                        Face::Imported => None,
+                    },
+                };
+                keys.push(FragmentKey::GatewayCluster(passed.clone()));
+                keys.push(FragmentKey::GatewayEndpoints(passed));
             }
         }
         if route.protocol.is_http() {

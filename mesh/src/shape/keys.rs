@@ -3,9 +3,10 @@
 use super::calling::Asked;
 use crate::fragment_key::{FragmentKey, Reach};
 use crate::read::Reading;
-use peerway_model::chain::Target;
+use peerway_model::chain::{Target, by_locality};
+use peerway_model::config::ByLocality;
 use peerway_model::instance::GatewayMode;
-use peerway_model::{PeeringKey, ServiceAddress, ServiceKey};
+use peerway_model::{Locality, PeeringKey, ServiceAddress, ServiceKey};
 use std::collections::BTreeSet;
 
 /// Fragments and what must not be in them twice.
@@ -47,14 +48,14 @@ impl Keys {
     /// What it takes to reach all that the chain of a service leads to, unless it is there already.
     pub(super) fn add_ends(&mut self, service: &ServiceKey, asked: &Asked, reading: &mut Reading<'_>) {
         if service.origin.peer().is_some() {
-            self.add_target(&Target::of(service.clone()), &[], asked);
+            self.add_target(&Target::of(service.clone()), &[], asked, reading);
             return;
         }
         let Some(chain) = reading.chain(service) else {
             return;
         };
         for resolver in chain.resolvers() {
-            self.add_target(&resolver.target, &resolver.settings.failover, asked);
+            self.add_target(&resolver.target, &resolver.settings.failover, asked, reading);
         }
     }
 
@@ -73,12 +74,12 @@ impl Keys {
     }
 
     /// What it takes to reach a target, and what stands in for it.
-    fn add_target(&mut self, target: &Target, failover: &[Target], asked: &Asked) {
+    fn add_target(&mut self, target: &Target, failover: &[Target], asked: &Asked, reading: &mut Reading<'_>) {
         if !self.dialled.insert(target.clone()) {
             return;
         }
         if failover.is_empty() {
-            self.add_reach(target.clone(), None, asked);
+            self.add_reach(target.clone(), None, asked, reading);
             return;
         }
         self.add(FragmentKey::UpstreamGroup {
@@ -86,11 +87,17 @@ impl Keys {
             connect_timeout_ms: asked.connect_timeout_ms,
         });
         for (nth, member) in std::iter::once(target).chain(failover).enumerate() {
-            self.add_reach(member.clone(), Some((nth, target.clone())), asked);
+            self.add_reach(member.clone(), Some((nth, target.clone())), asked, reading);
         }
     }
 
-    fn add_reach(&mut self, target: Target, stands_in: Option<(usize, Target)>, asked: &Asked) {
+    fn add_reach(
+        &mut self,
+        target: Target,
+        stands_in: Option<(usize, Target)>,
+        asked: &Asked,
+        reading: &mut Reading<'_>,
+    ) {
         let (roots, mode) = match target.service.origin.peer() {
             None => (FragmentKey::LocalRoots, GatewayMode::Remote),
             Some(peer) => {
@@ -103,6 +110,7 @@ impl Keys {
         };
         self.add(roots);
         let reach = Reach {
+            from: preferring(asked.from.as_ref(), &target, reading),
             target,
             stands_in,
             mode,
@@ -115,4 +123,15 @@ impl Keys {
         });
         self.add(FragmentKey::UpstreamEndpoints(reach));
     }
+}
+
+/// Where a caller is, if those instances of a target are preferred that are near. Nothing else is looked up for callers
+/// who do not say where they are.
+pub(super) fn preferring(
+    own: Option<&Locality>,
+    target: &Target,
+    reading: &mut Reading<'_>,
+) -> Option<Locality> {
+    let own = own?;
+    (by_locality(reading, &target.service) == Some(ByLocality::Failover)).then(|| own.clone())
 }

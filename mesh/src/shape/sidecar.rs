@@ -45,7 +45,7 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
             server_first: proxy.config.get("server_first").is_some_and(Opaque::says_yes),
         });
     }
-    let calling = Calling::of(proxy.mesh_gateway, &service, reading);
+    let calling = Calling::of(instance, proxy.mesh_gateway, &service, reading);
     // Local upstreams first: where names collide, the first one counts, and a peer must not take a local name.
     let (peered, local): (Vec<&Upstream>, Vec<&Upstream>) = proxy
         .upstreams

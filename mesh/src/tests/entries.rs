@@ -96,6 +96,7 @@ pub(super) fn plain_resolver(service: &str) -> ServiceResolver {
         connect_timeout_ms: None,
         request_timeout_ms: None,
         load_balancer: None,
+        by_locality: None,
         meta: Meta::new(),
     }
 }

@@ -8,8 +8,8 @@ use super::world::*;
 use crate::fragment_key::FragmentKey;
 use crate::{Fragment, Lets, Listener, Mesh, Policy, RouteTable, Routes, Traffic, View};
 use peerway_model::config::{
-    AccessLogs, Action, Balance, Inbound, KeySource, Limits, LoadBalancer, PassiveHealthCheck, PathTest,
-    Protocol, ServiceResolver, TlsBounds, TlsVersion, UpstreamSettings, Upstreams, Verdict,
+    AccessLogs, Action, Balance, ByLocality, Inbound, KeySource, Limits, LoadBalancer, PassiveHealthCheck,
+    PathTest, Protocol, ServiceResolver, TlsBounds, TlsVersion, UpstreamSettings, Upstreams, Verdict,
 };
 use peerway_model::instance::GatewayMode;
 use peerway_model::{
@@ -26,6 +26,9 @@ const NODES: [&str; 2] = ["n1", "n2"];
 const PEERS: [&str; 2] = ["east", "west"];
 /// A peer may claim another's, or ours.
 const TRUST_DOMAINS: [&str; 3] = ["east.consul", "west.consul", LOCAL_TD];
+/// Where nodes and instances are: the zones of two regions, somewhere in one of them, and who knows where.
+const PLACES: [&str; 5] = ["", "eu-1/a", "eu-1/b", "eu-1", "eu-2/a"];
+const BY_LOCALITY: [Option<ByLocality>; 3] = [None, Some(ByLocality::Never), Some(ByLocality::Failover)];
 const MODES: [Option<GatewayMode>; 3] = [None, Some(GatewayMode::Local), Some(GatewayMode::Remote)];
 
 /// Histories that one run of the tests goes through.
@@ -121,21 +124,25 @@ fn upstream_of(service: &str, peer: Option<&str>, port: u16) -> Upstream {
 fn local_row() -> impl Strategy<Value = Op> {
     let node_address = one_of(&["10.0.0.1", "10.0.0.2", "node.example"]);
     prop_oneof![
-        2 => (one_of(&NODES), node_address).prop_map(|(name, address)| put(node(None, name, address))),
+        3 => (one_of(&PLACES), one_of(&NODES), node_address)
+            .prop_map(|(place, name, address)| put(node_at(place, name, address))),
         1 => one_of(&NODES).prop_map(|name| Op::Delete(RowKey::Node(node_key(None, name)))),
         2 => (one_of(&NODES), one_of(&SERVICES), 1_u16..3)
             .prop_map(|(node, service, port)| put(row(app(node, service, port)))),
-        6 => (one_of(&NODES), one_of(&SERVICES), 1_u16..3, upstreams()).prop_map(
-            |(node, service, port, upstreams)| put(row(sidecar(node, service, 20_000 + port, upstreams)))
-        ),
-        3 => (one_of(&NODES), one_of(&SERVICES), said_of_sidecars(), upstreams()).prop_map(
-            |(node, service, own, upstreams)| {
-                put(row(saying(own, sidecar(node, service, 20_003, upstreams))))
+        6 => (one_of(&PLACES), one_of(&NODES), one_of(&SERVICES), 1_u16..3, upstreams()).prop_map(
+            |(place, node, service, port, upstreams)| {
+                put(row(at(place, sidecar(node, service, 20_000 + port, upstreams))))
             }
         ),
-        2 => (one_of(&NODES), 1_u16..3).prop_map(|(node, port)| put(row(gateway(node, 8_440 + port)))),
-        2 => one_of(&NODES).prop_map(|node| put(row(edge(node)))),
-        2 => one_of(&NODES).prop_map(|node| put(row(front(node)))),
+        3 => (one_of(&PLACES), one_of(&NODES), one_of(&SERVICES), said_of_sidecars(), upstreams()).prop_map(
+            |(place, node, service, own, upstreams)| {
+                put(row(at(place, saying(own, sidecar(node, service, 20_003, upstreams)))))
+            }
+        ),
+        2 => (one_of(&PLACES), one_of(&NODES), 1_u16..3)
+            .prop_map(|(place, node, port)| put(row(at(place, gateway(node, 8_440 + port))))),
+        2 => (one_of(&PLACES), one_of(&NODES)).prop_map(|(place, node)| put(row(at(place, edge(node))))),
+        2 => (one_of(&PLACES), one_of(&NODES)).prop_map(|(place, node)| put(row(at(place, front(node))))),
         2 => (one_of(&NODES), proptest::option::of(8503_u16..8505))
             .prop_map(|(node, port)| put(server(node, port))),
         1 => one_of(&NODES).prop_map(|node| Op::Delete(RowKey::Instance(instance_key(node, "consul")))),
@@ -274,6 +281,8 @@ fn config_row() -> impl Strategy<Value = Op> {
             .prop_map(move |(name, sources)| put(verdicts(name, &unique(sources)))),
         1 => names().prop_map(move |name| entry(ConfigKind::ServiceIntentions, name)),
         1 => one_of(&MODES).prop_map(|mode| put(proxy_defaults(mode))),
+        2 => (one_of(&BY_LOCALITY), one_of(&Protocol::ALL))
+            .prop_map(|(mode, spoken)| put(all_by_locality(mode, spoken))),
         1 => one_of(&[None, Some(1), Some(10_000)]).prop_map(|sampling| put(traces(sampling))),
         1 => any::<(bool, bool)>().prop_map(|(enabled, disable_listener_logs)| {
             put(logs(AccessLogs { enabled, disable_listener_logs, ..AccessLogs::default() }))
@@ -386,11 +395,27 @@ fn chain_row() -> impl Strategy<Value = Op> {
             put(entries::splitter(service, &[(share, one), (10_000 - share, other)]))
         }),
         1 => (one_of(&SERVICES), leads()).prop_map(|(service, other)| put(entries::redirect(service, other))),
-        3 => (one_of(&SERVICES), leads(), leads()).prop_map(|(service, one, other)| {
-            put(entries::resolved(entries::failover(service, &[one, other])))
+        3 => (one_of(&SERVICES), leads(), leads(), one_of(&BY_LOCALITY)).prop_map(
+            |(service, one, other, by_locality)| {
+                put(entries::resolved(ServiceResolver {
+                    by_locality,
+                    ..entries::failover(service, &[one, other])
+                }))
+            }
+        ),
+        2 => (one_of(&SERVICES), one_of(&BY_LOCALITY)).prop_map(|(service, by_locality)| {
+            put(entries::resolved(ServiceResolver {
+                by_locality,
+                ..entries::plain_resolver(service)
+            }))
         }),
-        3 => (one_of(&SERVICES), proptest::collection::vec(named(), 0..3), any::<bool>()).prop_map(
-            |(service, filters, default)| {
+        3 => (
+            one_of(&SERVICES),
+            proptest::collection::vec(named(), 0..3),
+            any::<bool>(),
+            one_of(&BY_LOCALITY),
+        ).prop_map(
+            |(service, filters, default, by_locality)| {
                 let subsets = entries::subsets(&filters);
                 let default_subset = subsets.keys().next().filter(|_| default).cloned();
                 put(entries::resolved(ServiceResolver {
@@ -400,6 +425,7 @@ fn chain_row() -> impl Strategy<Value = Op> {
                         balance: Some(Balance::Maglev),
                         hash: Vec::new(),
                     }),
+                    by_locality,
                     ..entries::plain_resolver(service)
                 }))
             }
@@ -580,8 +606,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// Everything needed for most of the views to be there, so that histories start in the middle.
 fn furnish(world: &mut World) {
     world.put([
-        node(None, "n1", "10.0.0.1"),
-        node(None, "n2", "10.0.0.2"),
+        node_at("eu-1/a", "n1", "10.0.0.1"),
+        node_at("eu-1/b", "n2", "10.0.0.2"),
         row(gateway("n1", 8443)),
         server("n1", Some(8503)),
         through_gateways(true),
@@ -682,6 +708,8 @@ fn well_formed(view: &View) {
                     "{}",
                     endpoints.cluster
                 );
+                let ranks: BTreeSet<u32> = endpoints.members.iter().map(|member| member.rank).collect();
+                assert!(ranks.iter().zip(0..).all(|(rank, nth)| *rank == nth), "{ranks:?}");
                 let mut seen = BTreeSet::new();
                 for member in &endpoints.members {
                     assert!(member.address.address.parse::<std::net::IpAddr>().is_ok());

@@ -168,7 +168,14 @@ fn member(member: &Endpoint) -> String {
         Health::Doubtful => "doubtful",
         Health::Down => "down",
     };
-    format!("{} {health} {}", address(&member.address), member.weight)
+    let mut text = format!("{} {health} {}", address(&member.address), member.weight);
+    if member.rank != 0 || member.locality.is_some() {
+        text += &format!(" #{}", member.rank);
+    }
+    if let Some(at) = &member.locality {
+        text += &format!(" {at}");
+    }
+    text
 }
 
 fn chain(chain: &Chain) -> Vec<String> {

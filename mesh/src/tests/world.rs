@@ -2,10 +2,11 @@
 
 use peerway_model::authority::{CaRoot, CaRoots};
 use peerway_model::config::{
-    AccessLogs, Action, Consumer, ExportedService, ExportedServices, Inbound, JwtProvider, JwtRequirement,
-    KeyDiscovery, KeySet, KeySource, KeyUri, Mesh as MeshEntry, MeshTls, Meta, PathCondition, Pattern,
-    Permission, Protocol, ProxyDefaults, RemoteKeys, RequestCondition, ServiceDefaults, ServiceIntentions,
-    Source, TlsBounds, Tracing, UpstreamOverride, UpstreamSettings, Upstreams, Verdict, WantedToken,
+    AccessLogs, Action, ByLocality, Consumer, ExportedService, ExportedServices, Inbound, JwtProvider,
+    JwtRequirement, KeyDiscovery, KeySet, KeySource, KeyUri, Mesh as MeshEntry, MeshTls, Meta, PathCondition,
+    Pattern, Permission, Protocol, ProxyDefaults, RemoteKeys, RequestCondition, ServiceDefaults,
+    ServiceIntentions, Source, TlsBounds, Tracing, UpstreamOverride, UpstreamSettings, Upstreams, Verdict,
+    WantedToken,
 };
 use peerway_model::grant::AllowedService;
 use peerway_model::instance::{GatewayMode, Opaque, TAG_WAN};
@@ -13,8 +14,8 @@ use peerway_model::name::*;
 use peerway_model::peering::RemoteInfo;
 use peerway_model::server::server_instance;
 use peerway_model::{
-    Check, CheckKey, CheckStatus, ConfigEntry, ExposedPath, HealthSummary, Instance, InstanceKey, Node,
-    NodeKey, Origin, PeerMeta, Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringState, Proxy,
+    Check, CheckKey, CheckStatus, ConfigEntry, ExposedPath, HealthSummary, Instance, InstanceKey, Locality,
+    Node, NodeKey, Origin, PeerMeta, Peering, PeeringGrants, PeeringKey, PeeringRole, PeeringState, Proxy,
     ProxyMode, ServiceAddress, ServiceKey, ServiceKind, SidecarSettings, Tenancy, TokenBounds, TokenGrant,
     TrustBundle, TrustDomain, Upstream, Weights,
 };
@@ -125,6 +126,7 @@ pub(super) fn node(peer: Option<&str>, name: &str, address: &str) -> Row {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+        locality: None,
     }))
 }
 
@@ -147,6 +149,7 @@ fn plain(node: NodeKey, id: &str, service: &str, kind: ServiceKind, port: u16) -
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     }
 }
 
@@ -292,6 +295,40 @@ pub(super) fn via(mode: GatewayMode, upstream: Upstream) -> Upstream {
         mesh_gateway: Some(mode),
         ..upstream
     }
+}
+
+/// `eu-1/a`, a region and a zone of it; the zone may be left out, and nothing is nowhere.
+pub(super) fn place(text: &str) -> Option<Locality> {
+    let (region, zone) = text.split_once('/').unwrap_or((text, ""));
+    Locality::of(region, zone).unwrap()
+}
+
+/// The instance at a [`place`].
+pub(super) fn at(text: &str, instance: Instance) -> Instance {
+    Instance {
+        locality: place(text),
+        ..instance
+    }
+}
+
+/// A local node at a [`place`].
+pub(super) fn node_at(text: &str, name: &str, address: &str) -> Row {
+    match node(None, name, address) {
+        Row::Node(node) => Row::Node(Arc::new(Node {
+            locality: place(text),
+            ..Node::clone(&node)
+        })),
+        other => other,
+    }
+}
+
+/// Whether those that are near are preferred, of services that do not say it.
+pub(super) fn all_by_locality(by_locality: Option<ByLocality>, protocol: Protocol) -> Row {
+    config(ConfigEntry::ProxyDefaults(ProxyDefaults {
+        config: BTreeMap::from([("protocol".to_owned(), Opaque::Text(protocol.as_str().to_owned()))]),
+        by_locality,
+        ..ProxyDefaults::default()
+    }))
 }
 
 pub(super) fn row(instance: Instance) -> Row {

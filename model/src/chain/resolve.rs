@@ -2,8 +2,8 @@
 
 use super::{Entries, MAX_REDIRECTS, Target, refuse};
 use crate::config::{
-    ConfigEntry, ConfigKind, Destination, Failover, LoadBalancer, Member, Protocol, SamenessGroup,
-    ServiceResolver, Subset,
+    ByLocality, ConfigEntry, ConfigKind, Destination, Failover, LoadBalancer, Member, Protocol,
+    ProxyDefaults, SamenessGroup, ServiceResolver, Subset,
 };
 use crate::key::{Origin, ServiceKey};
 use crate::{ConfigKey, Invalid};
@@ -21,6 +21,8 @@ pub struct Settings {
     pub request_timeout_ms: Option<u64>,
     /// How an instance is chosen.
     pub load_balancer: Option<LoadBalancer>,
+    /// Whether callers prefer instances that are near, as [`by_locality`] says.
+    pub by_locality: Option<ByLocality>,
     /// What stands in when no instance is well, in order; without the target itself, distinct.
     pub failover: Vec<Target>,
 }
@@ -31,14 +33,26 @@ pub fn protocol<'e>(entries: &mut dyn Entries<'e>, service: &ServiceKey) -> Prot
         Some(ConfigEntry::ServiceDefaults(own)) => Some(own),
         _ => None,
     };
-    let all = match entries.entry(ConfigKey::singleton(
-        ConfigKind::ProxyDefaults,
-        &service.partition,
-    )) {
+    Protocol::of_service(own, defaults_of_all(entries, service))
+}
+
+/// What holds for all proxies of the partition of a service.
+fn defaults_of_all<'e>(entries: &mut dyn Entries<'e>, service: &ServiceKey) -> Option<&'e ProxyDefaults> {
+    let key = ConfigKey::singleton(ConfigKind::ProxyDefaults, &service.partition);
+    match entries.entry(key) {
         Some(ConfigEntry::ProxyDefaults(all)) => Some(all),
         _ => None,
-    };
-    Protocol::of_service(own, all)
+    }
+}
+
+/// Whether callers of a service prefer instances that are near: what its resolver says counts before `proxy-defaults`.
+/// `None` when neither says anything, and for a peer's service: where its instances are is not known here.
+pub fn by_locality<'e>(entries: &mut dyn Entries<'e>, service: &ServiceKey) -> Option<ByLocality> {
+    if service.origin.peer().is_some() {
+        return None;
+    }
+    let own = resolver(entries, service).and_then(|resolver| resolver.by_locality);
+    own.or_else(|| defaults_of_all(entries, service)?.by_locality)
 }
 
 /// How a target is reached. Of a peer's service too the resolver of that name here says it, as with Consul: there is
@@ -58,8 +72,12 @@ pub fn settings<'e>(entries: &mut dyn Entries<'e>, target: &Target) -> Result<Se
 
 /// The same without what stands in for it, which may contradict itself where nobody is led to.
 pub fn settings_alone<'e>(entries: &mut dyn Entries<'e>, target: &Target) -> Settings {
+    let by_locality = by_locality(entries, &target.service);
     match resolver(entries, &target.service) {
-        None => Settings::default(),
+        None => Settings {
+            by_locality,
+            ..Settings::default()
+        },
         Some(resolver) => Settings {
             subset: target
                 .subset
@@ -68,6 +86,7 @@ pub fn settings_alone<'e>(entries: &mut dyn Entries<'e>, target: &Target) -> Set
             connect_timeout_ms: resolver.connect_timeout_ms.filter(|ms| *ms > 0),
             request_timeout_ms: resolver.request_timeout_ms.filter(|ms| *ms > 0),
             load_balancer: resolver.load_balancer.clone(),
+            by_locality,
             failover: Vec::new(),
         },
     }

@@ -108,6 +108,7 @@ fn plain_resolver(service: &str) -> ServiceResolver {
         connect_timeout_ms: None,
         request_timeout_ms: None,
         load_balancer: None,
+        by_locality: None,
         meta: Meta::new(),
     }
 }
@@ -364,4 +365,43 @@ fn contradictions_are_refused() {
 fn a_default_subset_is_meant_when_none_is_named() {
     let written = Written::default().with(resolver_entry(subsets("web", &["v1", "v2"], Some("v2"))));
     assert_eq!(written.ends("web"), ["v2.web.default.default.dc1"]);
+}
+
+#[test]
+fn whether_those_that_are_near_are_preferred_is_the_targets_own() {
+    let mode = |written: &Written, target: &Target| {
+        let mut entries = written;
+        let alone = settings_alone(&mut entries, target).by_locality;
+        assert_eq!(alone, by_locality(&mut entries, &target.service));
+        alone
+    };
+    let (web, api) = (Target::of(local("web")), Target::of(local("api")));
+    let mut theirs = web.clone();
+    theirs.service.origin = Origin::Peer(PeerName::new("west").unwrap());
+    let own = |service: &str, by_locality| {
+        resolver_entry(ServiceResolver {
+            by_locality,
+            ..plain_resolver(service)
+        })
+    };
+    let written = Written::default().with(own("web", Some(ByLocality::Failover)));
+    assert_eq!(mode(&written, &web), Some(ByLocality::Failover));
+    assert_eq!((mode(&written, &api), mode(&written, &theirs)), (None, None));
+    let all = ConfigEntry::ProxyDefaults(ProxyDefaults {
+        by_locality: Some(ByLocality::Failover),
+        ..ProxyDefaults::default()
+    });
+    let written = Written::default()
+        .with(all)
+        .with(own("web", Some(ByLocality::Never)))
+        .with(own("db", None));
+    assert_eq!(mode(&written, &web), Some(ByLocality::Never));
+    assert_eq!(mode(&written, &api), Some(ByLocality::Failover));
+    assert_eq!(
+        mode(&written, &Target::of(local("db"))),
+        Some(ByLocality::Failover)
+    );
+    assert_eq!(mode(&written, &theirs), None);
+    // It is nothing that makes a chain more than its service.
+    assert!(written.chain("api").unwrap().is_default());
 }

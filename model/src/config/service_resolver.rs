@@ -1,7 +1,7 @@
 //! `service-resolver`: which instances a service is, and what stands in for them (xDS facts, section 6.5).
 
 use super::service_router::{at_most, bounded, short};
-use super::{Destination, LoadBalancer, Meta};
+use super::{ByLocality, Destination, LoadBalancer, Meta};
 use crate::filter::Filter;
 use crate::name::{Namespace, Partition, ServiceName, SubsetName};
 use crate::{GroupName, Invalid};
@@ -55,6 +55,8 @@ pub struct ServiceResolver {
     pub request_timeout_ms: Option<u64>,
     /// How an instance is chosen.
     pub load_balancer: Option<LoadBalancer>,
+    /// Whether those that are near are preferred; `None` means as `proxy-defaults` say.
+    pub by_locality: Option<ByLocality>,
     /// The operator's pairs.
     pub meta: Meta,
 }
@@ -74,6 +76,12 @@ impl ServiceResolver {
         if self.redirect.is_some() && !self.failover.is_empty() {
             return Err(Invalid::new(
                 "Failover",
+                "does not go together with Redirect: write it into the resolver of the other service",
+            ));
+        }
+        if self.redirect.is_some() && self.by_locality.is_some() {
+            return Err(Invalid::new(
+                "PrioritizeByLocality",
                 "does not go together with Redirect: write it into the resolver of the other service",
             ));
         }

@@ -1,6 +1,6 @@
 //! `mesh`, `proxy-defaults` and `service-defaults`.
 
-use super::{AccessLogs, Inbound, MeshTls, Meta, Tracing, Upstreams};
+use super::{AccessLogs, ByLocality, Inbound, MeshTls, Meta, Tracing, Upstreams};
 use crate::Invalid;
 use crate::instance::{GatewayMode, Opaque};
 use crate::name::{Namespace, Partition, ServiceName};
@@ -107,6 +107,8 @@ pub struct ProxyDefaults {
     pub tracing: Option<Tracing>,
     /// What holds for sidecars unless their services or they themselves say otherwise.
     pub sidecar: SidecarSettings,
+    /// Whether callers prefer instances that are near, of services whose resolver does not say it.
+    pub by_locality: Option<ByLocality>,
     /// The operator's pairs.
     pub meta: Meta,
 }

@@ -19,6 +19,7 @@ fn node() -> Node {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::from([("rack".to_owned(), "r 7".to_owned())]),
+        locality: None,
     }
 }
 
@@ -41,6 +42,7 @@ fn instance() -> Instance {
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     }
 }
 

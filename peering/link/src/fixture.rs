@@ -55,6 +55,7 @@ pub(crate) fn node(origin: Origin, datacenter: &str) -> Node {
         datacenter: Datacenter::new(datacenter).unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+        locality: None,
     }
 }
 
@@ -77,6 +78,7 @@ pub(crate) fn instance(on: &NodeKey, service: &str, id: &str) -> Instance {
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     }
 }
 
@@ -332,6 +334,7 @@ impl World {
             connect_timeout_ms: None,
             request_timeout_ms: None,
             load_balancer: None,
+            by_locality: None,
             meta: BTreeMap::new(),
         }));
         let transaction = match to {

@@ -69,6 +69,14 @@ fn names_are_answered_as_dns_config_says() {
 }
 
 #[test]
+fn where_the_node_is_is_said_or_not() {
+    let of = |text: &str| load(&format!("data_dir = \"d\"\n{text}")).unwrap().locality;
+    assert_eq!(of(""), None);
+    let zone = of("locality { region = \"eu-1\" zone = \"a\" }").unwrap();
+    assert_eq!(zone.to_string(), "eu-1/a");
+}
+
+#[test]
 fn later_files_and_flags_win() {
     let files = [
         (
@@ -100,6 +108,14 @@ fn refusals_name_file_path_and_cure() {
         (
             "data_dir = \"d\"\ndefault_intention_policy = \"Allow\"",
             "a.hcl: default_intention_policy: \"Allow\" is no policy, use \"deny\" or \"allow\"",
+        ),
+        (
+            "data_dir = \"d\"\nlocality { zone = \"a\" }",
+            "locality.region: is required with Zone",
+        ),
+        (
+            "data_dir = \"d\"\nlocality { region = \"eu-1\" zone = \"a b\" }",
+            "a.hcl: locality.zone: \"a b\" is not the name of a region or zone",
         ),
         (
             "data_dir = \"d\"\nports { htp = 1 }",

@@ -52,6 +52,7 @@ fn numbered(key: NodeKey, number: u64) -> Row {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::from([("number".to_owned(), number.to_string())]),
+        locality: None,
     }))
 }
 
@@ -74,6 +75,7 @@ fn instance(task: usize, number: u64) -> Row {
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     }))
 }
 

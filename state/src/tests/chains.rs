@@ -49,6 +49,7 @@ fn resolver(service: &str) -> ServiceResolver {
         connect_timeout_ms: None,
         request_timeout_ms: None,
         load_balancer: None,
+        by_locality: None,
         meta: Meta::new(),
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn node(key: &NodeKey, address: &str) -> Node {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+        locality: None,
     }
 }
 
@@ -78,6 +79,7 @@ pub(super) fn instance(node: &NodeKey, id: &str, service: &str) -> Instance {
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     }
 }
 
@@ -255,6 +257,7 @@ pub(super) fn entries(partition: &Partition, variant: u8) -> [ConfigEntry; 6] {
             access_logs: AccessLogs::default(),
             tracing: None,
             sidecar: Default::default(),
+            by_locality: None,
             meta: meta.clone(),
         }),
         ConfigEntry::ServiceDefaults(ServiceDefaults {

@@ -270,6 +270,7 @@ fn a_group_exports_only_what_stays_in_the_partition() {
         connect_timeout_ms: None,
         request_timeout_ms: None,
         load_balancer: None,
+        by_locality: None,
         meta: Meta::new(),
     })));
     let mut world = World::of([group(Vec::new()), exports, elsewhere]);

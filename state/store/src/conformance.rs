@@ -294,6 +294,7 @@ fn node(origin: &Origin, name: &str, content: &str) -> Row {
         datacenter: valid(Datacenter::new("dc1")),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::from([("content".to_owned(), content.to_owned())]),
+        locality: None,
     }))
 }
 

@@ -50,6 +50,7 @@ fn node_of(origin: Origin, name: &str) -> Node {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+        locality: None,
     }
 }
 

@@ -80,6 +80,7 @@ pub(crate) fn node(index: usize, number: usize, address: u64) -> Result<Row, Inv
         datacenter: Datacenter::new(&datacenter(index))?,
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+        locality: None,
     })))
 }
 
@@ -108,6 +109,7 @@ pub(crate) fn instance(node: usize, service: &str, id: &str, port: u16) -> Resul
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     })
 }
 

@@ -9,6 +9,30 @@ async fn written(bench: &Bench, entries: impl IntoIterator<Item = Value>) {
 }
 
 #[tokio::test]
+async fn whether_those_that_are_near_are_preferred_is_shown() {
+    let bench = Bench::new();
+    let (failover, none) = (json!({"Mode": "failover"}), json!({"Mode": "none"}));
+    let defaults = json!({"Kind": "proxy-defaults", "Name": "global", "PrioritizeByLocality": failover});
+    let db = json!({"Kind": "service-resolver", "Name": "db", "PrioritizeByLocality": none});
+    for (entry, expected) in [
+        (None, [None, None]),
+        (Some(defaults), [Some(&failover); 2]),
+        (Some(db), [Some(&failover), Some(&none)]),
+    ] {
+        written(&bench, entry).await;
+        for (service, expected) in ["web", "db"].into_iter().zip(expected) {
+            let answer = bench.get(&format!("/v1/discovery-chain/{service}")).await.json();
+            let chain = &answer["Chain"];
+            let resolver = &chain["Nodes"][format!("resolver:{service}.default.default.dc1")]["Resolver"];
+            let target = &chain["Targets"][format!("{service}.default.default.dc1")];
+            for place in [resolver, target] {
+                assert_eq!(place.get("PrioritizeByLocality"), expected, "{answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_chain_of_a_service_is_shown() {
     let bench = Bench::new();
     written(

@@ -21,6 +21,67 @@ fn ledger() -> Value {
 }
 
 #[tokio::test]
+async fn where_a_node_and_what_is_on_it_are_is_shown() {
+    let bench = Bench::new();
+    let (zone_a, region) = (
+        json!({"Region": "eu-1", "Zone": "a"}),
+        json!({"Region": "eu-2", "Zone": ""}),
+    );
+    registered(
+        &bench,
+        json!({"Node": "n7", "Address": "10.0.0.7", "Locality": zone_a,
+            "Service": {"Service": "ledger", "Port": 5432, "Locality": {"Region": "eu-2"}}}),
+    )
+    .await;
+    let shown = bench.get("/v1/catalog/service/ledger").await.json();
+    assert_eq!(shown[0]["ServiceLocality"], region);
+    let health = bench.get("/v1/health/service/ledger").await.json();
+    assert_eq!(health[0]["Node"]["Locality"], zone_a);
+    assert_eq!(health[0]["Service"]["Locality"], region);
+    let node = bench.get("/v1/catalog/node/n7").await.json();
+    assert_eq!(node["Node"]["Locality"], zone_a);
+    assert_eq!(node["Services"]["ledger"]["Locality"], region);
+
+    let body = json!({"Name": "web", "Port": 80, "Locality": zone_a, "Connect": {"SidecarService": {}}});
+    assert_eq!(
+        bench.put("/v1/agent/service/register", body).await.status,
+        StatusCode::OK
+    );
+    let services = bench.get("/v1/agent/services").await.json();
+    for id in ["web", "web-sidecar-proxy"] {
+        assert_eq!(services[id]["Locality"], zone_a, "{id}");
+        let one = bench.get(&format!("/v1/agent/service/{id}")).await.json();
+        assert_eq!(one["Locality"], zone_a, "{id}");
+    }
+    // What is not known is not shown.
+    registered(
+        &bench,
+        json!({"Node": "n8", "Address": "10.0.0.8", "Service": {"Service": "plain"}}),
+    )
+    .await;
+    let health = bench.get("/v1/health/service/plain").await.json();
+    assert_eq!(
+        (
+            health[0]["Node"].get("Locality"),
+            health[0]["Service"].get("Locality")
+        ),
+        (None, None)
+    );
+    let refused = bench
+        .put(
+            "/v1/catalog/register",
+            json!({"Node": "n8", "Address": "10.0.0.8", "Locality": {"Zone": "a"}}),
+        )
+        .await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(
+        refused.text.contains("Locality.Region: is required with Zone"),
+        "{}",
+        refused.text
+    );
+}
+
+#[tokio::test]
 async fn an_external_service_is_registered_with_its_node_and_checks_and_taken_off_again() {
     let bench = Bench::new();
     registered(&bench, ledger()).await;

@@ -19,6 +19,7 @@ pub(super) async fn import_speaking(bench: &Bench, protocol: &str) {
         datacenter: Datacenter::new("dc2").unwrap(),
         address: "10.0.0.9".to_owned(),
         meta: BTreeMap::new(),
+        locality: None,
         id: None,
         ..local_node()
     };
@@ -54,6 +55,7 @@ pub(super) async fn import_speaking(bench: &Bench, protocol: &str) {
             protocol: protocol.to_owned(),
             health: None,
         }),
+        locality: None,
     };
     let proxy = instance("p1", "api-sidecar-proxy", ServiceKind::ConnectProxy);
     let status = check(&node.key, "flat", CheckStatus::Critical, Some(&proxy));

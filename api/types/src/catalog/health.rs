@@ -1,7 +1,8 @@
 //! Entries of `/v1/health`.
 
 use super::{
-    AddressJson, ConnectJson, Indexes, Pairs, TenancyJson, WeightsJson, peer_of, proxy_of, tagged_addresses,
+    AddressJson, ConnectJson, Indexes, LocalityJson, Pairs, TenancyJson, WeightsJson, peer_of, proxy_of,
+    tagged_addresses,
 };
 use crate::proxy::ProxyJson;
 use peerway_model::{Check, Instance, Namespace, Node};
@@ -19,6 +20,8 @@ pub struct NodeJson {
     datacenter: String,
     tagged_addresses: Pairs,
     meta: Pairs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locality: Option<LocalityJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     partition: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +41,7 @@ impl NodeJson {
             datacenter: node.datacenter.to_string(),
             tagged_addresses: node.tagged_addresses.clone(),
             meta: node.meta.clone(),
+            locality: LocalityJson::of(node.locality.as_ref()),
             partition: (!partition.is_default()).then(|| partition.to_string()),
             peer_name: peer_of(&node.key.origin),
             indexes,
@@ -65,6 +69,8 @@ pub struct ServiceJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<ProxyJson>,
     connect: ConnectJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locality: Option<LocalityJson>,
     #[serde(flatten)]
     tenancy: TenancyJson,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +95,7 @@ impl ServiceJson {
             enable_tag_override: instance.enable_tag_override,
             proxy: proxy_of(instance),
             connect: ConnectJson::of(instance.peer_meta.as_ref()),
+            locality: LocalityJson::of(instance.locality.as_ref()),
             tenancy: TenancyJson::of(instance),
             peer_name: peer_of(&instance.key.node.origin),
             indexes,

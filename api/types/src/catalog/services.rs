@@ -1,7 +1,8 @@
 //! Services as `/v1/agent` and `/v1/catalog` show them.
 
 use super::{
-    AddressJson, ConnectJson, Indexes, Pairs, TenancyJson, WeightsJson, peer_of, proxy_of, tagged_addresses,
+    AddressJson, ConnectJson, Indexes, LocalityJson, Pairs, TenancyJson, WeightsJson, peer_of, proxy_of,
+    tagged_addresses,
 };
 use crate::proxy::ProxyJson;
 use peerway_model::config::{ProxyDefaults, ServiceDefaults};
@@ -31,6 +32,8 @@ pub struct AgentServiceJson {
     pub content_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<ProxyJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locality: Option<LocalityJson>,
     #[serde(flatten)]
     tenancy: TenancyJson,
     datacenter: String,
@@ -62,6 +65,7 @@ impl AgentServiceJson {
             enable_tag_override: instance.enable_tag_override,
             content_hash: None,
             proxy,
+            locality: LocalityJson::of(instance.locality.as_ref()),
             tenancy: TenancyJson::of(instance),
             datacenter: datacenter.to_string(),
         }
@@ -94,6 +98,8 @@ pub struct CatalogServiceJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     service_proxy: Option<ProxyJson>,
     service_connect: ConnectJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_locality: Option<LocalityJson>,
     #[serde(flatten)]
     tenancy: TenancyJson,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,6 +130,7 @@ impl CatalogServiceJson {
             service_enable_tag_override: instance.enable_tag_override,
             service_proxy: proxy_of(instance),
             service_connect: ConnectJson::of(instance.peer_meta.as_ref()),
+            service_locality: LocalityJson::of(instance.locality.as_ref()),
             tenancy: TenancyJson::of(instance),
             peer_name: peer_of(&instance.key.node.origin),
             indexes,

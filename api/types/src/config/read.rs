@@ -1,5 +1,6 @@
 //! From JSON to a validated config entry.
 
+mod by_locality;
 mod jwt_provider;
 mod resolver;
 pub(super) mod routing;
@@ -7,6 +8,7 @@ mod terminating_gateway;
 
 pub(crate) use routing::hundredths;
 
+use self::by_locality::by_locality_from;
 use super::access_logs::access_logs_from;
 use super::api_gateway::{api_gateway, inline_certificate};
 use super::edge_route::{http_route, tcp_route};
@@ -305,7 +307,8 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
     let tracing = tracing_from(&mut fields)?;
     let sidecar = sidecar_settings_from(&mut fields)?;
     strict_tls_only(&mut fields)?;
-    fields.not_offered(&["EnvoyExtensions", "FailoverPolicy", "PrioritizeByLocality"])?;
+    fields.not_offered(&["EnvoyExtensions", "FailoverPolicy"])?;
+    let by_locality = by_locality_from(&mut fields)?;
     let meta = fields.meta()?;
     fields.finish()?;
     Ok(ProxyDefaults {
@@ -315,6 +318,7 @@ fn proxy_defaults(mut fields: Fields<'_>, defaults: &Tenancy) -> Result<ProxyDef
         access_logs,
         tracing,
         sidecar,
+        by_locality,
         meta,
     })
 }

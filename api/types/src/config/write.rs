@@ -5,7 +5,7 @@ mod resolver;
 pub(super) mod routing;
 mod terminating_gateway;
 
-pub(crate) use resolver::{load_balancer, subset};
+pub(crate) use resolver::{by_locality, load_balancer, subset};
 pub(crate) use routing::{route, split, weight};
 
 use super::access_logs::put_access_logs;
@@ -88,6 +88,7 @@ pub fn config_entry_to_json(entry: &ConfigEntry, indexes: Option<ConfigIndexes>)
             );
             put_access_logs(&mut out, &entry.access_logs);
             put_tracing(&mut out, entry.tracing.as_ref());
+            by_locality(&mut out, entry.by_locality);
             out.insert(
                 "MeshGateway".to_owned(),
                 json!(MeshGatewayJson::from(entry.mesh_gateway)),

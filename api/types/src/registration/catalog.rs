@@ -1,12 +1,12 @@
 //! The bodies of `PUT /v1/catalog/register` and `/v1/catalog/deregister`: nodes that no agent speaks for, with what is on
 //! them.
 
-use super::{ServiceRegistration, registration_from};
+use super::{ServiceRegistration, locality_from, registration_from};
 use crate::fields::Fields;
 use crate::proxy::check_host;
 use peerway_model::config::validate_meta;
 use peerway_model::{
-    CheckId, CheckStatus, Datacenter, InstanceId, Invalid, Namespace, NodeName, Partition, Tenancy,
+    CheckId, CheckStatus, Datacenter, InstanceId, Invalid, Locality, Namespace, NodeName, Partition, Tenancy,
 };
 use std::collections::BTreeMap;
 
@@ -41,6 +41,8 @@ pub struct NodeRegistration {
     pub tagged_addresses: BTreeMap<String, String>,
     /// Free-form pairs.
     pub meta: BTreeMap<String, String>,
+    /// Where it is.
+    pub locality: Option<Locality>,
     /// Whether a node that is there stays as it is.
     pub skip_update: bool,
 }
@@ -113,7 +115,6 @@ pub fn catalog_registration_from_json(
         "PeerName",
         "is set on imported nodes only, they are written by their peering",
     )?;
-    fields.not_offered(&["Locality"])?;
     fields.tolerate(&COMPUTED);
     fields.finish()?;
     for (index, check) in checks.iter().enumerate() {
@@ -207,6 +208,7 @@ fn node_from(fields: &mut Fields<'_>) -> Result<NodeRegistration, Invalid> {
         address,
         tagged_addresses,
         meta,
+        locality: locality_from(fields)?,
         skip_update: fields.flag("SkipNodeUpdate")?,
     })
 }

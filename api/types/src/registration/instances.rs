@@ -125,6 +125,7 @@ impl ServiceRegistration {
             proxy,
             gateway_config,
             peer_meta: None,
+            locality: self.locality.clone(),
         }
     }
 }

@@ -43,6 +43,7 @@ fn resolver() -> Value {
             "*": {"Targets": [{"Peer": "west"}, {"Service": "api", "ServiceSubset": "v9", "Namespace": "x",
                 "Partition": "y"}, {"Service": "api", "Peer": "east", "Namespace": "z"}]},
             "v1": {"SamenessGroup": "all"}},
+        "PrioritizeByLocality": {"Mode": "failover"},
         "ConnectTimeout": "250ms", "RequestTimeout": "1h0m0s",
         "LoadBalancer": {"Policy": "ring_hash", "RingHashConfig": {"MinimumRingSize": 8, "MaximumRingSize": 64},
             "HashPolicies": [
@@ -356,6 +357,19 @@ fn refusals_of_resolvers_and_groups_name_the_field() {
             json!({"Kind": "service-resolver", "Name": "web", "Redirect": {"Service": "a"},
             "Failover": {"*": {"Service": "b"}}}),
             "Failover: does not go together with Redirect",
+        ),
+        (
+            json!({"Kind": "service-resolver", "Name": "web", "Redirect": {"Service": "a"},
+            "PrioritizeByLocality": {"Mode": "none"}}),
+            "PrioritizeByLocality: does not go together with Redirect",
+        ),
+        (
+            resolved("PrioritizeByLocality", json!({"Mode": "nearest"})),
+            "PrioritizeByLocality.Mode: is \"nearest\", use \"none\" or \"failover\"",
+        ),
+        (
+            resolved("PrioritizeByLocality", json!({"Regions": []})),
+            "PrioritizeByLocality.Regions: is not a known field",
         ),
         (resolved("Failover", json!({"*": {}})), "Failover.*: is empty"),
         (

@@ -448,11 +448,11 @@ fn a_reader_tells_which_fields_it_asks_for() {
         "Failover.Targets.Peer",
         "LoadBalancer",
         "ConnectTimeout",
+        "PrioritizeByLocality",
     ] {
         assert!(fields.contains(asked), "{asked}: {fields:?}");
     }
     for not in [
-        "PrioritizeByLocality",
         "Redirect.Datacenter",
         "ModifyIndex",
         "LoadBalancer.Policy",

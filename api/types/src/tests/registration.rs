@@ -22,6 +22,7 @@ fn every_field_is_kept_in_either_spelling() {
         "Name": "web-proxy", "ID": "p1", "Kind": "connect-proxy", "Tags": ["a"], "Address": "10.0.0.1", "Port": 20000,
         "TaggedAddresses": {"wan": {"Address": "host.example", "Port": 9}}, "Meta": {"k": "v"},
         "Weights": {"Passing": 10, "Warning": 2}, "EnableTagOverride": true, "Token": "t",
+        "Locality": {"Region": "eu-1", "Zone": "a"},
         "Proxy": {
             "DestinationServiceName": "web", "DestinationServiceID": "web1", "LocalServiceAddress": "127.0.0.1",
             "LocalServicePort": 8080, "MeshGateway": {"Mode": "local"}, "Config": {"bind_port": 1, "Mixed_Case": null},
@@ -36,6 +37,7 @@ fn every_field_is_kept_in_either_spelling() {
         "name": "web-proxy", "id": "p1", "kind": "connect-proxy", "tags": ["a"], "address": "10.0.0.1", "port": 20000,
         "tagged_addresses": {"wan": {"address": "host.example", "port": 9}}, "meta": {"k": "v"},
         "weights": {"passing": 10, "warning": 2}, "enable_tag_override": true,
+        "locality": {"region": "eu-1", "zone": "a"},
         "proxy": {
             "destination_service_name": "web", "destination_service_id": "web1",
             "local_service_address": "127.0.0.1",
@@ -53,6 +55,7 @@ fn every_field_is_kept_in_either_spelling() {
         .instances(&node(), &BTreeSet::new(), None)
         .unwrap()
         .remove(0);
+    assert_eq!(instance.locality, Locality::of("eu-1", "a").unwrap());
     let proxy = instance.proxy.unwrap();
     assert_eq!(proxy.mesh_gateway, Some(GatewayMode::Local));
     let transparent = proxy.sidecar.transparent().unwrap();
@@ -188,6 +191,24 @@ fn a_sidecar_is_filled_from_its_service() {
 }
 
 #[test]
+fn a_sidecar_is_where_its_service_is_unless_it_says_otherwise() {
+    let places = |sidecar: Value| {
+        let service = register(
+            json!({"Name": "web", "Port": 8080, "Locality": {"Region": "eu-1", "Zone": "a"},
+            "Connect": {"SidecarService": sidecar}}),
+        )
+        .unwrap();
+        let instances = service.instances(&node(), &BTreeSet::new(), None).unwrap();
+        let text = |instance: &Instance| instance.locality.as_ref().map(ToString::to_string);
+        instances.iter().map(text).collect::<Vec<_>>()
+    };
+    let both = |sidecar: &str| vec![Some("eu-1/a".to_owned()), Some(sidecar.to_owned())];
+    assert_eq!(places(json!({})), both("eu-1/a"));
+    assert_eq!(places(json!({"Locality": {}})), both("eu-1/a"));
+    assert_eq!(places(json!({"Locality": {"Region": "eu-2"}})), both("eu-2"));
+}
+
+#[test]
 fn the_services_own_port_is_not_given_to_its_sidecar() {
     let service = register(json!({"Name": "web", "Port": 21000, "Connect": {"SidecarService": {}}})).unwrap();
     let instances = service.instances(&node(), &BTreeSet::new(), None).unwrap();
@@ -272,6 +293,22 @@ fn refusals_name_the_field_and_the_problem() {
         (
             json!({"Name": "web", "Tags": [{}]}),
             "Tags[0]: is an object, expected a text",
+        ),
+        (
+            json!({"Name": "web", "Locality": {"Zone": "a"}}),
+            "Locality.Region: is required with Zone",
+        ),
+        (
+            json!({"Name": "web", "Locality": {"Region": "eu 1"}}),
+            "Locality.Region: \"eu 1\" is not the name of a region or zone",
+        ),
+        (
+            sidecar(json!({"Locality": {"Region": "eu-1", "Zone": "z".repeat(129)}})),
+            "Connect.SidecarService.Locality.Zone: is 129 bytes long, at most 128",
+        ),
+        (
+            json!({"Name": "web", "Locality": {"Region": "eu-1", "SubZone": "b"}}),
+            "Locality.SubZone: is not a known field",
         ),
         (
             json!({"Name": "web", "Address": "0.0.0.0"}),
@@ -466,7 +503,7 @@ fn what_go_clients_send_for_unset_fields_is_no_setting() {
     register(
         json!({"Kind": "", "ID": "", "Name": "web", "Tags": null, "Port": 0, "Address": "", "Meta": null,
         "Weights": null, "Check": null, "Checks": [], "Proxy": null, "Connect": null, "SocketPath": "",
-        "Namespace": "", "Partition": "", "TaggedAddresses": {}}),
+        "Namespace": "", "Partition": "", "TaggedAddresses": {}, "Locality": {"Region": "", "Zone": ""}}),
     )
     .unwrap();
 }

@@ -76,6 +76,7 @@ fn node(scope: &ImportScope<'_>, offer: &OfferedNode) -> Result<Node, Invalid> {
         datacenter: Datacenter::new(&offer.datacenter).map_err(|invalid| invalid.within("Datacenter"))?,
         tagged_addresses: offer.tagged_addresses.clone(),
         meta: offer.meta.clone(),
+        locality: None,
     })
 }
 
@@ -148,6 +149,8 @@ fn instance(
         proxy,
         gateway_config: BTreeMap::new(),
         peer_meta,
+        // The regions of another cluster are not ours, whatever they are called.
+        locality: None,
     })
 }
 

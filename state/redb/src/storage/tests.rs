@@ -138,6 +138,7 @@ fn put(name: &str, number: u64) -> RowChange {
             datacenter: Datacenter::new("dc1").unwrap(),
             tagged_addresses: BTreeMap::new(),
             meta: BTreeMap::from([("number".to_owned(), number.to_string())]),
+            locality: None,
         })),
         create_index: 1,
         modify_index: number,

@@ -4,6 +4,7 @@ use super::opaque::{ConfigMap, give_back, keep};
 use super::sidecar::SidecarRecord;
 use super::text::{Text, text};
 use peerway_model::instance::GatewayMode;
+use peerway_model::locality::{Locality, PlaceName};
 use peerway_model::{
     Check, CheckId, CheckKey, CheckStatus, Datacenter, HealthSummary, Instance, InstanceId, InstanceKey,
     Namespace, Node, NodeKey, NodeName, Origin, Partition, PeerMeta, PeerName, Proxy, ProxyMode,
@@ -60,6 +61,35 @@ pub(super) struct NodeRecord {
     tagged_addresses: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     meta: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    locality: Option<LocalityRecord>,
+}
+
+/// Where something runs.
+#[derive(Serialize, Deserialize)]
+struct LocalityRecord {
+    region: Text<PlaceName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zone: Option<Text<PlaceName>>,
+}
+
+impl From<&Locality> for LocalityRecord {
+    fn from(locality: &Locality) -> Self {
+        let Locality { region, zone } = locality;
+        LocalityRecord {
+            region: Text(region.clone()),
+            zone: text(zone),
+        }
+    }
+}
+
+impl From<LocalityRecord> for Locality {
+    fn from(record: LocalityRecord) -> Self {
+        Locality {
+            region: record.region.0,
+            zone: record.zone.map(|zone| zone.0),
+        }
+    }
 }
 
 impl From<&Node> for NodeRecord {
@@ -71,6 +101,7 @@ impl From<&Node> for NodeRecord {
             datacenter,
             tagged_addresses,
             meta,
+            locality,
         } = node;
         NodeRecord {
             key: key.into(),
@@ -79,6 +110,7 @@ impl From<&Node> for NodeRecord {
             datacenter: Text(datacenter.clone()),
             tagged_addresses: tagged_addresses.clone(),
             meta: meta.clone(),
+            locality: locality.as_ref().map(LocalityRecord::from),
         }
     }
 }
@@ -92,6 +124,7 @@ impl From<NodeRecord> for Node {
             datacenter: record.datacenter.0,
             tagged_addresses: record.tagged_addresses,
             meta: record.meta,
+            locality: record.locality.map(Locality::from),
         }
     }
 }
@@ -179,6 +212,8 @@ pub(super) struct InstanceRecord {
     gateway_config: ConfigMap,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     peer_meta: Option<PeerMetaRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    locality: Option<LocalityRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -220,6 +255,7 @@ impl From<&Instance> for InstanceRecord {
             proxy,
             gateway_config,
             peer_meta,
+            locality,
         } = instance;
         InstanceRecord {
             node: node.into(),
@@ -243,6 +279,7 @@ impl From<&Instance> for InstanceRecord {
             proxy: proxy.as_ref().map(ProxyRecord::from),
             gateway_config: keep(gateway_config),
             peer_meta: peer_meta.as_ref().map(PeerMetaRecord::from),
+            locality: locality.as_ref().map(LocalityRecord::from),
         }
     }
 }
@@ -274,6 +311,7 @@ impl From<InstanceRecord> for Instance {
             proxy: record.proxy.map(Proxy::from),
             gateway_config: give_back(record.gateway_config),
             peer_meta: record.peer_meta.map(PeerMeta::from),
+            locality: record.locality.map(Locality::from),
         }
     }
 }

@@ -26,8 +26,8 @@ use super::permission::{self, PermissionRecord, RequirementRecord};
 use super::sidecar::SidecarRecord;
 use super::text::{Text, text};
 use peerway_model::config::{
-    Action, ConfigEntry, Consumer, ExportedService, ExportedServices, Mesh, Meta, Pattern, Protocol,
-    ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
+    Action, ByLocality, ConfigEntry, Consumer, ExportedService, ExportedServices, Mesh, Meta, Pattern,
+    Protocol, ProxyDefaults, ServiceDefaults, ServiceIntentions, Source,
 };
 use peerway_model::instance::GatewayMode;
 use peerway_model::{GroupName, Namespace, Partition, PeerName, ServiceName};
@@ -344,6 +344,8 @@ pub(super) struct ProxyDefaultsRecord {
     tracing: Option<TracingRecord>,
     #[serde(default, skip_serializing_if = "SidecarRecord::is_default")]
     sidecar: SidecarRecord,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_locality: Option<Text<ByLocality>>,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -357,6 +359,7 @@ impl From<&ProxyDefaults> for ProxyDefaultsRecord {
             access_logs,
             tracing,
             sidecar,
+            by_locality,
             meta,
         } = entry;
         ProxyDefaultsRecord {
@@ -366,6 +369,7 @@ impl From<&ProxyDefaults> for ProxyDefaultsRecord {
             access_logs: access_logs.into(),
             tracing: tracing.as_ref().map(TracingRecord::from),
             sidecar: sidecar.into(),
+            by_locality: text(by_locality),
             meta: meta.clone(),
         }
     }
@@ -380,6 +384,7 @@ impl From<ProxyDefaultsRecord> for ProxyDefaults {
             access_logs: record.access_logs.into(),
             tracing: record.tracing.map(Into::into),
             sidecar: record.sidecar.into(),
+            by_locality: record.by_locality.map(|mode| mode.0),
             meta: record.meta,
         }
     }

@@ -1,12 +1,13 @@
 //! Values that are kept as one text, and checked when they are read back.
 
 use peerway_model::config::{
-    Action, CipherSuite, HeaderName, KeyDiscovery, KeySet, KeyUri, Method, Pattern, Protocol, TlsVersion,
-    ValuePart,
+    Action, ByLocality, CipherSuite, HeaderName, KeyDiscovery, KeySet, KeyUri, Method, Pattern, Protocol,
+    TlsVersion, ValuePart,
 };
 use peerway_model::filter::Filter;
 use peerway_model::grant::{RefusalCause, TokenEnd};
 use peerway_model::instance::GatewayMode;
+use peerway_model::locality::PlaceName;
 use peerway_model::{
     AuditAction, CheckId, CheckStatus, Datacenter, GroupName, InstanceId, Namespace, NodeName, Partition,
     PeerName, PeeringRole, PeeringState, ProviderName, ProxyMode, Regular, Secret, ServiceKind, ServiceName,
@@ -69,6 +70,7 @@ names!(
     NodeName,
     Partition,
     PeerName,
+    PlaceName,
     ProviderName,
     Regular,
     ServiceName,
@@ -91,6 +93,7 @@ macro_rules! parsed {
 }
 parsed!(
     AuditAction,
+    ByLocality,
     CheckStatus,
     CipherSuite,
     KeyDiscovery,

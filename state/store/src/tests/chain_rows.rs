@@ -1,6 +1,6 @@
 //! Generated entries of the kinds that chains are made of, with every field in use.
 
-use super::rows::{any_text, namespace, pairs, partition, peer_name, service_name};
+use super::rows::{any_text, by_locality, namespace, pairs, partition, peer_name, service_name};
 use peerway_model::Regular;
 use peerway_model::config::{
     Balance, ConfigEntry, Destination, Failover, HashOf, HashPolicy, HeaderEdits, HeaderTest, LoadBalancer,
@@ -176,6 +176,7 @@ fn resolver() -> impl Strategy<Value = ServiceResolver> {
             option::of(any::<u64>()),
             option::of(any::<u64>()),
             option::of(balancer()),
+            by_locality(),
             pairs(),
         ),
     )
@@ -183,7 +184,7 @@ fn resolver() -> impl Strategy<Value = ServiceResolver> {
             |(
                 (partition, namespace, name, default_subset),
                 (subsets, redirect, failover),
-                (connect_timeout_ms, request_timeout_ms, load_balancer, meta),
+                (connect_timeout_ms, request_timeout_ms, load_balancer, by_locality, meta),
             )| ServiceResolver {
                 partition,
                 namespace,
@@ -195,6 +196,7 @@ fn resolver() -> impl Strategy<Value = ServiceResolver> {
                 connect_timeout_ms,
                 request_timeout_ms,
                 load_balancer,
+                by_locality,
                 meta,
             },
         )

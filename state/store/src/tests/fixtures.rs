@@ -27,6 +27,7 @@ pub(super) fn node(partition: &str, name: &str, address: &str) -> Row {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+        locality: None,
     }))
 }
 

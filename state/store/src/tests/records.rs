@@ -289,6 +289,7 @@ fn the_deepest_configuration_that_is_accepted_comes_back() {
         }),
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     };
     let rows = [
         Row::Config(Arc::new(ConfigEntry::ProxyDefaults(defaults))),

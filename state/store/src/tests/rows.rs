@@ -5,7 +5,7 @@ use super::grants::{audit, bundle, grants, peering, secrets};
 use super::setting_rows::{inbound, mesh_tls, upstreams};
 use super::token_rows::{jwt, provider};
 use peerway_model::config::{
-    AccessLogs, Action, ConfigEntry, Consumer, ExportedService, ExportedServices, HeaderCheck,
+    AccessLogs, Action, ByLocality, ConfigEntry, Consumer, ExportedService, ExportedServices, HeaderCheck,
     HeaderCondition, HeaderName, LinkedService, LogFormat, LogSink, Mesh, Method, Outward, PathCondition,
     Pattern, Permission, Protocol, ProxyDefaults, RequestCondition, ServiceDefaults, ServiceIntentions,
     Source, TerminatingGateway, Tracing, ValuePart, Verdict,
@@ -14,9 +14,9 @@ use peerway_model::instance::{GatewayMode, Opaque};
 use peerway_model::regular::Regular;
 use peerway_model::{
     CaKey, CaRoot, CaRoots, Check, CheckId, CheckKey, CheckStatus, ConfigKey, ConfigKind, Datacenter,
-    ExposedPath, HealthSummary, Instance, InstanceId, InstanceKey, Namespace, Node, NodeKey, NodeName,
-    Origin, Partition, PeerMeta, PeerName, PeeringKey, Proxy, ProxyMode, Rotation, RotationPhase, Secret,
-    ServiceAddress, ServiceKey, ServiceKind, ServiceName, SidecarSettings, TrustDomain, Upstream,
+    ExposedPath, HealthSummary, Instance, InstanceId, InstanceKey, Locality, Namespace, Node, NodeKey,
+    NodeName, Origin, Partition, PeerMeta, PeerName, PeeringKey, Proxy, ProxyMode, Rotation, RotationPhase,
+    Secret, ServiceAddress, ServiceKey, ServiceKind, ServiceName, SidecarSettings, TrustDomain, Upstream,
     VirtualAddress, Weights,
 };
 use peerway_state::{Row, RowKey, StoredRow};
@@ -369,10 +369,11 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
             access_logs(),
             tracing(),
             sidecar(),
+            by_locality(),
             pairs()
         )
             .prop_map(
-                |(partition, mesh_gateway, config, access_logs, tracing, sidecar, meta)| {
+                |(partition, mesh_gateway, config, access_logs, tracing, sidecar, by_locality, meta)| {
                     ConfigEntry::ProxyDefaults(ProxyDefaults {
                         partition,
                         mesh_gateway,
@@ -380,6 +381,7 @@ fn settings() -> impl Strategy<Value = ConfigEntry> {
                         access_logs,
                         tracing,
                         sidecar,
+                        by_locality,
                         meta,
                     })
                 }
@@ -467,15 +469,28 @@ fn node() -> impl Strategy<Value = Node> {
         datacenter(),
         pairs(),
         pairs(),
+        locality(),
     )
-        .prop_map(|(key, id, address, datacenter, tagged_addresses, meta)| Node {
-            key,
-            id,
-            address,
-            datacenter,
-            tagged_addresses,
-            meta,
-        })
+        .prop_map(
+            |(key, id, address, datacenter, tagged_addresses, meta, locality)| Node {
+                key,
+                id,
+                address,
+                datacenter,
+                tagged_addresses,
+                meta,
+                locality,
+            },
+        )
+}
+
+fn locality() -> impl Strategy<Value = Option<Locality>> {
+    select(vec![("", ""), ("eu-1", ""), ("eu-1", "a")])
+        .prop_map(|(region, zone)| Locality::of(region, zone).unwrap())
+}
+
+pub(super) fn by_locality() -> impl Strategy<Value = Option<ByLocality>> {
+    option::of(select(ByLocality::ALL.to_vec()))
 }
 
 fn upstream() -> impl Strategy<Value = Upstream> {
@@ -585,13 +600,14 @@ fn instance() -> impl Strategy<Value = Instance> {
             option::of(proxy()),
             opaque_map(),
             option::of(peer_meta),
+            locality(),
         ),
     )
         .prop_map(
             |(
                 (node, id, namespace, service, kind),
                 (tags, address, port, tagged_addresses, meta),
-                (weights, enable_tag_override, proxy, gateway_config, peer_meta),
+                (weights, enable_tag_override, proxy, gateway_config, peer_meta, locality),
             )| Instance {
                 key: InstanceKey { node, id },
                 namespace,
@@ -607,6 +623,7 @@ fn instance() -> impl Strategy<Value = Instance> {
                 proxy,
                 gateway_config,
                 peer_meta,
+                locality,
             },
         )
 }

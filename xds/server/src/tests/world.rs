@@ -198,6 +198,7 @@ fn node(name: &str) -> Row {
         datacenter: Datacenter::new("dc1").unwrap(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+        locality: None,
     }))
 }
 
@@ -224,6 +225,7 @@ fn plain(id: &str, kind: ServiceKind, port: u16) -> Instance {
         proxy: None,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     }
 }
 

@@ -26,6 +26,11 @@ pub(crate) const SERVICES: [(&str, &str); 6] = [
     ("api", "team"),
 ];
 
+/// Where `web` and the mesh gateway are.
+const NEAR: &str = "locality { region = \"eu-1\" zone = \"a\" }";
+/// Where `api` is. Of all others nobody says it.
+const FAR: &str = "locality { region = \"eu-1\" zone = \"b\" }";
+
 /// The gateways that run, by the flag that says so.
 #[allow(dead_code, reason = "who runs no proxies looks at none of them")]
 pub(crate) const GATEWAYS: [&str; 4] = ["mesh", "terminating", "ingress", "api"];
@@ -64,15 +69,20 @@ pub(crate) fn registrations(mut port: impl FnMut() -> u16) -> Vec<String> {
             ),
             _ => String::new(),
         };
+        let place = match id.as_str() {
+            "web" => NEAR,
+            "api" => FAR,
+            _ => "",
+        };
         all.push(format!(
-            "service {{ name = \"{name}\" id = \"{id}\" namespace = \"{namespace}\" address = \"127.0.0.1\" port = {}
+            "service {{ name = \"{name}\" id = \"{id}\" namespace = \"{namespace}\" address = \"127.0.0.1\" port = {} {place}
                 connect {{ sidecar_service {{ port = {} {proxy} }} }} }}",
             port(),
             port()
         ));
     }
     all.push(format!(
-        "service {{ kind = \"mesh-gateway\" name = \"mesh-gateway\" address = \"127.0.0.1\" port = {} }}",
+        "service {{ kind = \"mesh-gateway\" name = \"mesh-gateway\" address = \"127.0.0.1\" port = {} {NEAR} }}",
         port()
     ));
     all.push(format!(

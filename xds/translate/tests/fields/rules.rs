@@ -267,6 +267,14 @@ fn assignment(message: &ClusterLoadAssignment, found: &mut Breaches) {
         sum += u64::from(weight);
     }
     found.expect(u32::try_from(sum).is_ok(), "weights add up to 32 bits");
+    let priorities: BTreeSet<u32> = message.endpoints.iter().map(|place| place.priority).collect();
+    let gapless = priorities.iter().zip(0..).all(|(priority, nth)| *priority == nth);
+    found.expect(gapless, "priorities begin at 0 and leave none out");
+    let mut places = BTreeSet::new();
+    for place in &message.endpoints {
+        let at = place.locality.as_ref().map(|at| (&at.region, &at.zone));
+        found.expect(places.insert((place.priority, at)), "a locality is listed once");
+    }
 }
 
 fn listener(message: &Listener, found: &mut Breaches) {

@@ -160,6 +160,7 @@ fn node(origin: Origin) -> Row {
         datacenter: datacenter(),
         tagged_addresses: BTreeMap::new(),
         meta: BTreeMap::new(),
+        locality: None,
     }))
 }
 
@@ -280,5 +281,6 @@ fn imported(origin: &Origin, service: &str, protocol: &str) -> Row {
             protocol: protocol.to_owned(),
             health: None,
         }),
+        locality: None,
     }))
 }

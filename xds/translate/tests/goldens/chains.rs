@@ -230,9 +230,9 @@ fn what_stands_in_is_another_cluster_with_its_own_health() {
         Fragment::Endpoints(Endpoints {
             cluster: "failover-target~1~api".to_owned(),
             members: vec![Endpoint {
-                address: at("198.51.100.1", 8443),
                 health: Health::Doubtful,
                 weight: 1,
+                ..Endpoint::up(at("198.51.100.1", 8443))
             }],
         }),
     );

@@ -22,7 +22,7 @@ use peerway_model::config::{
 };
 use peerway_model::name::{Namespace, Partition, ServiceName};
 use peerway_model::regular::Regular;
-use peerway_model::{Leaf, Secret, ServiceAddress, SpiffeId, TrustDomain};
+use peerway_model::{Leaf, Locality, Secret, ServiceAddress, SpiffeId, TrustDomain};
 use peerway_xds_translate::{Dialect, Resource, leaf_secret, translate, translate_since};
 use std::path::PathBuf;
 
@@ -180,14 +180,14 @@ fn clusters() {
             "gateway",
             Discovery::Dns(vec![
                 Endpoint {
-                    address: at("gw1.example.com", 443),
                     health: Health::Up,
                     weight: 2,
+                    ..Endpoint::up(at("gw1.example.com", 443))
                 },
                 Endpoint {
-                    address: at("gw2.example.com", 444),
                     health: Health::Down,
                     weight: 1,
+                    ..Endpoint::up(at("gw2.example.com", 444))
                 },
             ]),
         )),
@@ -198,14 +198,14 @@ fn clusters() {
 fn endpoints() {
     let members = vec![
         Endpoint {
-            address: at("10.0.0.1", 80),
             health: Health::Up,
             weight: 1,
+            ..Endpoint::up(at("10.0.0.1", 80))
         },
         Endpoint {
-            address: at("fd00::1", 81),
             health: Health::Down,
             weight: 128,
+            ..Endpoint::up(at("fd00::1", 81))
         },
     ];
     golden(
@@ -213,6 +213,24 @@ fn endpoints() {
         Fragment::Endpoints(Endpoints {
             cluster: "db".to_owned(),
             members,
+        }),
+    );
+    let at_place = |address, port, rank, region, zone| Endpoint {
+        locality: Locality::of(region, zone).unwrap(),
+        rank,
+        ..Endpoint::up(at(address, port))
+    };
+    golden(
+        "endpoints_by_rank",
+        Fragment::Endpoints(Endpoints {
+            cluster: "db".to_owned(),
+            members: vec![
+                at_place("10.0.0.1", 80, 0, "eu-1", "b"),
+                at_place("10.0.0.2", 80, 1, "eu-2", "a"),
+                at_place("10.0.0.3", 80, 0, "eu-1", ""),
+                at_place("10.0.0.4", 80, 1, "", ""),
+                at_place("10.0.0.5", 80, 0, "eu-1", "b"),
+            ],
         }),
     );
     golden(

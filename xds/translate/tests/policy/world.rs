@@ -72,6 +72,7 @@ fn instance(id: &str, kind: ServiceKind, port: u16, proxy: Option<Proxy>) -> Row
         proxy,
         gateway_config: BTreeMap::new(),
         peer_meta: None,
+        locality: None,
     }))
 }
 
@@ -230,6 +231,7 @@ impl World {
                 datacenter: Datacenter::new("dc1").unwrap(),
                 tagged_addresses: BTreeMap::new(),
                 meta: BTreeMap::new(),
+                locality: None,
             })),
             instance("mesh-gateway", ServiceKind::MeshGateway, gateway_port, None),
             instance(EDGES[0], ServiceKind::IngressGateway, 8443, None),

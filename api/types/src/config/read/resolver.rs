@@ -1,5 +1,6 @@
 //! From JSON to a resolver.
 
+use super::by_locality::by_locality_from;
 use super::routing::{destination, named, timeout};
 use crate::fields::Fields;
 use peerway_model::config::{
@@ -29,7 +30,7 @@ pub(super) fn service_resolver(
     let connect_timeout_ms = timeout(&mut fields, "ConnectTimeout")?;
     let request_timeout_ms = timeout(&mut fields, "RequestTimeout")?;
     let load_balancer = fields.object("LoadBalancer")?.map(load_balancer).transpose()?;
-    fields.not_offered(&["PrioritizeByLocality"])?;
+    let by_locality = by_locality_from(&mut fields)?;
     let meta = fields.meta()?;
     fields.finish()?;
     Ok(ServiceResolver {
@@ -43,6 +44,7 @@ pub(super) fn service_resolver(
         connect_timeout_ms,
         request_timeout_ms,
         load_balancer,
+        by_locality,
         meta,
     })
 }

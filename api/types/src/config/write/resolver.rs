@@ -3,7 +3,7 @@
 use super::routing::{destination, text, timeout};
 use crate::duration::duration_text;
 use peerway_model::config::{
-    Balance, Destination, Failover, HashOf, HashPolicy, LoadBalancer, ServiceResolver, Subset,
+    Balance, ByLocality, Destination, Failover, HashOf, HashPolicy, LoadBalancer, ServiceResolver, Subset,
 };
 use serde_json::{Map, Value, json};
 
@@ -33,6 +33,17 @@ pub(super) fn service_resolver(out: &mut Map<String, Value>, resolver: &ServiceR
     timeout(out, "RequestTimeout", resolver.request_timeout_ms);
     if let Some(balancer) = &resolver.load_balancer {
         out.insert("LoadBalancer".to_owned(), load_balancer(balancer));
+    }
+    by_locality(out, resolver.by_locality);
+}
+
+/// Whether those that are near are preferred, with Consul's field names, where anything is said.
+pub(crate) fn by_locality(out: &mut Map<String, Value>, mode: Option<ByLocality>) {
+    if let Some(mode) = mode {
+        out.insert(
+            "PrioritizeByLocality".to_owned(),
+            json!({ "Mode": mode.as_str() }),
+        );
     }
 }
 

@@ -3,7 +3,8 @@
 use super::super::text::{Text, text};
 use super::chain::DestinationRecord;
 use peerway_model::config::{
-    Balance, Destination, Failover, HashOf, HashPolicy, LoadBalancer, Meta, ServiceResolver, Subset,
+    Balance, ByLocality, Destination, Failover, HashOf, HashPolicy, LoadBalancer, Meta, ServiceResolver,
+    Subset,
 };
 use peerway_model::filter::Filter;
 use peerway_model::name::{GroupName, SubsetName};
@@ -30,6 +31,8 @@ pub(in super::super) struct ResolverRecord {
     request_timeout_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     load_balancer: Option<BalancerRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_locality: Option<Text<ByLocality>>,
     #[serde(default, skip_serializing_if = "Meta::is_empty")]
     meta: Meta,
 }
@@ -110,6 +113,7 @@ impl From<&ServiceResolver> for ResolverRecord {
             connect_timeout_ms,
             request_timeout_ms,
             load_balancer,
+            by_locality,
             meta,
         } = entry;
         let subset = |(name, Subset { filter, only_passing }): (&SubsetName, &Subset)| SubsetRecord {
@@ -137,6 +141,7 @@ impl From<&ServiceResolver> for ResolverRecord {
             connect_timeout_ms: *connect_timeout_ms,
             request_timeout_ms: *request_timeout_ms,
             load_balancer: load_balancer.as_ref().map(BalancerRecord::from),
+            by_locality: text(by_locality),
             meta: meta.clone(),
         }
     }
@@ -172,6 +177,7 @@ impl From<ResolverRecord> for ServiceResolver {
             connect_timeout_ms: record.connect_timeout_ms,
             request_timeout_ms: record.request_timeout_ms,
             load_balancer: record.load_balancer.map(LoadBalancer::from),
+            by_locality: record.by_locality.map(|mode| mode.0),
             meta: record.meta,
         }
     }
