@@ -85,15 +85,15 @@ async fn limits_and_the_filter_refuse_by_name_and_touch_no_other_peer() {
         "{refused:?}"
     );
     assert_eq!(imported(&west.snapshot()), WEB);
-    // The exporter knows it as well.
-    let report = east.link().status(&east.peering().unwrap().key).report().unwrap();
-    assert!(
-        report
-            .refused_by_peer
-            .iter()
-            .any(|(what, _)| what.contains("zoo")),
-        "{report:?}"
-    );
+    // The exporter is told a moment later.
+    let known = east.peering().unwrap().key;
+    let report = || east.link().status(&known).report().unwrap();
+    east.until_true("what the peer refuses", || {
+        let refused = report().refused_by_peer;
+        refused.iter().any(|(what, _)| what.contains("zoo"))
+    })
+    .await;
+    let report = report();
     let zoo = report.exports.iter().find(|one| one.name == "zoo");
     assert!(
         zoo.is_none_or(|zoo| zoo.state == "REFUSED" || zoo.state == "SENT"),
