@@ -2,7 +2,7 @@
 //! metrics and have no certificate.
 
 use crate::Invalid;
-use crate::config::{Protocol, check_path};
+use crate::config::{Protocol, ProxyDefaults, check_path};
 use crate::instance::{Instance, Opaque, Proxy};
 use crate::sidecar::SidecarSettings;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,10 @@ use std::fmt;
 
 /// Most paths of one sidecar.
 pub const MAX_EXPOSED_PATHS: usize = 64;
+
+/// The keys of the configuration of proxies by which their Envoys listen for those who collect statistics, from their
+/// start on.
+const STATISTICS: [&str; 2] = ["envoy_prometheus_bind_addr", "envoy_stats_bind_addr"];
 
 /// A path that anybody may ask for, without a certificate and whatever intentions say.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +89,8 @@ pub enum PortUse {
     Upstream,
     /// Redirected calls of its application.
     Outbound,
+    /// Those who collect statistics of its Envoy.
+    Statistics,
 }
 
 impl fmt::Display for PortUse {
@@ -93,6 +99,7 @@ impl fmt::Display for PortUse {
             PortUse::Public => "the public listener",
             PortUse::Upstream => "an upstream",
             PortUse::Outbound => "the outbound listener",
+            PortUse::Statistics => "the listener for its statistics",
         })
     }
 }
@@ -107,12 +114,13 @@ pub struct Exposed {
 }
 
 impl Exposed {
-    /// The paths of a sidecar for which `settings` count. Nothing for any other instance.
-    pub fn of(sidecar: &Instance, settings: &SidecarSettings) -> Exposed {
+    /// The paths of a sidecar for which `settings` count, as do the defaults of all proxies. Nothing for any other
+    /// instance.
+    pub fn of(sidecar: &Instance, settings: &SidecarSettings, all: Option<&ProxyDefaults>) -> Exposed {
         let Some(proxy) = &sidecar.proxy else {
             return Exposed::default();
         };
-        let used = ports(sidecar, proxy, settings);
+        let used = ports(sidecar, proxy, settings, all);
         let mut exposed = Exposed::default();
         for path in &settings.exposed {
             match used.get(&path.listener_port) {
@@ -125,15 +133,31 @@ impl Exposed {
 }
 
 /// The ports that a sidecar listens on for other things than paths, whatever the address.
-fn ports(sidecar: &Instance, proxy: &Proxy, settings: &SidecarSettings) -> BTreeMap<u16, PortUse> {
+fn ports(
+    sidecar: &Instance,
+    proxy: &Proxy,
+    settings: &SidecarSettings,
+    all: Option<&ProxyDefaults>,
+) -> BTreeMap<u16, PortUse> {
     let upstreams = proxy.upstreams.iter().map(|upstream| upstream.bind_port);
     let redirected = settings
         .transparent()
         .map(|transparent| transparent.outbound_port);
     let mut used: BTreeMap<u16, PortUse> = upstreams.map(|port| (port, PortUse::Upstream)).collect();
     used.extend(redirected.map(|port| (port, PortUse::Outbound)));
+    for key in STATISTICS {
+        let said = proxy.config.get(key).or_else(|| all?.config.get(key));
+        let port = said.and_then(Opaque::as_text).and_then(port_of);
+        used.extend(port.map(|port| (port, PortUse::Statistics)));
+    }
     used.insert(public_port(sidecar, proxy), PortUse::Public);
     used
+}
+
+/// The port of `address:port`.
+fn port_of(text: &str) -> Option<u16> {
+    let (_, port) = text.rsplit_once(':')?;
+    port.parse().ok()
 }
 
 /// The port that a sidecar takes calls for its service on: the configured one, else the instance's own; 0 is none.

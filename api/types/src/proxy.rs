@@ -311,7 +311,7 @@ impl ProxyJson {
             mode: settings.mode.unwrap_or(ProxyMode::Direct).as_str(),
             transparent_proxy: TransparentJson::counting(&settings),
             mesh_gateway: mesh_gateway.into(),
-            expose: ExposeJson::counting(&Exposed::of(sidecar, &settings)),
+            expose: ExposeJson::counting(&Exposed::of(sidecar, &settings, all)),
             ..ProxyJson::from(proxy)
         })
     }

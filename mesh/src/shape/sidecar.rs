@@ -82,7 +82,8 @@ pub(super) fn shape(instance: &Instance, reading: &mut Reading<'_>) -> Option<Sh
         }
     }
     // Last: whatever a port is used for besides comes first.
-    for path in Exposed::of(instance, &settings).open {
+    let all = reading.proxy_defaults(&service.partition);
+    for path in Exposed::of(instance, &settings, all).open {
         let address = ServiceAddress {
             address: bind_address(instance, proxy),
             port: path.listener_port,

@@ -4,8 +4,11 @@ use super::render::view;
 use super::sidecar::view_of;
 use super::world::*;
 use crate::{CallerHeader, Fragment, Listener, Routes, Traffic};
-use peerway_model::config::{AccessLogs, PathTest, Protocol};
-use peerway_model::{ExposedPath, Instance, Proxy, SidecarSettings};
+use peerway_model::config::{AccessLogs, PathTest, Protocol, ProxyDefaults};
+use peerway_model::instance::Opaque;
+use peerway_model::{ConfigEntry, ExposedPath, Instance, Proxy, SidecarSettings};
+use peerway_state::Row;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn health() -> ExposedPath {
@@ -139,6 +142,22 @@ fn a_port_that_is_used_for_something_else_stays_what_it_is() {
     };
     world.put([said(Some("web"), settings)]);
     assert!(listener(&world, "exposed_path_outbound:0.0.0.0:15002").is_some());
+}
+
+#[test]
+fn a_port_for_statistics_may_be_said_for_all() {
+    let bound = |port: u16| {
+        let address = Opaque::Text(format!("0.0.0.0:{port}"));
+        Row::Config(Arc::new(ConfigEntry::ProxyDefaults(ProxyDefaults {
+            config: BTreeMap::from([("envoy_prometheus_bind_addr".to_owned(), address)]),
+            ..ProxyDefaults::default()
+        })))
+    };
+    let mut world = web(exposing(&[health()]));
+    world.put([bound(9_100)]);
+    assert!(listener(&world, HEALTH).is_none());
+    world.put([bound(9_102)]);
+    assert!(listener(&world, HEALTH).is_some());
 }
 
 #[test]

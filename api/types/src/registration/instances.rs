@@ -17,7 +17,7 @@ fn exposing(instance: Instance, at: &str) -> Result<Instance, Invalid> {
     let Some(proxy) = &instance.proxy else {
         return Ok(instance);
     };
-    let exposed = Exposed::of(&instance, &proxy.sidecar);
+    let exposed = Exposed::of(&instance, &proxy.sidecar, None);
     let Some((path, what)) = exposed.shut.first() else {
         return Ok(instance);
     };

@@ -127,6 +127,11 @@ fn a_path_is_not_exposed_on_a_port_that_is_used_for_something_else() {
             "an upstream",
         ),
         (json!({"Mode": "transparent"}), 15_001, "the outbound listener"),
+        (
+            json!({"Config": {"envoy_prometheus_bind_addr": "0.0.0.0:9102"}}),
+            9_102,
+            "the listener for its statistics",
+        ),
     ] {
         assert_eq!(
             refused(proxy.clone(), port),
