@@ -15,7 +15,7 @@ mod scene;
 use anyhow::bail;
 use peerway_cli::demo::cluster::Cluster;
 use peerway_cli::demo::stage::wait_for;
-use peerway_tests::openssl::openssl;
+use peerway_tests::openssl::{NEW_KEY, openssl};
 use peerway_tests::{ENVOY_ENV, OLDEST_ENVOY_ENV};
 use scene::{Client, Http, SETTLE, get};
 use std::path::PathBuf;
@@ -25,15 +25,13 @@ struct Authority {
     folder: PathBuf,
 }
 
-const KEY: [&str; 4] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
-
 impl Authority {
     fn new(folder: PathBuf) -> Self {
         std::fs::create_dir(&folder).unwrap();
         let use_of_key = "keyUsage=critical,keyCertSign,cRLSign";
-        let own = ["-x509", "-nodes", "-days", "60", "-subj", "/CN=North's root"];
+        let own = ["-x509", "-days", "60", "-subj", "/CN=North's root"];
         let files = ["-addext", use_of_key, "-out", "root.pem", "-keyout", "root.key"];
-        openssl(&folder, &[&["req"], &KEY[..], &own, &files].concat(), &[]).unwrap();
+        openssl(&folder, &[&["req"], &NEW_KEY[..], &own, &files].concat(), &[]).unwrap();
         Authority { folder }
     }
 
@@ -55,10 +53,8 @@ impl Authority {
             "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth,serverAuth\nsubjectAltName=critical,URI:{id}\n"
         );
         std::fs::write(self.folder.join(&more), extensions).unwrap();
-        let files = [
-            "-nodes", "-utf8", "-subj", subject, "-out", &request, "-keyout", &key,
-        ];
-        openssl(&self.folder, &[&["req"], &KEY[..], &files].concat(), &[]).unwrap();
+        let files = ["-utf8", "-subj", subject, "-out", &request, "-keyout", &key];
+        openssl(&self.folder, &[&["req"], &NEW_KEY[..], &files].concat(), &[]).unwrap();
         let by = [
             "x509",
             "-req",
